@@ -1,0 +1,52 @@
+"""Names with a fixed meaning, in state, configs, task paths and results."""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: The hidden node every run starts from; it consumes superstep 0.
+START: Final = "__start__"
+#: Where an edge points when its path is finished.
+END: Final = "__end__"
+#: Tag that hides a node from streams.
+TAG_HIDDEN: Final = "langsmith:hidden"
+#: Tag that keeps a node's model output out of ``stream_mode="messages"``.
+TAG_NOSTREAM: Final = "nostream"
+
+#: Channel that carries the input into START.
+INPUT: Final = "__input__"
+#: Channel that carries dynamic tasks (Send) into the next superstep.
+TASKS: Final = "__pregel_tasks"
+#: Write of a task that returned without changing anything.
+NO_WRITES: Final = "__no_writes__"
+#: Key of pending questions in results and streams, and their pseudo-channel among writes.
+INTERRUPT: Final = "__interrupt__"
+#: Pseudo-channel of answers to questions.
+RESUME: Final = "__resume__"
+#: Pseudo-channel of a task's failure.
+ERROR: Final = "__error__"
+#: Pseudo-channel of a functional task's return value.
+RETURN: Final = "__return__"
+#: ``as_node`` of an update that forks a checkpoint.
+COPY: Final = "__copy__"
+#: Key of the metadata entry in ``updates`` chunks.
+METADATA: Final = "__metadata__"
+#: JSON form of ``Overwrite``.
+OVERWRITE: Final = "__overwrite__"
+#: Channel a schema that is not a mapping is kept in.
+ROOT: Final = "__root__"
+#: Prefix of the channel that wakes one node.
+BRANCH_TO: Final = "branch:to:"
+
+#: First element of a task's path: an activation by channels, or by a Send.
+PULL: Final = "__pregel_pull"
+PUSH: Final = "__pregel_push"
+
+#: Pseudo-channels: what tasks report about themselves, never merged into state.
+CONTROL_WRITES: Final = frozenset({NO_WRITES, INTERRUPT, RESUME, ERROR})
+#: Names a user's node or state key cannot have.
+RESERVED: Final = frozenset({START, END, INPUT, TASKS, NO_WRITES, INTERRUPT, RESUME, ERROR, RETURN, COPY, METADATA, OVERWRITE})
+
+#: Separates parent and child in a checkpoint namespace, and a namespace from its task id.
+NS_SEP: Final = "|"
+NS_END: Final = ":"

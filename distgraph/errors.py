@@ -1,0 +1,447 @@
+"""Every error distgraph raises, in one tree.
+
+    DistgraphError
+    ├── GraphError                     the graph itself is wrong (build, compile)
+    │   ├── GraphValidationError       compile found problems; all of them, at once   (ValueError)
+    │   └── GraphNotFoundError         no such graph name here or on any worker       (LookupError)
+    ├── ConfigError                    a config key, option or setting is wrong       (ValueError)
+    ├── InputError                     what a caller passed in is wrong               (ValueError)
+    │   ├── EmptyInputError            nothing to run and nothing to resume
+    │   ├── InvalidUpdateError         a write the channels do not accept
+    │   ├── InvalidNodeReturnError     a node returned something that is no update
+    │   ├── UnknownInterruptError      a resume value for an interrupt that is not pending
+    │   └── BatchItemError             a line of a batch file that is no item
+    ├── RunError                       a run could not go on
+    │   ├── GraphRecursionError        no superstep left in the budget                (RecursionError)
+    │   ├── NodeTimeoutError           a node ran out of its time
+    │   ├── NodeCancelledError         a node cancelled itself
+    │   ├── StepTimeoutError           a superstep ran out of its time                (TimeoutError)
+    │   ├── ReducerError               a reducer raised
+    │   ├── RoutingError               an edge, Send or Command names an unknown node
+    │   ├── JoinStalledError           a join can no longer fire
+    │   ├── RemoteNodeError            a node's exception whose class is not importable here
+    │   ├── PoisonTaskError            a task killed its process too often
+    │   ├── WorkerLostError            the worker of a task died
+    │   ├── RunCancelledError          the run was cancelled
+    │   ├── RunNotFoundError           no such run                                    (LookupError)
+    │   ├── BatchNotFoundError         no such batch                                  (LookupError)
+    │   ├── RunExistsError             the id is taken by a run with another input
+    │   ├── BatchExistsError           the id is taken by a batch with other content
+    │   ├── ThreadBusyError            the thread has an active run already
+    │   ├── GraphMismatchError         workers serve another version of the graph
+    │   ├── GraphDrained               the run stopped at a superstep because a drain was asked for
+    │   └── WaitTimeoutError           a wait ran out of its time; the work goes on   (TimeoutError)
+    ├── CodecError                     a value cannot be stored                       (TypeError)
+    │   └── UntrustedTypeError         stored bytes name a type that was not registered
+    ├── CheckpointCorruptError         stored bytes are damaged
+    │   └── TamperedDataError          stored bytes are not signed with a known key
+    └── StoreError                     the server behind the ledger
+        ├── ServerUnreachableError     nobody answers                                 (ConnectionError)
+        ├── ServerAuthError            wrong password or missing permission           (PermissionError)
+        ├── ServerTooOldError          older than distgraph needs
+        ├── ServerSettingError         a setting that would lose data (eviction, cluster mode, ...)
+        ├── ServerReadOnlyError        a replica answered
+        ├── ServerLoadingError         the server is still loading its data
+        ├── ServerOutOfMemoryError     maxmemory is reached; nothing was written
+        └── LedgerCorruptError         a key holds what distgraph did not put there
+
+Control flow is not an error: ``GraphBubbleUp`` and its kinds stand outside the tree, at the end of this file, so that
+``except DistgraphError`` never swallows an interrupt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from distgraph.types import Command, Interrupt
+
+
+class DistgraphError(Exception):
+    """The root. ``code`` is stable and documented; the text says what, where, why and what to do."""
+
+    code = "DISTGRAPH_ERROR"
+
+
+class ErrorCode(Enum):
+    """Codes LangGraph's users know; ours are the ``code`` attribute of each class."""
+
+    GRAPH_RECURSION_LIMIT = "GRAPH_RECURSION_LIMIT"
+    INVALID_CONCURRENT_GRAPH_UPDATE = "INVALID_CONCURRENT_GRAPH_UPDATE"
+    INVALID_GRAPH_NODE_RETURN_VALUE = "INVALID_GRAPH_NODE_RETURN_VALUE"
+    MULTIPLE_SUBGRAPHS = "MULTIPLE_SUBGRAPHS"
+    INVALID_CHAT_HISTORY = "INVALID_CHAT_HISTORY"
+
+
+# ---------------------------------------------------------------- the graph
+
+
+class GraphError(DistgraphError):
+    """The graph itself is wrong."""
+
+    code = "GRAPH_ERROR"
+
+
+class GraphValidationError(GraphError, ValueError):
+    """Compile found problems. ``problems`` holds all of them, in the order of the text."""
+
+    code = "GRAPH_INVALID"
+
+    def __init__(self, message: str, problems: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
+
+
+class GraphNotFoundError(GraphError, LookupError):
+    """No graph of that name is known here or was ever served by a worker."""
+
+    code = "GRAPH_NOT_FOUND"
+
+
+# ------------------------------------------------------- what a caller passed
+
+
+class ConfigError(DistgraphError, ValueError):
+    """A config key, option or setting is wrong."""
+
+    code = "CONFIG_INVALID"
+
+
+class InputError(DistgraphError, ValueError):
+    """What a caller passed in is wrong."""
+
+    code = "INPUT_INVALID"
+
+
+class EmptyInputError(InputError):
+    """Nothing to run and nothing to resume."""
+
+    code = "INPUT_EMPTY"
+
+
+class InvalidUpdateError(InputError):
+    """A write that the channels do not accept."""
+
+    code = "UPDATE_INVALID"
+
+
+class InvalidNodeReturnError(InvalidUpdateError):
+    """A node returned something that is no update."""
+
+    code = "NODE_RETURN_INVALID"
+
+
+class UnknownInterruptError(InputError, RuntimeError):
+    """A resume value names an interrupt that is not pending."""
+
+    code = "INTERRUPT_UNKNOWN"
+
+    def __init__(self, message: str, *, reason: str = "not_pending") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class BatchItemError(InputError):
+    """A line of a batch file that is no item: ``line`` counts from 1."""
+
+    code = "BATCH_ITEM_INVALID"
+
+    def __init__(self, message: str, *, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+# --------------------------------------------------------------------- runs
+
+
+class RunError(DistgraphError):
+    """A run could not go on."""
+
+    code = "RUN_FAILED"
+
+
+class GraphRecursionError(RunError, RecursionError):
+    """No superstep is left in the run's budget; the state is saved and the run can be continued."""
+
+    code = "GRAPH_RECURSION_LIMIT"
+
+
+class NodeTimeoutError(RunError):
+    """A node ran out of its time. ``kind`` is "run" or "idle"; durations are seconds."""
+
+    code = "NODE_TIMEOUT"
+
+    def __init__(
+        self,
+        node: str,
+        *,
+        timeout: float,
+        kind: str = "run",
+        run_timeout: float | None = None,
+        idle_timeout: float | None = None,
+    ) -> None:
+        super().__init__(
+            f"Node {node!r} exceeded its {kind} timeout of {timeout:g} s. Raise the node's timeout, or make the node faster."
+        )
+        self.node, self.timeout, self.kind = node, timeout, kind
+        self.run_timeout, self.idle_timeout = run_timeout, idle_timeout
+
+
+class NodeCancelledError(RunError):
+    """A node raised ``CancelledError`` itself although nobody cancelled it."""
+
+    code = "NODE_CANCELLED"
+
+    def __init__(self, node: str) -> None:
+        super().__init__(f"Node {node!r} cancelled itself: it raised CancelledError although its run was not cancelled.")
+        self.node = node
+
+
+class StepTimeoutError(RunError, TimeoutError):
+    """A superstep ran out of its time."""
+
+    code = "STEP_TIMEOUT"
+
+
+class ReducerError(RunError):
+    """A reducer raised; the state stays at the previous checkpoint."""
+
+    code = "REDUCER_FAILED"
+
+
+class RoutingError(RunError, InvalidUpdateError):
+    """An edge, Send or Command names a node that does not exist; following it would lose work."""
+
+    code = "ROUTING_UNKNOWN_NODE"
+
+
+class JoinStalledError(RunError):
+    """A join waits for a node that can no longer run."""
+
+    code = "JOIN_STALLED"
+
+
+class RemoteNodeError(RunError):
+    """A node failed on a worker with an exception that cannot be rebuilt here.
+
+    ``type_name`` is its qualified class name, ``traceback_text`` what the worker printed.
+    """
+
+    code = "NODE_FAILED"
+
+    def __init__(self, message: str, *, type_name: str = "", traceback_text: str = "") -> None:
+        super().__init__(message)
+        self.type_name, self.traceback_text = type_name, traceback_text
+
+
+class PoisonTaskError(RunError):
+    """A task killed its process too often and was quarantined; the batch goes on without it."""
+
+    code = "TASK_POISON"
+
+
+class WorkerLostError(RunError):
+    """The worker process of a task died."""
+
+    code = "WORKER_LOST"
+
+
+class RunCancelledError(RunError):
+    """The run was cancelled."""
+
+    code = "RUN_CANCELLED"
+
+
+class RunNotFoundError(RunError, LookupError):
+    """No such run: never submitted here, or its record was deleted after its retention."""
+
+    code = "RUN_NOT_FOUND"
+
+
+class BatchNotFoundError(RunError, LookupError):
+    """No such batch: never submitted here, or deleted after its retention."""
+
+    code = "BATCH_NOT_FOUND"
+
+
+class RunExistsError(RunError):
+    """The run id is taken by a run with another input."""
+
+    code = "RUN_EXISTS"
+
+
+class BatchExistsError(RunError):
+    """The batch id is taken by a batch with other content."""
+
+    code = "BATCH_EXISTS"
+
+
+class ThreadBusyError(RunError):
+    """The thread has an active run already (policy ``reject``). ``run_id`` names it."""
+
+    code = "THREAD_BUSY"
+
+    def __init__(self, message: str, *, run_id: str | None = None) -> None:
+        super().__init__(message)
+        self.run_id = run_id
+
+
+class GraphMismatchError(RunError):
+    """Workers serve another version of the graph than the caller's; nothing was submitted."""
+
+    code = "GRAPH_MISMATCH"
+
+
+class WaitTimeoutError(RunError, TimeoutError):
+    """A wait ran out of its time; the work itself goes on."""
+
+    code = "WAIT_TIMEOUT"
+
+
+# ------------------------------------------------------------ stored values
+
+
+class CodecError(DistgraphError, TypeError):
+    """A value cannot be stored; the text names the path to it and its type."""
+
+    code = "VALUE_NOT_STORABLE"
+
+
+class UntrustedTypeError(CodecError):
+    """Stored bytes name a type that the graph's schema did not register."""
+
+    code = "TYPE_UNTRUSTED"
+
+
+class CheckpointCorruptError(DistgraphError):
+    """Stored bytes are damaged: checksum, length or magic do not fit."""
+
+    code = "CHECKPOINT_CORRUPT"
+
+
+class TamperedDataError(CheckpointCorruptError):
+    """A secret is set and the stored bytes are unsigned, or signed with another key."""
+
+    code = "DATA_TAMPERED"
+
+
+# --------------------------------------------------------------- the server
+
+
+class StoreError(DistgraphError):
+    """The server behind the ledger."""
+
+    code = "STORE_ERROR"
+
+
+class ServerUnreachableError(StoreError, ConnectionError):
+    """Nobody answers at the address."""
+
+    code = "SERVER_UNREACHABLE"
+
+
+class ServerAuthError(StoreError, PermissionError):
+    """Wrong user or password, or the user lacks a permission."""
+
+    code = "SERVER_AUTH"
+
+
+class ServerTooOldError(StoreError):
+    """The server is older than distgraph needs."""
+
+    code = "SERVER_TOO_OLD"
+
+
+class ServerSettingError(StoreError):
+    """The server runs with a setting that would lose data or that distgraph cannot use."""
+
+    code = "SERVER_SETTING"
+
+
+class ServerReadOnlyError(StoreError):
+    """A replica answered; distgraph writes to the primary."""
+
+    code = "SERVER_READ_ONLY"
+
+
+class ServerLoadingError(StoreError):
+    """The server is still loading its data."""
+
+    code = "SERVER_LOADING"
+
+
+class ServerOutOfMemoryError(StoreError):
+    """maxmemory is reached. Nothing was written; free memory or raise the limit, then repeat the call."""
+
+    code = "SERVER_OUT_OF_MEMORY"
+
+
+class LedgerCorruptError(StoreError):
+    """A key holds what distgraph did not put there, or lacks what it did."""
+
+    code = "LEDGER_CORRUPT"
+
+
+# ------------------------------------------------------------- control flow
+# Names, bases and arguments as LangGraph's users catch them.
+
+
+class EmptyChannelError(DistgraphError):
+    """A channel was read before it was first written."""
+
+    code = "CHANNEL_EMPTY"
+
+
+class TaskNotFound(DistgraphError):  # noqa: N818 - the public name
+    """A task id that the checkpoint does not plan."""
+
+    code = "TASK_NOT_FOUND"
+
+
+class GraphBubbleUp(Exception):  # noqa: N818 - the public name
+    """Not a failure: what a node raises to stop its run in an orderly way. Never retried."""
+
+
+class GraphInterrupt(GraphBubbleUp):
+    """A node asked for an answer. ``args[0]`` is the sequence of ``Interrupt``."""
+
+    def __init__(self, interrupts: Sequence[Interrupt] = ()) -> None:
+        super().__init__(tuple(interrupts))
+
+    @property
+    def interrupts(self) -> tuple[Interrupt, ...]:
+        """The questions that wait for an answer."""
+        return tuple(self.args[0])
+
+
+class ParentCommand(GraphBubbleUp):
+    """A command addressed to the parent graph, on its way up. ``args[0]`` is the ``Command``."""
+
+    def __init__(self, command: Command[Any]) -> None:
+        super().__init__(command)
+
+
+class GraphDrained(GraphBubbleUp):
+    """The run stopped at a superstep boundary because a drain was asked for; ``args[0]`` is the reason."""
+
+    def __init__(self, reason: str = "drained") -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class NodeError(Exception):
+    """What an error handler receives: the failed node's name and its exception."""
+
+    def __init__(self, node: str, error: BaseException) -> None:
+        super().__init__(node, error)
+        self.node, self.error = node, error
+
+
+def create_error_message(*, message: str, error_code: ErrorCode) -> str:
+    """The text with its code, in the form users search for."""
+    return f"{message}\nError code: {error_code.value}"
+
+
+# ------------------------------------------- more server errors: add below this line
