@@ -1,0 +1,5 @@
+"""The public place of ``AnyValue``."""
+
+from distgraph.channels.last_value import AnyValue
+
+__all__ = ["AnyValue"]

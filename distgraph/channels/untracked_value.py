@@ -1,0 +1,5 @@
+"""The public place of ``UntrackedValue``."""
+
+from distgraph.channels.last_value import UntrackedValue
+
+__all__ = ["UntrackedValue"]

@@ -1,0 +1,117 @@
+"""Run configs: their keys, merging, and what a node reads of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
+
+from distgraph.errors import ConfigError
+from distgraph.runtime import current_scope
+from distgraph.types import StreamWriter
+
+
+class RunnableConfig(TypedDict, total=False):
+    """How a run is to be executed. Every key is optional."""
+
+    #: Names shown with the run's events; inherited by nested calls.
+    tags: list[str]
+    #: Stored with checkpoints, filterable; inherited by nested calls.
+    metadata: dict[str, Any]
+    #: Objects called back on interrupts and resumes.
+    callbacks: Any
+    run_name: str
+    run_id: Any
+    #: Tasks of one superstep that run at the same time.
+    max_concurrency: int | None
+    #: Supersteps one call may take, START's included.
+    recursion_limit: int
+    #: ``thread_id``, ``checkpoint_id``, ``checkpoint_ns`` and the caller's own keys.
+    configurable: dict[str, Any]
+
+
+DEFAULT_RECURSION_LIMIT = 10007
+CONFIG_KEYS = frozenset(RunnableConfig.__annotations__)
+_MERGED = ("metadata", "configurable")
+
+
+def ensure_config(*configs: Mapping[str, Any] | None) -> RunnableConfig:
+    """One config out of several, later ones winning; unknown top-level keys move into ``configurable``.
+
+    Raises:
+        ConfigError: a known key holds what it cannot.
+    """
+    merged: dict[str, Any] = {}
+    for config in configs:
+        if config:
+            _merge_into(merged, config)
+    _check(merged)
+    return merged  # type: ignore[return-value]
+
+
+def _merge_into(merged: dict[str, Any], config: Mapping[str, Any]) -> None:
+    for key, value in config.items():
+        if value is None:
+            continue
+        if key in _MERGED:
+            merged[key] = {**merged.get(key, {}), **value}
+        elif key == "tags":
+            merged["tags"] = sorted({*merged.get("tags", ()), *value})
+        elif key == "callbacks":
+            merged["callbacks"] = [*_callbacks(merged.get("callbacks")), *_callbacks(value)]
+        elif key in CONFIG_KEYS:
+            merged[key] = value
+        else:
+            merged["configurable"] = {**merged.get("configurable", {}), key: value}
+
+
+def _callbacks(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    if isinstance(value, Sequence):
+        return list(value)
+    return list(getattr(value, "handlers", None) or [value])
+
+
+def _check(config: dict[str, Any]) -> None:
+    limit = config.get("recursion_limit")
+    if limit is not None:
+        if isinstance(limit, bool) or not isinstance(limit, int):
+            raise ConfigError(f"recursion_limit must be an int, got {limit!r} ({type(limit).__name__}).")
+        if limit < 1:
+            raise ConfigError(f"recursion_limit must be at least 1, got {limit}.")
+    width = config.get("max_concurrency")
+    if width is not None and (isinstance(width, bool) or not isinstance(width, int) or width < 1):
+        raise ConfigError(f"max_concurrency must be an int of at least 1, got {width!r}.")
+    thread_id = config.get("configurable", {}).get("thread_id")
+    if thread_id is not None:
+        check_id("thread_id", str(thread_id))
+
+
+def check_id(what: str, value: str, *, limit: int = 512) -> str:
+    """``value`` if it can be an id.
+
+    Raises:
+        ConfigError: empty, longer than ``limit`` bytes, or with a lone surrogate.
+    """
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError as exc:
+        raise ConfigError(f"{what} {value!r} contains a lone surrogate, which is no valid text.") from exc
+    if not value or size > limit:
+        raise ConfigError(f"{what} must have 1 to {limit} bytes, got {size}: {value[:40]!r}.")
+    return value
+
+
+def get_config() -> RunnableConfig:
+    """The config of the node that runs here."""
+    return current_scope().config  # type: ignore[return-value]
+
+
+def get_store() -> Any:
+    """The store of the graph whose node runs here."""
+    return current_scope().runtime.store
+
+
+def get_stream_writer() -> StreamWriter:
+    """Sends a value into ``stream_mode="custom"`` of the run whose node runs here."""
+    return current_scope().runtime.stream_writer

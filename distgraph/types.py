@@ -1,0 +1,286 @@
+"""The values users pass in and get back: Send, Command, interrupts, policies, snapshots.
+
+Plain frozen dataclasses, no behaviour beyond construction; they may all travel to a worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final, Generic, Literal, NamedTuple, TypeAlias, TypedDict, TypeVar, cast
+
+from distgraph.constants import OVERWRITE
+
+N = TypeVar("N", bound=Hashable)
+T = TypeVar("T")
+
+
+class Missing:
+    """The type of ``MISSING``: no value, where ``None`` is a value."""
+
+    _instance: ClassVar[Missing | None] = None
+
+    def __new__(cls) -> Missing:  # noqa: PYI034 - a singleton
+        if cls._instance is None:
+            cls._instance = super().__new__(cls)
+        return cls._instance
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __reduce__(self) -> str:
+        return "MISSING"
+
+
+MISSING: Final = Missing()
+
+All: TypeAlias = Literal["*"]
+Durability: TypeAlias = Literal["sync", "async", "exit"]
+Placement: TypeAlias = Literal["auto", "spread", "local"]
+StreamMode: TypeAlias = Literal["values", "updates", "checkpoints", "tasks", "debug", "messages", "custom"]
+StreamWriter: TypeAlias = Callable[[Any], None]
+#: A write: the channel's name and the value offered to it.
+Write: TypeAlias = tuple[str, Any]
+#: A task's path: ("__pregel_pull", node) or ("__pregel_push", index, False).
+TaskPath: TypeAlias = tuple[Any, ...]
+#: What ``compile(checkpointer=)`` takes besides a saver.
+Checkpointer: TypeAlias = Any
+
+
+class StreamPart(TypedDict, total=False):
+    """One part of a stream with ``version="v2"``."""
+
+    type: str
+    ns: tuple[str, ...]
+    data: Any
+    interrupts: tuple[Interrupt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Run ``node`` in the next superstep with ``arg`` as its entire input, besides what else runs there.
+
+    Attributes:
+        node: the node's name.
+        arg: the whole input of that activation; the graph's state is not merged in.
+        timeout: seconds (or a ``TimeoutPolicy``) for this activation, over the node's own.
+    """
+
+    node: str
+    arg: Any
+    timeout: Any = None
+
+    def __hash__(self) -> int:
+        return hash((self.node, repr(self.arg)))
+
+
+@dataclass(frozen=True, slots=True)
+class Overwrite:
+    """Replace a channel's value, past its reducer; at most one a superstep and channel."""
+
+    value: Any
+    type: Literal["__overwrite__"] = OVERWRITE
+
+
+@dataclass(frozen=True, slots=True)
+class Command(Generic[N]):
+    """Change the state and choose what runs next, in one return value.
+
+    Attributes:
+        graph: ``None`` for this graph, ``Command.PARENT`` for the parent of a nested graph.
+        update: the change: a dict, a list of (key, value), or a schema object.
+        resume: on input only: the answer to an interrupt, or ``{interrupt_id: answer}``.
+        goto: node names and ``Send``s to run next, added to the node's edges.
+    """
+
+    graph: str | None = None
+    update: Any | None = None
+    resume: Any = None
+    goto: Send | Sequence[Send | N] | N = ()
+
+    PARENT: ClassVar[Literal["__parent__"]] = "__parent__"
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """A question a node asked with ``interrupt()``.
+
+    Attributes:
+        value: what the node passed; shown to whoever answers.
+        id: 32 hex digits; ``Command(resume={id: answer})`` answers exactly this one.
+        response_schema: JSON schema (or type) of the expected answer, if the node gave one.
+    """
+
+    value: Any
+    id: str = "placeholder-id"
+    response_schema: Any = None
+
+
+class CacheKey(NamedTuple):
+    """Where a node's writes are cached."""
+
+    ns: tuple[str, ...]
+    key: str
+    ttl: int | None
+
+
+def _default_cache_key(*args: Any, **kwargs: Any) -> str:
+    from distgraph.superstep.identity import digest_of
+
+    return digest_of((args, sorted(kwargs.items())))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachePolicy(Generic[T]):
+    """Reuse a node's writes for equal inputs: ``key_func`` names the input, ``ttl`` is seconds (None: for ever)."""
+
+    key_func: Callable[..., str | bytes] = _default_cache_key
+    ttl: int | None = None
+
+
+#: Exceptions whose repetition cannot help; everything else is worth another attempt.
+_NOT_RETRIED = (
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    ImportError,
+    LookupError,
+    NameError,
+    SyntaxError,
+    RuntimeError,
+    ReferenceError,
+    StopIteration,
+    StopAsyncIteration,
+    OSError,
+)
+
+
+def default_retry_on(exc: BaseException) -> bool:
+    """Whether another attempt may help: connections and 5xx answers yes, programming errors no."""
+    if isinstance(exc, ConnectionError):
+        return True
+    status = getattr(getattr(exc, "response", None), "status_code", None)
+    if isinstance(status, int):
+        return 500 <= status < 600
+    return not isinstance(exc, _NOT_RETRIED)
+
+
+class RetryPolicy(NamedTuple):
+    """When and how often a failed node is tried again. Durations are seconds."""
+
+    #: Wait before the second attempt.
+    initial_interval: float = 0.5
+    #: Each further wait is this many times the one before.
+    backoff_factor: float = 2.0
+    #: No wait is longer.
+    max_interval: float = 128.0
+    #: Attempts in all, the first included.
+    max_attempts: int = 3
+    #: Add up to one second at random, so that many failures do not come back together.
+    jitter: bool = True
+    #: Exception class, classes, or predicate.
+    retry_on: type[BaseException] | Sequence[type[BaseException]] | Callable[[Exception], bool] = default_retry_on
+
+    def matches(self, exc: BaseException) -> bool:
+        """Whether this policy covers ``exc``."""
+        rule = self.retry_on
+        if isinstance(rule, type):
+            return isinstance(exc, rule)
+        if callable(rule):
+            return bool(cast("Callable[[BaseException], bool]", rule)(exc))
+        return isinstance(exc, tuple(rule))
+
+    def delay(self, attempt: int, noise: float) -> float:
+        """Seconds to wait after failed ``attempt`` (from 1); ``noise`` in [0, 1) is the caller's randomness."""
+        wait = min(self.max_interval, self.initial_interval * self.backoff_factor ** (attempt - 1))
+        return wait + noise if self.jitter else wait
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeoutPolicy:
+    """Time limits of one attempt, in seconds or ``timedelta``.
+
+    Attributes:
+        run_timeout: for the whole attempt.
+        idle_timeout: since the last sign of progress.
+        refresh_on: what counts as progress: any output ("auto") or ``runtime.heartbeat()`` alone.
+    """
+
+    run_timeout: Any = None
+    idle_timeout: Any = None
+    refresh_on: Literal["auto", "heartbeat"] = "auto"
+
+
+class StateUpdate(NamedTuple):
+    """One change of ``bulk_update_state``: values written as if by node ``as_node``."""
+
+    values: Any
+    as_node: str | None = None
+    task_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PregelTask:
+    """One activation of a node as a snapshot shows it."""
+
+    id: str
+    name: str
+    path: TaskPath
+    error: Any = None
+    interrupts: tuple[Interrupt, ...] = ()
+    state: Any = None
+    result: Any = None
+
+
+class StateSnapshot(NamedTuple):
+    """The user's view of a checkpoint."""
+
+    #: Channel values, as the output schema shows them.
+    values: Any
+    #: Names of the nodes that run next.
+    next: tuple[str, ...]
+    #: The config that fetches this snapshot.
+    config: Any
+    metadata: Any
+    #: ISO 8601, UTC.
+    created_at: str | None
+    parent_config: Any
+    tasks: tuple[PregelTask, ...]
+    interrupts: tuple[Interrupt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GraphOutput(Generic[T]):
+    """What ``invoke(version="v2")`` returns: the output and the questions that wait."""
+
+    value: T
+    interrupts: tuple[Interrupt, ...] = field(default=())
+
+    def __getitem__(self, key: Any) -> Any:
+        if key == "__interrupt__":
+            return list(self.interrupts)
+        return cast("Mapping[Any, Any]", self.value)[key]
+
+    def __contains__(self, key: object) -> bool:
+        return (key == "__interrupt__" and bool(self.interrupts)) or key in cast("Mapping[Any, Any]", self.value)
+
+
+def interrupt(value: Any, *, response_schema: Any = None) -> Any:
+    """Ask for an answer and return it; the first time this stops the run until somebody resumes it.
+
+    The node runs again from its top when the answer comes; calls are matched to answers by their order.
+
+    Args:
+        value: the question; anything the codec stores.
+        response_schema: JSON schema or type of the answer, shown to whoever answers.
+
+    Raises:
+        GraphInterrupt: no answer yet. Let it pass; do not catch it.
+        RuntimeError: called outside a node.
+    """
+    from distgraph.runtime import current_scope
+
+    return current_scope().ask(value, response_schema)
