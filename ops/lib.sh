@@ -69,7 +69,9 @@ packages() {
     if command -v uv >/dev/null 2>&1; then
         uv pip install --quiet --python "$PY" "$@"
     else
-        "$PY" -m pip install --quiet "$@"
+        # uv makes environments without pip; it may be gone since
+        "$PY" -m pip --version >/dev/null 2>&1 || "$PY" -m ensurepip >/dev/null || return
+        "$PY" -m pip install -qq "$@"
     fi
 }
 
@@ -77,7 +79,7 @@ install_run() { packages --editable "$ROOT[embedded,flower]"; }
 
 install_dev() {
     # Dependency groups need pip 25.1: the one that comes with Python 3.11 to 3.13 is older.
-    command -v uv >/dev/null 2>&1 || "$PY" -m pip install --quiet --upgrade 'pip>=25.1' || return
+    command -v uv >/dev/null 2>&1 || packages --upgrade 'pip>=25.1' || return
     (cd "$ROOT" && packages --editable "$ROOT[all]" --group dev)
 }
 
