@@ -1,8 +1,9 @@
-"""One look at a whole module: what it defines, what it imports, how it is cut into portions. Pure: text in, facts out."""
+"""One look at a whole module: what it defines and imports, and how it is cut into portions. Pure."""
 
 from __future__ import annotations
 
 import ast
+import threading
 from collections.abc import Iterable, Iterator
 
 from distgraph.examples.census.model import Definition, Import, Outline
@@ -11,9 +12,19 @@ from distgraph.examples.census.model import Definition, Import, Outline
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 SCOPES = (*FUNCTIONS, ast.ClassDef)
 
+# Before Python 3.11.9 and 3.12.3 two OS threads that parse at once disturb each other ("SystemError: AST constructor
+# recursion depth mismatch"): the depth is counted in one place for the whole interpreter.
+_one_parser = threading.Lock()
+
 
 class BrokenSourceError(Exception):
     """Text that is no Python of this interpreter's version."""
+
+
+def tree_of(text: str) -> ast.Module:
+    """`ast.parse`, safe where nodes run in several OS threads of one process."""
+    with _one_parser:
+        return ast.parse(text)
 
 
 def parse(text: str) -> ast.Module:
@@ -23,7 +34,7 @@ def parse(text: str) -> ast.Module:
         BrokenSourceError: with the reason, short enough for a table.
     """
     try:
-        return ast.parse(text)
+        return tree_of(text)
     except SyntaxError as error:
         raise BrokenSourceError(f"line {error.lineno}: {error.msg}") from None
     except ValueError as error:  # null bytes, before Python 3.12
@@ -91,7 +102,7 @@ def _place(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> Defin
 
 
 def _imports(tree: ast.Module, module: str, *, package: bool) -> list[Import]:
-    """Imported modules, sorted; one that is imported both at the top and in a function counts as top."""
+    """Imported modules, sorted; one that is imported both at the top and lazily counts as top."""
     lazy: dict[str, bool] = {}
     pending: list[tuple[ast.AST, bool]] = [(tree, False)]
     while pending:
@@ -99,9 +110,16 @@ def _imports(tree: ast.Module, module: str, *, package: bool) -> list[Import]:
         if isinstance(node, ast.Import | ast.ImportFrom):
             for name in _targets(node, module, package=package):
                 lazy[name] = lazy.get(name, True) and inside
-        inside = inside or isinstance(node, FUNCTIONS)
+        inside = inside or isinstance(node, FUNCTIONS) or _is_main_guard(node)
         pending.extend((child, inside) for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr))
     return [{"module": name, "lazy": lazy[name]} for name in sorted(lazy)]
+
+
+def _is_main_guard(node: ast.AST) -> bool:
+    """Whether this is ``if __name__ == "__main__":``."""
+    return isinstance(node, ast.If) and "__name__" in {
+        part.id for part in ast.walk(node.test) if isinstance(part, ast.Name)
+    }
 
 
 def _targets(node: ast.Import | ast.ImportFrom, module: str, *, package: bool) -> list[str]:

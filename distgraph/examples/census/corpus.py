@@ -50,7 +50,7 @@ def items(limit: int | None = None, *, tests: bool = False) -> list[CensusItem]:
 
 
 def read(path: str) -> str:
-    """The text of one library file, newlines as "\\n", decoded as its first lines declare.
+    """The text of one library file, decoded as its first lines declare, every line end a newline.
 
     Args:
         path: relative to the library's folder, as in an item.

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from distgraph.examples.census.analyse import FUNCTIONS, SCOPES
+from distgraph.examples.census.analyse import FUNCTIONS, SCOPES, tree_of
 from distgraph.examples.census.model import Definition, Facts
 
 Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -69,8 +69,8 @@ def _parse(lines: list[str]) -> tuple[ast.Module, int]:
     """The tree of one definition's lines, and what to add to its line numbers."""
     if lines[0][:1] in (" ", "\t"):
         # Indented in its file: put it into a block. Dedenting would change the strings in it.
-        return ast.parse("\n".join(["if 1:", *lines])), -1
-    return ast.parse("\n".join(lines)), 0
+        return tree_of("\n".join(["if 1:", *lines])), -1
+    return tree_of("\n".join(lines)), 0
 
 
 def _scopes(tree: ast.AST) -> Iterator[tuple[str, Scope, ast.AST]]:
@@ -82,7 +82,9 @@ def _scopes(tree: ast.AST) -> Iterator[tuple[str, Scope, ast.AST]]:
             name = prefix + node.name
             yield name, node, parent
             parent, prefix = node, f"{name}."
-        pending.extend((child, parent, prefix) for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr))
+        pending.extend(
+            (child, parent, prefix) for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr)
+        )
 
 
 def _facts(name: str, node: Scope, parent: ast.AST, line: int) -> Facts:

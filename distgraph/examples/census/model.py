@@ -27,7 +27,7 @@ class Import(TypedDict):
     """One imported module, by its absolute name."""
 
     module: str
-    lazy: bool  # inside a function: does not run at import time
+    lazy: bool  # in a function or under the main guard: does not run at import time
 
 
 class Outline(TypedDict):
@@ -68,10 +68,11 @@ class Search(TypedDict):
     """How far the search for hotspots has come: the threshold sought lies between `low` and `high`."""
 
     low: int  # at this threshold there are too many
-    high: int  # at this threshold there is none
+    high: int  # at this threshold there are too few
+    fewest: int  # how many are enough
     threshold: int
     rounds: int
-    found: int
+    found: int  # -1 before the first round
 
 
 class Hotspot(TypedDict):
