@@ -1,0 +1,88 @@
+"""Where a task sends the run next: results of branches, Send and goto, turned into writes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from distgraph.constants import BRANCH_TO, END, START, TASKS
+from distgraph.errors import InvalidUpdateError, RoutingError
+from distgraph.superstep.model import Branch
+from distgraph.types import Send, Write
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """`` Did you mean 'x'?`` where a known name is close, else the known names."""
+    names = sorted(n for n in known if not n.startswith("__"))
+    close = get_close_matches(str(name), names, n=1)
+    if close:
+        return f" Did you mean {close[0]!r}?"
+    return f" Known: {', '.join(map(repr, names[:12]))}{', ...' if len(names) > 12 else ''}."
+
+
+def unknown_node(where: str, name: object, nodes: Collection[str]) -> str:
+    """The text of a routing error."""
+    return f"{where} goes to unknown node {name!r}; nothing was routed.{did_you_mean(name, nodes)}"
+
+
+def route_write(target: Any, nodes: Mapping[str, Any], where: str) -> Write | None:
+    """The write that wakes ``target``; None for END.
+
+    Raises:
+        RoutingError: ``target`` is no node of the graph.
+        InvalidUpdateError: ``target`` is a Send to END.
+    """
+    if isinstance(target, Send):
+        if target.node == END:
+            raise InvalidUpdateError(f"{where}: Cannot send a packet to the END node.")
+        if target.node not in nodes:
+            raise RoutingError(unknown_node(where, target.node, nodes))
+        return (TASKS, target)
+    if target == END:
+        return None
+    if target == START or target not in nodes:
+        raise RoutingError(unknown_node(where, target, nodes))
+    return (BRANCH_TO + target, None)
+
+
+def goto_writes(goto: Any, nodes: Mapping[str, Any], where: str) -> list[Write]:
+    """The writes of a ``Command``'s ``goto``: one target or a sequence of them."""
+    targets = [goto] if isinstance(goto, str | Send) else goto
+    return [write for target in targets if (write := route_write(target, nodes, where)) is not None]
+
+
+def branch_writes(branch: Branch, result: Any, nodes: Mapping[str, Any], source: str) -> list[Write]:
+    """The writes of a conditional edge whose function returned ``result``.
+
+    Raises:
+        RoutingError: a result that the branch's mapping or the graph does not know.
+        ValueError: a result that is no destination (None, START).
+    """
+    results: Sequence[Any] = result if isinstance(result, list | tuple) else [result]
+    where = f"Conditional edge {branch.name!r} of node {source!r}"
+    writes: list[Write] = []
+    for item in results:
+        target = item if isinstance(item, Send) else _mapped(branch, item, where)
+        if target is None or target == START:
+            raise ValueError(f"{where}: Branch did not return a valid destination, got {target!r}.")
+        write = route_write(target, nodes, where)
+        if write is not None:
+            writes.append(write)
+    return writes
+
+
+def _mapped(branch: Branch, item: Any, where: str) -> Any:
+    if branch.ends is None:
+        return item
+    try:
+        return branch.ends[item]
+    except (KeyError, TypeError):
+        known = ", ".join(repr(key) for key in branch.ends)
+        raise BranchKeyError(f"{where} returned {item!r}, which its mapping does not have. It has: {known}.") from None
+
+
+class BranchKeyError(RoutingError, KeyError):
+    """A branch's result is not in its mapping; a KeyError too, as the peer raises."""
+
+    __str__ = Exception.__str__
