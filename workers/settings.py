@@ -1,0 +1,131 @@
+"""What an operator sets for a worker and for Flower: environment variables, each with its meaning and default.
+
+Every setting is the variable DISTGRAPH_<NAME>: `url` is DISTGRAPH_URL. A variable that is set but empty counts as
+not set, so that `DISTGRAPH_SECRET=` in a compose file changes nothing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from distgraph.errors import ConfigError
+
+PREFIX = "DISTGRAPH_"
+
+
+def _split(value: object) -> object:
+    """`a, b` -> ("a", "b"); what is no text stays as it is."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _plain(name: str) -> str:
+    """What becomes part of a Redis key or a queue's name."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
+        raise ValueError("must be 1 to 64 letters, digits and ._- and begin with a letter or digit")
+    return name
+
+
+def _importable(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?", name):
+        raise ValueError("must be package.module or package.module:name, several separated by commas")
+    return name
+
+
+PlainName = Annotated[str, AfterValidator(_plain)]
+Importable = Annotated[str, AfterValidator(_importable)]
+_comma_list = (NoDecode, BeforeValidator(_split))
+
+#: never shown, not even when wrong
+_CONFIDENTIAL = frozenset({"url", "secret", "flower_password"})
+
+
+class Settings(BaseSettings):
+    """The settings of one worker or Flower process. Read them with `Settings.load()`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True)
+
+    #: Redis or Valkey: broker and state. May hold a password, so it is never printed.
+    url: str = Field(default="redis://127.0.0.1:6379/0", repr=False)
+    #: separates users of one server; worker and submitter must agree
+    namespace: PlainName = "default"
+    #: modules (or module:name) whose compiled, named graphs this worker serves; nothing else is ever loaded
+    graphs: Annotated[tuple[Importable, ...], *_comma_list] = Field(default=("workers.graphs",), min_length=1)
+    #: prefork: CPU-bound or hang-prone nodes; threads: nodes that wait; solo: one slot, least to go wrong
+    pool: Literal["prefork", "threads", "solo"] = "prefork"
+    #: slots of this worker; not set: one for each CPU
+    concurrency: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=1024)
+    #: queues to take work from; empty: the default queue
+    queues: Annotated[tuple[PlainName, ...], *_comma_list] = ()
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    #: signs stored data; once set, unsigned data is refused. The same on every worker and submitter.
+    secret: SecretStr | None = None
+    #: seconds that a stopping worker waits for nodes that run; what is left is taken over by other workers
+    drain_timeout: float = Field(default=30.0, ge=0)
+
+    #: Flower: where it listens, and who may look. No password set: one is made and stored for this machine.
+    flower_address: str = "127.0.0.1"
+    flower_port: int = Field(default=5555, ge=1, le=65535)
+    flower_user: str = Field(default="distgraph", pattern=r"^[^:\s,]+$")
+    flower_password: SecretStr | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _is_redis(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("redis", "rediss") or not parts.hostname:
+            raise ValueError("must look like redis://:password@host:6379/0 (rediss:// with TLS)")
+        return url
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _any_case(cls, level: object) -> object:
+        return level.upper() if isinstance(level, str) else level
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the environment.
+
+        Raises:
+            ConfigError: a setting is wrong, or a variable looks like a misspelt one; all of them in one text.
+        """
+        problems = _misspelt(cls)
+        try:
+            settings = cls()
+        except ValidationError as error:
+            # without the traceback of the cause: it repeats the input, which may be a password
+            raise ConfigError(_report([*map(_sentence, error.errors()), *problems])) from None
+        if problems:
+            raise ConfigError(_report(problems))
+        return settings
+
+
+def _misspelt(settings: type[Settings]) -> list[str]:
+    """Variables of ours that no setting reads and that are close to one that exists."""
+    known = [f"{PREFIX}{field.upper()}" for field in settings.model_fields]
+    problems = []
+    for variable in sorted(os.environ):
+        close = difflib.get_close_matches(variable, known, n=1, cutoff=0.9)
+        if variable.startswith(PREFIX) and variable not in known and close:
+            problems.append(f"{variable} is not a setting; did you mean {close[0]}?")
+    return problems
+
+
+def _sentence(error: ErrorDetails) -> str:
+    field = str(error["loc"][0])
+    message = error["msg"].removeprefix("Value error, ").replace("Input should", "must")
+    given = "" if field in _CONFIDENTIAL else f"={error['input']}"
+    return f"{PREFIX}{field.upper()}{given}: {message}"
+
+
+def _report(problems: list[str]) -> str:
+    return "The settings of this process are wrong:\n" + "\n".join(f"  - {problem}" for problem in problems)
