@@ -61,9 +61,7 @@ def _start(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
 
 
-def _wait_until_it_answers(
-    port: int, process: subprocess.Popen[bytes], log: Path, seconds: float = 20
-) -> None:
+def _wait_until_it_answers(port: int, process: subprocess.Popen[bytes], log: Path, seconds: float = 20) -> None:
     give_up = time.monotonic() + seconds
     while time.monotonic() < give_up and process.poll() is None:
         if _answers(port):

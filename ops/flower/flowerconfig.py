@@ -27,10 +27,17 @@ PASSWORD_FILE = Path(".distgraph") / "flower-password"
 #: longest text of one table cell
 LONGEST = 4096
 
+# Every repetition is bounded: the text may be long, and comes from anywhere.
 _SECRETS = [
-    (re.compile(r"(\w+://)[^\s/@]*@"), r"\1***@"),
-    (re.compile(r"(?i)\b(authorization\b\W*(?:bearer|basic)?\W*)[^\s'\",}]+"), r"\1***"),
-    (re.compile(r"(?i)((?:password|passwd|secret|token|api[_-]?key)\w*['\"]?\s*[:=]\s*['\"]?)[^\s'\",}&]+"), r"\1***"),
+    (re.compile(r"(//)[^\s/@]{1,500}@"), r"\1***@"),
+    (re.compile(r"(?i)\b(authorization\W{1,5}(?:(?:bearer|basic)\W{1,5})?)[^\s'\",}]+"), r"\1***"),
+    (
+        re.compile(
+            r"(?i)((?:password|passwd|secret|token|api[_-]?key)\w{0,20}['\"]?\s{0,5}[:=]\s{0,5}['\"]?)"
+            r"[^\s'\",}&]+"
+        ),
+        r"\1***",
+    ),
 ]
 
 

@@ -153,7 +153,10 @@ def test_ids_are_shown_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert row == SimpleNamespace(args="()", kwargs=kwargs, result=None)
 
 
-def test_a_cell_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize("text", ["x" * 100_000, "//" * 50_000, "secret" * 20_000, "authorization " * 9_000])
+def test_a_cell_is_bounded_and_so_is_the_time(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The text may come from anywhere: no pattern may run wild on it."""
     format_task = config(tmp_path, monkeypatch, DISTGRAPH_FLOWER_PASSWORD="x")["format_task"]
-    row = format_task(SimpleNamespace(traceback="x" * 100_000))
+    row = format_task(SimpleNamespace(traceback=text))
     assert len(row.traceback) < 5000
