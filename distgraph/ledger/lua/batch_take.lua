@@ -1,0 +1,26 @@
+-- Bind up to k ready items to a slice: the items one driver advances together. The slice's id is the operation id.
+-- Suspects (flag 'a') are taken alone.
+--
+-- KEYS  batch HASH   ready LIST   slices HASH   due ZSET
+-- ARGV  batch id, slice id, slot, k, ms until a sweep looks
+-- -> {'ok', 'chunk:from:to:flag', epoch} | {'none', state}
+local batch, ready, slices, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local slice, slot, k = ARGV[2], ARGV[3], tonumber(ARGV[4])
+local got = redis.call('HMGET', batch, 'e', 'state')
+local mine = redis.call('HGET', slices, slice)
+if mine then return {'ok', string.sub(mine, string.find(mine, '|', 1, true) + 1), got[1]} end
+if not got[1] or got[2] == 'cancelled' or got[2] == 'paused' then return {'none', got[2] or ''} end
+local range = redis.call('LPOP', ready)
+if not range then return {'none', ''} end
+local chunk, from, to, flag = string.match(range, '^(%d+):(%d+):(%d+):(%a)$')
+from, to = tonumber(from), tonumber(to)
+if flag == 'a' then k = 1 end
+if to - from > k then
+  redis.call('LPUSH', ready, chunk .. ':' .. (from + k) .. ':' .. to .. ':' .. flag)
+  to = from + k
+end
+range = chunk .. ':' .. from .. ':' .. to .. ':' .. flag
+redis.call('HSET', slices, slice, slot .. '|' .. range)
+local clock = redis.call('TIME')
+redis.call('ZADD', due, clock[1] * 1000 + math.floor(clock[2] / 1000) + ARGV[5], 's:' .. ARGV[1] .. '\n' .. slice)
+return {'ok', range, got[1]}
