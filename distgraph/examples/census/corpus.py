@@ -6,6 +6,7 @@ travels, and a batch item cannot make a worker read any other file.
 
 from __future__ import annotations
 
+import os
 import sysconfig
 import tokenize
 from collections.abc import Iterator
@@ -75,11 +76,14 @@ def read(path: str) -> str:
 
 def _sources(folder: Path, skipped: frozenset[str]) -> Iterator[PurePosixPath]:
     """Python files that can be imported by name, as paths relative to `folder`."""
-    for path in folder.rglob("*.py"):
-        relative = path.relative_to(folder)
-        names = (*relative.parts[:-1], relative.stem)
-        if skipped.isdisjoint(names[:-1]) and all(name.isidentifier() for name in names):
-            yield PurePosixPath(relative.as_posix())
+    for here, folders, files in os.walk(folder):
+        # in place: os.walk does not go into what is no longer listed (installed packages can be many)
+        folders[:] = [name for name in folders if name.isidentifier() and name not in skipped]
+        inside = PurePosixPath(Path(here).relative_to(folder).as_posix())
+        for file in files:
+            name, _, suffix = file.partition(".")
+            if suffix == "py" and name.isidentifier():
+                yield inside / file
 
 
 def _item(path: PurePosixPath) -> CensusItem:

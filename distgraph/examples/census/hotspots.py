@@ -53,8 +53,8 @@ def settled(search: Search) -> bool:
 
 def chosen(search: Search, facts: Mapping[str, Facts]) -> list[Hotspot]:
     """At most `MOST` functions from the threshold up, heaviest first, equals by name."""
-    heavy = sorted(_above(search["threshold"], facts), key=lambda where: (-weight(facts[where]), where))
-    return [_hotspot(where, facts[where]) for where in heavy[:MOST]]
+    spots = [_hotspot(where, facts[where]) for where in _above(search["threshold"], facts)]
+    return sorted(spots, key=lambda spot: (-spot["weight"], spot["where"], spot["line"]))[:MOST]
 
 
 def _enough(search: Search) -> bool:
