@@ -213,6 +213,34 @@ class TimeoutPolicy:
     idle_timeout: Any = None
     refresh_on: Literal["auto", "heartbeat"] = "auto"
 
+    @classmethod
+    def coerce(cls, value: Any) -> TimeoutPolicy | None:
+        """A policy in seconds out of seconds, a ``timedelta``, a policy, or None; None where nothing is limited.
+
+        Raises:
+            ValueError: a limit that is not positive or not finite, or an unknown ``refresh_on``.
+        """
+        if value is None:
+            return None
+        policy = value if isinstance(value, cls) else cls(run_timeout=value)
+        if policy.refresh_on not in ("auto", "heartbeat"):
+            raise ValueError(f"refresh_on must be 'auto' or 'heartbeat', got {policy.refresh_on!r}.")
+        run, idle = _seconds("run_timeout", policy.run_timeout), _seconds("idle_timeout", policy.idle_timeout)
+        if run is None and idle is None:
+            return None
+        return cls(run_timeout=run, idle_timeout=idle, refresh_on=policy.refresh_on)
+
+
+def _seconds(what: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    seconds = value.total_seconds() if hasattr(value, "total_seconds") else value
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise TypeError(f"{what} must be seconds or a timedelta, got {value!r}.")
+    if not 0 < seconds < float("inf"):
+        raise ValueError(f"{what} must be greater than 0 and finite, got {value!r}.")
+    return float(seconds)
+
 
 class StateUpdate(NamedTuple):
     """One change of ``bulk_update_state``: values written as if by node ``as_node``."""
