@@ -38,6 +38,7 @@ def fetch(state: State, runtime: Runtime[Any]) -> State:
     """Fail as the item says. The attempt's number comes from the runtime, so no memory is needed between attempts."""
     if state.get("invalid"):
         raise ValueError(f"item {state['index']} is invalid")
+    assert runtime.execution_info is not None  # every node has one
     attempt = runtime.execution_info.node_attempt  # from 1
     if attempt <= state.get("failures", 0):
         raise ConnectionError(f"item {state['index']}: no answer in attempt {attempt}")

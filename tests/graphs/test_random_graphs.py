@@ -108,9 +108,8 @@ def test_together_the_graphs_use_all_there_is() -> None:
         kinds["defer"] += sum(node.defer for node in planned.nodes.values())
         kinds["deferred join"] += sum(planned.nodes[target].defer for _, target in planned.joins)
         kinds["start decides"] += START in planned.routes
-    ways = [
-        f"{kind} by {how}" for kind in ("pick", "some", "send", "mixed", "loop") for how in ("edge", "command", "list")
-    ]
+    routes = itertools.product(("pick", "some", "send", "mixed", "loop"), ("edge", "command", "list"))
+    ways = [f"{kind} by {how}" for kind, how in routes]
     rare = [name for name in [*ways, "join", "defer", "deferred join", "start decides"] if kinds[name] < 5]
     assert not rare
 

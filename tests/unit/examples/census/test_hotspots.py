@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,7 +50,7 @@ def test_the_search_ends_and_chooses_the_heaviest(weights: list[int]) -> None:
 
 
 @given(st.lists(st.integers(1, 10_000), max_size=40), st.randoms())
-def test_the_order_in_which_facts_arrived_does_not_show(weights: list[int], random: st.random.Random) -> None:
+def test_the_order_in_which_facts_arrived_does_not_show(weights: list[int], random: Random) -> None:
     facts = functions(*weights)
     shuffled = list(facts.items())
     random.shuffle(shuffled)

@@ -43,7 +43,7 @@ def table(rows: list[Summary], title: str, top: int = 10) -> tuple[tuple[str | i
 
 def test_totals_add_up_over_modules() -> None:
     rows = [row("a"), row("b", kind="package"), row("c", kind="broken", scores={}, problem="missing")]
-    totals = dict(table(rows, "The library"))
+    totals = {what: count for what, count in table(rows, "The library")}
     assert (totals["modules"], totals["packages"], totals["broken"]) == (1, 1, 1)
     assert (totals["lines"], totals["functions and methods"]) == (20, 4)
     assert totals["decisions + 1, per 100 functions"] == 300
