@@ -1,0 +1,316 @@
+"""Batches on the ledger: manifest, chunks, slices, rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from distgraph.ledger.connection import guard
+from distgraph.ledger.keys import CHUNK, Keys
+from distgraph.ledger.replies import Answer, BatchCounts, ItemStep, Taken
+from distgraph.ledger.runs import _answer, _text
+from distgraph.ledger.scripts import Call, Scripts
+
+
+class BatchLedger:
+    """The part of the ledger that holds batches.
+
+    A batch has one manifest for the namespace and, in every partition, the items whose chunks fall there.
+    """
+
+    def __init__(self, scripts: Scripts, keys: Keys) -> None:
+        self.scripts, self.keys = scripts, keys
+        self.client = scripts.client
+
+    # ------------------------------------------------------------- manifest
+
+    def open(self, batch_id: str, manifest: Mapping[str, Any], now_ms: int) -> dict[str, Any]:
+        """Write the manifest unless there is one; returns the one that stands."""
+        key = self.keys.shared("manifest", batch_id)
+        with guard():
+            if self.client.hsetnx(key, "manifest", json.dumps(dict(manifest), sort_keys=True)):
+                self.client.hset(key, "created", now_ms)
+            with self.client.pipeline(transaction=False) as pipe:
+                pipe.zadd(self.keys.shared("batches"), {batch_id: now_ms}, nx=True)
+                pipe.sadd(self.keys.shared("active"), batch_id)
+                pipe.execute()
+        return self.manifest(batch_id) or {}
+
+    def manifest(self, batch_id: str) -> dict[str, Any] | None:
+        """The manifest with ``total`` and ``content`` once sealed, ``created`` in ms; None if there is no such batch."""
+        with guard():
+            found: Any = self.client.hgetall(self.keys.shared("manifest", batch_id))
+        if not found:
+            return None
+        out: dict[str, Any] = json.loads(found[b"manifest"])
+        out["created"] = int(found.get(b"created", 0))
+        out["total"] = int(found[b"total"]) if b"total" in found else None
+        out["content"] = _text(found[b"content"]) if b"content" in found else None
+        return out
+
+    def seal(self, batch_id: str, total: int, content: str) -> str:
+        """No more items come; returns the digest of the content the batch was sealed with, by whoever was first."""
+        key = self.keys.shared("manifest", batch_id)
+        with guard():
+            self.client.hsetnx(key, "content", content)
+            self.client.hsetnx(key, "total", total)  # type: ignore[arg-type]
+            return _text(self.client.hget(key, "content"))
+
+    def ids(self, *, most: int = 100) -> list[str]:
+        """The newest batches, newest first."""
+        with guard():
+            found: Any = self.client.zrevrange(self.keys.shared("batches"), 0, most - 1)
+        return [name.decode() for name in found]
+
+    def active(self) -> list[str]:
+        """Batches that may have items to take."""
+        with guard():
+            found: Any = self.client.smembers(self.keys.shared("active"))
+        return sorted(name.decode() for name in found)
+
+    def finish(self, batch_id: str) -> None:
+        """The batch is at rest: workers need not look at it any more."""
+        with guard():
+            self.client.srem(self.keys.shared("active"), batch_id)
+
+    def reopen(self, batch_id: str) -> None:
+        """The batch has items again."""
+        with guard():
+            self.client.sadd(self.keys.shared("active"), batch_id)
+
+    # ------------------------------------------------------------- items
+
+    def add(self, batch_id: str, chunk: int, digest: str, items: Sequence[bytes], *, due_ms: int) -> str:
+        """Add a chunk: new, same, conflict (other content), cancelled."""
+        part = self.keys.chunk_partition(batch_id, chunk)
+        keys = (
+            self.keys.batch(part, "batch", batch_id),
+            self.keys.batch(part, "in", batch_id, chunk),
+            self.keys.batch(part, "ready", batch_id),
+            self.keys.due(part),
+        )
+        return _text(self.scripts.run(Call("batch_add", keys, (batch_id, chunk, digest, due_ms, *items)))[0])
+
+    def chunk_digests(self, batch_id: str, chunks: Sequence[int]) -> list[str | None]:
+        """Digests of chunks that are there, None for those that are not."""
+        with guard(), self.client.pipeline(transaction=False) as pipe:
+            for chunk in chunks:
+                part = self.keys.chunk_partition(batch_id, chunk)
+                pipe.hget(self.keys.batch(part, "batch", batch_id), f"c:{chunk}")
+            return [_text(found) if found else None for found in pipe.execute()]
+
+    def take(self, batch_id: str, partition: int, slice_id: str, slot: str, k: int, *, sweep_ms: int) -> Taken | None:
+        """Bind up to ``k`` ready items of one partition to a slice; None if there are none."""
+        keys = (
+            self.keys.batch(partition, "batch", batch_id),
+            self.keys.batch(partition, "ready", batch_id),
+            self.keys.batch(partition, "slices", batch_id),
+            self.keys.due(partition),
+        )
+        reply = self.scripts.run(Call("batch_take", keys, (batch_id, slice_id, slot, k, sweep_ms)))
+        return Taken.parse(_text(reply[1]), _text(reply[2])) if reply[0] == b"ok" else None
+
+    def ready_partitions(self, batch_id: str) -> list[int]:
+        """Partitions of the batch that have items nobody has taken."""
+        with guard(), self.client.pipeline(transaction=False) as pipe:
+            for part in range(self.keys.partitions):
+                pipe.exists(self.keys.batch(part, "ready", batch_id))
+            return [part for part, found in enumerate(pipe.execute()) if found]
+
+    def items(self, batch_id: str, taken: Taken) -> list[bytes]:
+        """The inputs of the taken items."""
+        part = self.keys.chunk_partition(batch_id, taken.chunk)
+        with guard():
+            found: Any = self.client.lrange(
+                self.keys.batch(part, "in", batch_id, taken.chunk), taken.start, taken.stop - 1
+            )
+        return list(found)
+
+    def lines(self, batch_id: str, indexes: Sequence[int]) -> list[dict[bytes, bytes]]:
+        """The whole lines of items that were taken before; empty for one that was never advanced."""
+        with guard(), self.client.pipeline(transaction=False) as pipe:
+            for index in indexes:
+                pipe.hgetall(self.keys.line(f"{batch_id}:{index}"))
+            return list(pipe.execute())
+
+    # ------------------------------------------------------------- slices
+
+    def commit(
+        self, batch_id: str, slice_id: str, slot: str, taken: Taken, steps: Sequence[ItemStep], *, size: int, last: bool
+    ) -> list[bool] | None:
+        """Apply one superstep of these items; whether each was applied, or None if the batch was cancelled."""
+        part = self.keys.chunk_partition(batch_id, taken.chunk)
+        keys = [
+            self.keys.batch(part, "batch", batch_id),
+            self.keys.batch(part, "out", batch_id, taken.chunk),
+            self.keys.batch(part, "in", batch_id, taken.chunk),
+            self.keys.batch(part, "slices", batch_id),
+            self.keys.due(part),
+        ]
+        args: list[Any] = [
+            batch_id,
+            slice_id,
+            taken.epoch,
+            slot,
+            taken.chunk,
+            size,
+            "done" if last else "",
+            len(steps),
+        ]
+        for step in steps:
+            thread = f"{batch_id}:{step.index}"
+            keys.append(self.keys.line(thread))
+            if step.kind == "end":
+                args += ("end", step.index, step.parent, step.head, 1, step.row)
+                continue
+            body: list[Any] = [part for pair in step.sets for part in pair]
+            body.append("")
+            body += step.drops
+            if step.kind == "promote":
+                keys.append(self.keys.of(thread, "run", thread))
+                body.append("")
+                body += [part for pair in step.fields for part in pair]
+            args += (step.kind, step.index, step.parent, step.head, len(body))
+            args += body
+        reply = self.scripts.run(Call("batch_commit", keys, args))
+        if reply and reply[0] == b"stale":
+            return None
+        return [answer == b"1" for answer in reply]
+
+    def slices(self, batch_id: str, partition: int) -> dict[str, tuple[str, Taken]]:
+        """Slice id -> (slot, taken items) of one partition."""
+        with guard():
+            found: Any = self.client.hgetall(self.keys.batch(partition, "slices", batch_id))
+        out: dict[str, tuple[str, Taken]] = {}
+        for name, value in found.items():
+            slot, _, span = value.decode().rpartition("|")
+            out[name.decode()] = (slot, Taken.parse(span))
+        return out
+
+    def give_back(
+        self,
+        batch_id: str,
+        slice_id: str,
+        slot: str,
+        taken: Taken,
+        spans: Sequence[str],
+        *,
+        crashed: int | None = None,
+        allowed: int = 3,
+        row: bytes = b"",
+    ) -> Answer:
+        """End a slice before its items, making ``spans`` ready again; counts a crash for item ``crashed``."""
+        part = self.keys.chunk_partition(batch_id, taken.chunk)
+        keys = (
+            self.keys.batch(part, "batch", batch_id),
+            self.keys.batch(part, "ready", batch_id),
+            self.keys.batch(part, "slices", batch_id),
+            self.keys.due(part),
+            self.keys.batch(part, "crash", batch_id),
+            self.keys.batch(part, "out", batch_id, taken.chunk),
+        )
+        args = (batch_id, slice_id, slot, "" if crashed is None else crashed, allowed, row, *spans)
+        return _answer(self.scripts.run(Call("batch_return", keys, args)))
+
+    def settled_items(self, batch_id: str, taken: Taken) -> set[int]:
+        """Indexes among the taken that have a row, or go on as runs of their own."""
+        part = self.keys.chunk_partition(batch_id, taken.chunk)
+        indexes = range(taken.chunk * CHUNK + taken.start, taken.chunk * CHUNK + taken.stop)
+        with guard(), self.client.pipeline(transaction=False) as pipe:
+            pipe.hmget(self.keys.batch(part, "out", batch_id, taken.chunk), [str(index) for index in indexes])
+            for index in indexes:
+                thread = f"{batch_id}:{index}"
+                pipe.exists(self.keys.of(thread, "run", thread))
+            rows, *runs = pipe.execute()
+        return {index for index, row, run in zip(indexes, rows, runs, strict=True) if row is not None or run}
+
+    # ------------------------------------------------------------- as a whole
+
+    def counts(self, batch_id: str) -> BatchCounts:
+        """The batch's counters, summed over the partitions."""
+        out = BatchCounts()
+        with guard(), self.client.pipeline(transaction=False) as pipe:
+            for part in range(self.keys.partitions):
+                names = ["total", "done", "failed", "cancelled", "promoted", "state"]
+                pipe.hmget(self.keys.batch(part, "batch", batch_id), names)
+                pipe.lrange(self.keys.batch(part, "ready", batch_id), 0, -1)
+                pipe.hvals(self.keys.batch(part, "slices", batch_id))
+            replies = pipe.execute()
+        for counters, ready, slices in zip(replies[::3], replies[1::3], replies[2::3], strict=True):
+            numbers = [int(value or 0) for value in counters[:5]]
+            out.total += numbers[0]
+            out.done += numbers[1]
+            out.failed += numbers[2]
+            out.cancelled += numbers[3]
+            out.promoted += numbers[4]
+            if counters[5]:
+                out.states.add(_text(counters[5]))
+            out.ready += sum(t.stop - t.start for t in map(Taken.parse, map(_text, ready)))
+            out.in_slices += sum(t.stop - t.start for t in (Taken.parse(_text(v).rpartition("|")[2]) for v in slices))
+        return out
+
+    def control(self, batch_id: str, what: str) -> None:
+        """``cancel``, ``pause`` or ``continue`` in every partition."""
+        calls = [
+            Call(
+                "batch_control",
+                (
+                    self.keys.batch(part, "batch", batch_id),
+                    self.keys.batch(part, "ready", batch_id),
+                    self.keys.due(part),
+                ),
+                (batch_id, what),
+            )
+            for part in range(self.keys.partitions)
+        ]
+        self.scripts.run_all(calls)
+
+    def retry_failed(self, batch_id: str, chunks: int) -> int:
+        """Make all failed items ready again; how many."""
+        calls = []
+        for chunk in range(chunks):
+            part = self.keys.chunk_partition(batch_id, chunk)
+            keys = (
+                self.keys.batch(part, "batch", batch_id),
+                self.keys.batch(part, "out", batch_id, chunk),
+                self.keys.batch(part, "ready", batch_id),
+                self.keys.due(part),
+                self.keys.batch(part, "crash", batch_id),
+            )
+            calls.append(Call("batch_retry", keys, (batch_id, chunk, chunk * CHUNK)))
+        return sum(
+            int(again)
+            for first in range(0, len(calls), 100)
+            for again in self.scripts.run_all(calls[first : first + 100])
+        )
+
+    def rows(self, batch_id: str, chunk: int) -> dict[int, bytes]:
+        """Index -> row of one chunk's finished items."""
+        part = self.keys.chunk_partition(batch_id, chunk)
+        with guard():
+            found: Any = self.client.hgetall(self.keys.batch(part, "out", batch_id, chunk))
+        return {int(index): row for index, row in found.items()}
+
+    def delete(self, batch_id: str, chunks: int) -> None:
+        """Delete a batch and everything of it."""
+        doomed = [self.keys.shared("manifest", batch_id)]
+        for part in range(self.keys.partitions):
+            doomed += [self.keys.batch(part, kind, batch_id) for kind in ("batch", "ready", "slices", "crash")]
+        for chunk in range(chunks):
+            part = self.keys.chunk_partition(batch_id, chunk)
+            doomed += [self.keys.batch(part, kind, batch_id, chunk) for kind in ("in", "out")]
+        with guard():
+            for first in range(0, len(doomed), 500):
+                self.client.unlink(*doomed[first : first + 500])
+            with self.client.pipeline(transaction=False) as pipe:
+                pipe.zrem(self.keys.shared("batches"), batch_id)
+                pipe.srem(self.keys.shared("active"), batch_id)
+                for part in range(self.keys.partitions):
+                    pipe.zrem(self.keys.due(part), f"b:{batch_id}")
+                pipe.execute()
+
+    def all_rows(self, batch_id: str, chunks: int) -> Iterator[tuple[int, bytes]]:
+        """(index, row) of finished items, chunk by chunk in order of index."""
+        for chunk in range(chunks):
+            yield from sorted(self.rows(batch_id, chunk).items())

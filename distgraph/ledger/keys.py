@@ -1,0 +1,136 @@
+"""Every key distgraph writes: type, meaning, who deletes it.
+
+A namespace is split into a fixed number of partitions; all keys of one partition share a hash tag, so that scripts touch
+one tag and the state can be spread over several servers later. ``T`` is ``dg:{<namespace>/<partition>}``.
+
+    T:due                   ZSET    entry -> ms when somebody must look at it: the outbox.   at rest: the entry's script
+                                    r:<run>  s:<batch>\\n<slice>  t:<run>\\n<task>  b:<batch>
+    T:runs                  ZSET    run id -> ms of submission.                              delete of the run
+    T:rid:<run>             STRING  thread of a run whose id is not its thread's id.         delete of the run
+    T:run:<run>             HASH    the run's record.                                        delete of the run, its batch
+    T:open:<run>            HASH    task -> outcome: the barrier of the current superstep.   the commit that closes it
+    T:claims:<run>          HASH    task -> slot that runs it.                               the commit that closes it
+    T:log:<run>             STREAM  the run's events, if it keeps a log.                     delete of the run
+    T:line:<thread>:<ns>    HASH    head, e(poch), run (active), c:<checkpoint>, v:<channel>@<version>.  delete of the thread
+    T:hist:<thread>:<ns>    ZSET    checkpoint ids, where history is kept.                   delete of the thread
+    T:pend:<thread>:<ns>    HASH    <checkpoint>|<task>|<kind> -> writes (savers, history).  delete of the thread
+    T:once:<run>            HASH    effect key -> recorded result.                           delete of the run
+    T:batch:<batch>         HASH    counters, epoch, chunk digests of this partition.        delete of the batch
+    T:in:<batch>:<chunk>    LIST    the chunk's items.                                       the last item done
+    T:ready:<batch>         LIST    ranges of items nobody has taken.                        taken empty
+    T:slices:<batch>        HASH    slice -> slot and range.                                 the slice's end
+    T:out:<batch>:<chunk>   HASH    index -> result row.                                     delete of the batch
+    T:crash:<batch>         HASH    index -> crashes counted while it ran alone or was named. delete of the batch
+
+and, once for the namespace, with ``G`` for ``dg:{<namespace>/g}``:
+
+    G:meta                  HASH    format version, number of partitions.                    never
+    G:graphs                HASH    graph name -> versions ever served.                      never
+    G:worker:<boot>         STRING  a worker's beat.                                         its time to live
+    G:workers               SET     boots of workers that may live.                          sweep
+    G:manifest:<batch>      HASH    a batch's manifest.                                      delete of the batch
+    G:batches               ZSET    batch id -> ms of submission.                            delete of the batch
+    G:active                SET     ids of batches with items that are not at rest.          the batch's end
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+
+from distgraph.errors import ConfigError
+
+PARTITIONS = 8
+#: Items of a batch that share a chunk, hence a partition.
+CHUNK = 256
+
+_SAFE = re.compile(r"[A-Za-z0-9_.\-/@+]+\Z")
+_NAMESPACE = re.compile(r"[A-Za-z0-9_.\-]{1,64}\Z")
+_NUMBERED = re.compile(r"(.*):(\d{1,18})\Z", re.DOTALL)
+
+
+def check_namespace(namespace: str) -> str:
+    """``namespace`` if it may be part of keys and queue names.
+
+    Raises:
+        ConfigError: anything but 1 to 64 letters, digits, ``_``, ``.`` and ``-``.
+    """
+    if not isinstance(namespace, str) or not _NAMESPACE.match(namespace):
+        raise ConfigError(f"Namespace {namespace!r} is invalid: use 1 to 64 letters, digits, '_', '.' or '-'.")
+    return namespace
+
+
+def encoded(text: str) -> str:
+    """``text`` as part of a key: injective, without separators, braces, globs or control characters."""
+    if _SAFE.match(text):
+        return text
+    return "".join(ch if _SAFE.match(ch) else "".join(f"%{byte:02x}" for byte in ch.encode()) for ch in text)
+
+
+def item_id(batch_id: str, index: int) -> str:
+    """The run id, and the thread id, of one item of a batch."""
+    return f"{batch_id}:{index}"
+
+
+def split_item(text: str) -> tuple[str, int] | None:
+    """(batch id, index) if ``text`` has the form of an item's id."""
+    found = _NUMBERED.match(text)
+    return (found[1], int(found[2])) if found else None
+
+
+class Keys:
+    """Builds the keys of one namespace."""
+
+    __slots__ = ("_global", "_parts", "namespace", "partitions")
+
+    def __init__(self, namespace: str, partitions: int = PARTITIONS) -> None:
+        self.namespace = check_namespace(namespace)
+        self.partitions = partitions
+        self._parts = [f"dg:{{{namespace}/{number}}}:" for number in range(partitions)]
+        self._global = f"dg:{{{namespace}/g}}:"
+
+    # ------------------------------------------------------------ partitions
+
+    def partition(self, thread_id: str) -> int:
+        """The partition of a thread. Numbered threads of one prefix share it by chunks, as the items of a batch do."""
+        numbered = split_item(thread_id)
+        if numbered is None:
+            return zlib.crc32(thread_id.encode()) % self.partitions
+        return self.chunk_partition(numbered[0], numbered[1] // CHUNK)
+
+    def chunk_partition(self, batch_id: str, chunk: int) -> int:
+        """The partition of one chunk of a batch: chunks go round all partitions."""
+        return (zlib.crc32(batch_id.encode()) + chunk) % self.partitions
+
+    def tag(self, partition: int) -> str:
+        """Prefix of all keys of a partition."""
+        return self._parts[partition]
+
+    def due(self, partition: int) -> str:
+        return self._parts[partition] + "due"
+
+    # ------------------------------------------------- runs, of a thread's partition
+
+    def of(self, thread_id: str, kind: str, *names: str) -> str:
+        """The key of ``kind`` for ``names`` in the partition of ``thread_id``."""
+        return self._parts[self.partition(thread_id)] + ":".join([kind, *map(encoded, names)])
+
+    def line(self, thread_id: str, ns: str = "") -> str:
+        return f"{self._parts[self.partition(thread_id)]}line:{encoded(thread_id)}:{encoded(ns) if ns else ''}"
+
+    def directory(self, run_id: str) -> str:
+        """Where the thread of a run is written that does not share its id; in the partition of the run's id."""
+        return f"{self._parts[self.partition(run_id)]}rid:{encoded(run_id)}"
+
+    # ------------------------------------------------- batches
+
+    def batch(self, partition: int, kind: str, batch_id: str, chunk: int | None = None) -> str:
+        """A batch's key of ``kind`` in one partition, of one chunk where given."""
+        base = f"{self._parts[partition]}{kind}:{encoded(batch_id)}"
+        return base if chunk is None else f"{base}:{chunk}"
+
+    # ------------------------------------------------- the namespace
+
+    def shared(self, kind: str, *names: str) -> str:
+        """A key that exists once for the namespace."""
+        return self._global + ":".join([kind, *map(encoded, names)])

@@ -1,0 +1,170 @@
+"""What the ledger's operations answer, and what they take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+#: A run's record as stored: text fields decoded, values as bytes.
+Record = Mapping[str, bytes]
+
+
+class Address(NamedTuple):
+    """Where a run lives: its id and the thread (line of checkpoints) it runs on."""
+
+    run_id: str
+    thread_id: str
+
+    @property
+    def own_thread(self) -> bool:
+        """The run's thread has the run's id."""
+        return self.run_id == self.thread_id
+
+
+class Submitted(NamedTuple):
+    """``kind`` new, same (this very run is there already), conflict (another input), busy (``other`` is active)."""
+
+    kind: Literal["new", "same", "conflict", "busy"]
+    epoch: int = 0
+    other: str = ""
+
+
+class Claimed(NamedTuple):
+    """``kind`` ok, gone (``info`` its status), held (``info`` the slot), open (``info`` ms of the last hint)."""
+
+    kind: Literal["ok", "gone", "held", "open"]
+    info: str = ""
+    head: str = ""
+    record: Record = {}
+
+
+class ClaimedTask(NamedTuple):
+    """``kind`` ok, done, held (``info`` the slot), stale (``info`` why)."""
+
+    kind: Literal["ok", "done", "held", "stale"]
+    info: str = ""
+    crashes: int = 0
+    attempts: int = 0
+    first_ms: int = 0
+    record: Record = {}
+
+
+class Answer(NamedTuple):
+    """``kind`` is the script's word; ``info`` its reason, if it gives one."""
+
+    kind: str
+    info: str = ""
+
+
+@dataclass(slots=True)
+class Commit:
+    """One superstep of a run, to be applied whole or not at all."""
+
+    address: Address
+    slot: str
+    epoch: int
+    parent: str
+    #: The new checkpoint's id; '' leaves the head where it is (the run only changes its status).
+    head: str
+    status: str
+    sweep_ms: int = 1000
+    #: Some of the superstep's tasks were offered to other workers.
+    offered: bool = False
+    #: Fields to set and to delete in the line.
+    sets: Sequence[tuple[str, bytes]] = ()
+    drops: Sequence[str] = ()
+    #: Fields of the run's record.
+    fields: Sequence[tuple[str, bytes | str | int]] = ()
+    log: Sequence[bytes] = ()
+    #: Writes kept for the history, by ``<checkpoint>|<task>|w``.
+    kept: Sequence[tuple[str, bytes]] = ()
+    index_history: bool = False
+    #: Of a batch item: the batch's epoch, and, when it ends here, its row.
+    batch_epoch: str = ""
+    row: bytes = b""
+    #: Delete the run and its line when this ends it (a batch item, whose row is all that is kept).
+    compact: bool = False
+
+
+@dataclass(slots=True)
+class ItemStep:
+    """One superstep of one item of a slice.
+
+    Attributes:
+        kind: step (go on), end (``row`` is the result), promote (go on as a run of its own with ``fields``).
+    """
+
+    kind: Literal["step", "end", "promote"]
+    index: int
+    parent: str
+    head: str = ""
+    sets: Sequence[tuple[str, bytes]] = ()
+    drops: Sequence[str] = ()
+    row: bytes = b""
+    fields: Sequence[tuple[str, bytes | str | int]] = ()
+
+
+class Taken(NamedTuple):
+    """The items bound to a slice: ``[start, stop)`` within ``chunk``; ``flag`` n new, r taken before, a suspect."""
+
+    chunk: int
+    start: int
+    stop: int
+    flag: str
+    epoch: str
+
+    def span(self) -> str:
+        """As the scripts write it."""
+        return f"{self.chunk}:{self.start}:{self.stop}:{self.flag}"
+
+    @staticmethod
+    def parse(span: str, epoch: str = "") -> Taken:
+        """From what the scripts write."""
+        chunk, start, stop, flag = span.split(":")
+        return Taken(int(chunk), int(start), int(stop), flag, epoch)
+
+
+@dataclass(slots=True)
+class BatchCounts:
+    """Counters of a batch, summed over its partitions."""
+
+    total: int = 0
+    done: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    #: Items that go on as runs of their own.
+    promoted: int = 0
+    #: Ready items nobody has taken.
+    ready: int = 0
+    #: Items in slices, by span.
+    in_slices: int = 0
+    states: set[str] = field(default_factory=set)
+
+
+class Due(NamedTuple):
+    """An overdue entry: ``kind`` run, task, slice or batch; ``name`` the run or batch, ``part`` the task or slice."""
+
+    kind: Literal["run", "task", "slice", "batch"]
+    name: str
+    part: str = ""
+
+    @staticmethod
+    def parse(entry: str) -> Due:
+        """From what the due index holds."""
+        name, _, part = entry[2:].rpartition("\n") if entry[0] in "ts" else (entry[2:], "", "")
+        kinds: dict[str, Literal["run", "task", "slice", "batch"]] = {
+            "r": "run",
+            "t": "task",
+            "s": "slice",
+            "b": "batch",
+        }
+        return Due(kinds[entry[0]], name, part)
+
+
+class Swept(NamedTuple):
+    """What was overdue in a partition at ``now_ms``, and ms until the next entry is due (-1: none)."""
+
+    now_ms: int
+    next_ms: int
+    due: list[Due]

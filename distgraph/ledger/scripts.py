@@ -1,0 +1,91 @@
+"""The scripts of ``lua/``, called by name. Each opens with its keys, arguments and replies.
+
+Scripts are sent by digest; a server that lost them (restart, SCRIPT FLUSH) gets them again and the call is repeated,
+which is safe because every script answers a repeat as it answered the first time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import redis
+
+from distgraph.ledger.connection import guard
+
+
+@cache
+def sources() -> dict[str, bytes]:
+    """Script name -> source, read once."""
+    folder = resources.files("distgraph.ledger").joinpath("lua")
+    return {
+        entry.name.removesuffix(".lua"): entry.read_bytes() for entry in folder.iterdir() if entry.name.endswith(".lua")
+    }
+
+
+@cache
+def digests() -> dict[str, str]:
+    """Script name -> SHA-1 of its source, as EVALSHA wants it."""
+    return {name: hashlib.sha1(source, usedforsecurity=False).hexdigest() for name, source in sources().items()}
+
+
+class Call:
+    """One script call, not sent yet."""
+
+    __slots__ = ("args", "keys", "name")
+
+    def __init__(self, name: str, keys: Sequence[str], args: Sequence[Any]) -> None:
+        self.name, self.keys, self.args = name, keys, args
+
+    def command(self) -> tuple[Any, ...]:
+        """The command that performs it."""
+        return ("EVALSHA", digests()[self.name], len(self.keys), *self.keys, *self.args)
+
+
+class Scripts:
+    """Runs script calls on one server."""
+
+    __slots__ = ("client",)
+
+    def __init__(self, client: redis.Redis) -> None:
+        self.client = client
+
+    def load(self) -> None:
+        """Send all scripts."""
+        with guard(), self.client.pipeline(transaction=False) as pipe:
+            for source in sources().values():
+                pipe.script_load(source)
+            pipe.execute()
+
+    def run(self, call: Call) -> Any:
+        """The reply of one call.
+
+        Raises:
+            StoreError: the server cannot be reached or refuses; nothing is known to be written.
+        """
+        with guard():
+            try:
+                return self.client.execute_command(*call.command())
+            except redis.exceptions.NoScriptError:
+                self.load()
+                return self.client.execute_command(*call.command())
+
+    def run_all(self, calls: Sequence[Call]) -> list[Any]:
+        """The replies of several calls, in one round trip; each call is atomic, their sequence is not."""
+        if len(calls) == 1:
+            return [self.run(calls[0])]
+        with guard():
+            try:
+                return self._pipelined(calls)
+            except redis.exceptions.NoScriptError:
+                self.load()
+                return self._pipelined(calls)
+
+    def _pipelined(self, calls: Sequence[Call]) -> list[Any]:
+        with self.client.pipeline(transaction=False) as pipe:
+            for call in calls:
+                pipe.execute_command(*call.command())
+            return pipe.execute()
