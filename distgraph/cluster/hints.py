@@ -1,0 +1,75 @@
+"""Hints: what travels through the broker. Ids only, in plain JSON; losing, repeating or delaying one does no harm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+
+class RunHint(NamedTuple):
+    """Drive this run on.
+
+    Attributes:
+        hops: how many workers passed it on because they do not serve the graph.
+        again: offer tasks anew that nobody runs: a sweep found the run without progress.
+    """
+
+    run_id: str
+    thread_id: str
+    graph: str
+    fingerprint: str
+    hops: int = 0
+    again: bool = False
+
+
+class NodeHint(NamedTuple):
+    """Run these tasks of a superstep: (task id, path) each.
+
+    Attributes:
+        node: the node's name, or "node +n" for a pack of several; what Flower shows.
+        step: the superstep, for people.
+        queue: the queue the node asks for, or None for the namespace's own.
+    """
+
+    run_id: str
+    thread_id: str
+    graph: str
+    fingerprint: str
+    epoch: int
+    head: str
+    tasks: Sequence[tuple[str, Sequence[Any]]]
+    node: str
+    step: int
+    queue: str | None = None
+    hops: int = 0
+
+
+class BatchHint(NamedTuple):
+    """Take items of this batch."""
+
+    batch_id: str
+    graph: str
+    fingerprint: str
+    hops: int = 0
+
+
+Hint = RunHint | NodeHint | BatchHint
+
+
+class Dispatcher(Protocol):
+    """The seam to the broker: delivers hints to some worker of the namespace, at least sometimes.
+
+    A real kind publishes Celery messages; the in-process kind of ``distgraph.testing`` queues them.
+    """
+
+    def publish(self, hints: Sequence[Hint]) -> None:
+        """Send hints.
+
+        Raises:
+            StoreError: the broker cannot be reached; what is due in the ledger is hinted again by a sweep.
+        """
+        ...
+
+    def waiting(self) -> int:
+        """How many hints wait in the namespace's own queue, as far as the broker tells."""
+        ...

@@ -1,0 +1,157 @@
+"""Which graphs this process knows, by name and fingerprint. Filled from the operator's list, never from data."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from distgraph.errors import ConfigError, GraphNotFoundError
+from distgraph.superstep.model import Program
+from distgraph.superstep.routing import did_you_mean
+from distgraph.types import Command, Interrupt, Overwrite, Send
+from distgraph.wire import Codec, TypeRegistry
+
+_REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?\Z")
+#: Values of ours that travel inside states and writes, under names that no rename of a module changes.
+_OWN = ((Send, "dg.Send"), (Interrupt, "dg.Interrupt"), (Overwrite, "dg.Overwrite"), (Command, "dg.Command"))
+
+
+def own_types() -> TypeRegistry:
+    """The registry every graph's codec starts from."""
+    registry = TypeRegistry()
+    for cls, name in _OWN:
+        registry.add(cls, name=name)
+    return registry
+
+
+class Served:
+    """A graph with what is derived from it once."""
+
+    __slots__ = ("codec", "fingerprint", "graph", "name", "program")
+
+    def __init__(self, graph: Any, *, secret: bytes | None = None) -> None:
+        self.graph = graph
+        self.name: str = graph.name
+        self.program: Program = graph.program
+        self.fingerprint: str = graph.fingerprint
+        registry = own_types()
+        for annotation in graph.types():
+            registry.add(annotation)
+        self.codec = Codec(registry, secret=secret)
+
+
+class Registry:
+    """Graphs by name and fingerprint."""
+
+    def __init__(self, *, secret: bytes | None = None) -> None:
+        self._secret = secret
+        self._served: dict[tuple[str, str], Served] = {}
+
+    def add(self, graph: Any) -> Served:
+        """Serve ``graph``; the same graph again changes nothing.
+
+        Raises:
+            ConfigError: the graph has no name of its own, or another graph has it.
+        """
+        name = getattr(graph, "name", None)
+        if not name or name == DEFAULT_NAME:
+            raise ConfigError('A graph that workers serve needs a name: compile(name="...").')
+        key = (name, graph.fingerprint)
+        known = self._served.get(key)
+        if known is None:
+            if any(other == name for other, _ in self._served):
+                raise ConfigError(f"Two different graphs are named {name!r} in the graphs of this process; rename one.")
+            known = self._served[key] = Served(graph, secret=self._secret)
+        return known
+
+    def find(self, name: str, fingerprint: str = "") -> Served | None:
+        """The graph with that name, and that fingerprint where one is given."""
+        if fingerprint:
+            return self._served.get((name, fingerprint))
+        return next((served for (other, _), served in self._served.items() if other == name), None)
+
+    def names(self) -> dict[str, str]:
+        """Name -> fingerprint of every graph here."""
+        return {name: fingerprint for name, fingerprint in self._served}
+
+    def get(self, name: str) -> Served:
+        """The graph with that name.
+
+        Raises:
+            GraphNotFoundError: there is none.
+        """
+        found = self.find(name)
+        if found is None:
+            raise GraphNotFoundError(f"No graph named {name!r} here.{did_you_mean(name, self.names())}")
+        return found
+
+    def __len__(self) -> int:
+        return len(self._served)
+
+
+#: The name of a graph that was compiled without one.
+DEFAULT_NAME = "LangGraph"
+
+
+def load(references: Iterable[str], registry: Registry) -> Registry:
+    """Import modules (``package.module``) or graphs (``package.module:attribute``) and serve what they hold.
+
+    Of a module, every compiled graph with a name is served: module attributes, and members of lists, tuples and dicts.
+
+    Raises:
+        ConfigError: a reference of another form, a module that cannot be imported, or one without any graph.
+    """
+    for reference in references:
+        if not _REFERENCE.match(reference):
+            raise ConfigError(f"{reference!r} names no graphs. Give package.module or package.module:attribute.")
+        module_name, _, attribute = reference.partition(":")
+        module = _import(module_name)
+        if attribute:
+            if not hasattr(module, attribute):
+                raise ConfigError(
+                    f"Module {module_name!r} has no {attribute!r}.{did_you_mean(attribute, vars(module))}"
+                )
+            found = list(_graphs([getattr(module, attribute)]))
+        else:
+            found = [graph for graph in _graphs(vars(module).values()) if graph.name not in ("", DEFAULT_NAME)]
+        if not found:
+            raise ConfigError(
+                f"{reference!r} holds no compiled graph with a name. Compile with builder.compile(name='...') and keep the "
+                "result in a module attribute."
+            )
+        for graph in found:
+            registry.add(graph)
+    return registry
+
+
+def _import(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as exc:
+        if exc.name and (name == exc.name or name.startswith(exc.name + ".")):
+            raise ConfigError(
+                f"No module named {name!r} can be imported here. Check the spelling, and that the worker starts in a "
+                "directory (or with a PYTHONPATH) that has it."
+            ) from exc
+        raise ConfigError(
+            f"Module {name!r} could not be imported: it needs {exc.name!r}, which is not installed."
+        ) from exc
+    except Exception as exc:
+        raise ConfigError(f"Module {name!r} failed while it was imported: {type(exc).__name__}: {exc}") from exc
+
+
+def is_graph(value: Any) -> bool:
+    """Whether ``value`` is a compiled graph."""
+    return isinstance(getattr(value, "program", None), Program) and hasattr(value, "fingerprint")
+
+
+def _graphs(values: Iterable[Any]) -> Iterator[Any]:
+    for value in values:
+        if is_graph(value):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from (member for member in value if is_graph(member))
+        elif isinstance(value, dict):
+            yield from (member for member in value.values() if is_graph(member))
