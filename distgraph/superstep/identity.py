@@ -42,7 +42,9 @@ def idempotency_key(run_id: str, ns: str, step: int, path: tuple[Any, ...]) -> s
 
 def path_key(path: tuple[Any, ...]) -> str:
     """A text that sorts as tasks are to be applied: by channels before by Send, by name, by Send index."""
-    return "~".join(f"{part:010d}" if isinstance(part, int) and not isinstance(part, bool) else str(part) for part in path)
+    return "~".join(
+        f"{part:010d}" if isinstance(part, int) and not isinstance(part, bool) else str(part) for part in path
+    )
 
 
 def pull_path(name: str) -> tuple[Any, ...]:
@@ -81,3 +83,9 @@ def ticks_of(cid: str) -> int:
         return int(cid[:8] + cid[9:13] + cid[15:16], 16) if cid[14] == "8" else 0
     except (ValueError, IndexError):
         return 0
+
+
+def next_version(last: Any, noise: int) -> str:
+    """The version after ``last`` (None: the first): sorts, and its 32 random bits keep two forks from sharing one."""
+    number = int(last[:16]) + 1 if last else 1
+    return f"{number:016d}.{noise & 0xFFFFFFFF:08x}"

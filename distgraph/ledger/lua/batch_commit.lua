@@ -7,7 +7,8 @@
 --       then per item: kind, index, parent, new head, n, n strings
 --         'step'     n strings: record field, record, field, value, ... then '' and fields to delete
 --         'end'      n = 1: the row ('d...' done, 'f...' failed)
---         'promote'  as 'step', then '' and the run record: the item goes on as a run of its own
+--         'promote'  as 'step' (new may be the parent: nothing but the run is new), then '' and the run record: the item
+--                    goes on as a run of its own, and the caller holds its lease
 -- -> {'stale'} (the batch was cancelled) | {answer of item 1, ...}: '1' applied, '0' refused
 local batch, rows, input, slices, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 if (redis.call('HGET', batch, 'e') or '') ~= ARGV[3] then return {'stale'} end
@@ -23,7 +24,7 @@ for item = 1, count do
   key = key + (kind == 'promote' and 2 or 1)
   local head = redis.call('HGET', line, 'head') or ''
   local answer = '0'
-  if head == new and kind ~= 'end' then
+  if kind == 'step' and head == new or kind == 'promote' and redis.call('EXISTS', KEYS[key - 1]) == 1 then
     answer = '1'
   elseif head == parent and redis.call('HEXISTS', rows, index) == 0 then
     answer = '1'

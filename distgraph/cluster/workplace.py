@@ -1,0 +1,67 @@
+"""What a driver works with in one process: the ledger, the broker, the graphs, its slot, and its clocks."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from distgraph.cluster.hints import Dispatcher
+from distgraph.cluster.registry import Registry
+from distgraph.ledger.batches import BatchLedger
+from distgraph.ledger.runs import RunLedger
+from distgraph.superstep.identity import checkpoint_id, next_version, ticks_of
+
+#: A driver works this long for one hint, then goes to the end of the queue. Seconds.
+QUANTUM = 0.5
+#: A leased entry is looked at again after this. Milliseconds.
+LEASE_CHECK_MS = 1000
+#: A hint that was just published is given this long before a sweep repeats it. Milliseconds.
+HINT_GRACE_MS = 1000
+#: Crashes of one task, alone or named, that make it poison.
+CRASHES_ALLOWED = 3
+
+
+def _nobody(_: str, __: float | None = None) -> None:
+    """A slot nobody watches: in tests, and in a process that runs one task at a time for itself."""
+
+
+@dataclass(slots=True)
+class Workplace:
+    """One slot's view of its surroundings. Everything a driver does to the world goes through here.
+
+    Attributes:
+        slot: this slot's name: worker boot nonce, then the process (and OS thread) that works.
+        watch: tells whoever watches the slot what runs there and by when it must have ended (seconds from now; None:
+            no limit), so that a crash has a culprit and a node that hangs can be stopped.
+        draining: whether to hand work back instead of going on.
+        idle: how many other slots of the fleet wait for work, as far as this process knows.
+    """
+
+    runs: RunLedger
+    batches: BatchLedger
+    registry: Registry
+    dispatcher: Dispatcher
+    slot: str
+    watch: Callable[[str, float | None], None] = _nobody
+    draining: Callable[[], bool] = lambda: False
+    idle: Callable[[], int] = lambda: 1
+    monotonic: Callable[[], float] = time.monotonic
+    now: Callable[[], float] = time.time
+    noise: Callable[[int], int] = random.Random().getrandbits
+    #: Seconds an item of a batch took lately, by batch; decides how many are taken at a time.
+    pace: dict[str, float] = field(default_factory=dict)
+
+    def new_checkpoint_id(self, parent: str) -> str:
+        """An id above ``parent``'s, at about now."""
+        ticks = max(ticks_of(parent) + 1 if parent else 0, int(self.now() * 1_000_000))
+        return checkpoint_id(ticks, self.noise(64))
+
+    def bump(self, last: str | None) -> str:
+        """The next version along a line."""
+        return next_version(last, self.noise(32))
+
+    def nonce(self) -> bytes:
+        """16 bytes that name one attempt."""
+        return b"%016x" % self.noise(64)
