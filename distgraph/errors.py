@@ -32,9 +32,11 @@
     │   ├── GraphDrained               the run stopped at a superstep because a drain was asked for
     │   └── WaitTimeoutError           a wait ran out of its time; the work goes on   (TimeoutError)
     ├── CodecError                     a value cannot be stored                       (TypeError)
-    │   └── UntrustedTypeError         stored bytes name a type that was not registered
+    │   ├── UntrustedTypeError         stored bytes name a type that was not registered
+    │   └── NewerFormatError           stored bytes are whole, in a format only a newer distgraph reads
     ├── CheckpointCorruptError         stored bytes are damaged
     │   └── TamperedDataError          stored bytes are not signed with a known key
+    ├── ProcessFailedError             a process that distgraph starts ended too soon (RuntimeError)
     └── StoreError                     the server behind the ledger
         ├── ServerUnreachableError     nobody answers                                 (ConnectionError)
         ├── ServerAuthError            wrong password or missing permission           (PermissionError)
@@ -42,6 +44,8 @@
         ├── ServerSettingError         a setting that would lose data (eviction, cluster mode, ...)
         ├── ServerReadOnlyError        a replica answered
         ├── ServerLoadingError         the server is still loading its data
+        ├── ServerNotReadyError        it cannot serve now: too many clients, a full disk, ...
+        ├── ServerProtocolError        what answers is not Redis
         ├── ServerOutOfMemoryError     maxmemory is reached; nothing was written
         └── LedgerCorruptError         a key holds what distgraph did not put there
 
@@ -195,7 +199,9 @@ class NodeCancelledError(RunError):
     code = "NODE_CANCELLED"
 
     def __init__(self, node: str) -> None:
-        super().__init__(f"Node {node!r} cancelled itself: it raised CancelledError although its run was not cancelled.")
+        super().__init__(
+            f"Node {node!r} cancelled itself: it raised CancelledError although its run was not cancelled."
+        )
         self.node = node
 
 
@@ -445,3 +451,27 @@ def create_error_message(*, message: str, error_code: ErrorCode) -> str:
 
 
 # ------------------------------------------- more server errors: add below this line
+
+
+class NewerFormatError(CodecError):
+    """Stored bytes are whole, but written by a newer distgraph: this process must be updated to read them."""
+
+    code = "FORMAT_NEWER"
+
+
+class ServerProtocolError(StoreError):
+    """What answers at the address is not Redis, or speaks TLS where plain text was expected, or the reverse."""
+
+    code = "SERVER_PROTOCOL"
+
+
+class ServerNotReadyError(StoreError):
+    """The server answers but cannot serve the call now: too many clients, a script that runs too long, a full disk."""
+
+    code = "SERVER_NOT_READY"
+
+
+class ProcessFailedError(DistgraphError, RuntimeError):
+    """A process that distgraph starts (server, worker, Flower) ended, or was not ready in time; with its log's end."""
+
+    code = "PROCESS_FAILED"
