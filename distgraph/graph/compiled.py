@@ -1,0 +1,75 @@
+"""A compiled StateGraph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from distgraph.graph.problems import Problem
+from distgraph.graph.schema import mapper_of
+from distgraph.graph.specs import NodeSpec
+from distgraph.graph.types import named_types
+from distgraph.graph.variables import ContextT, InputT, OutputT, StateT
+from distgraph.pregel import Pregel
+from distgraph.superstep.model import Program
+from distgraph.types import Checkpointer
+
+if TYPE_CHECKING:
+    from distgraph.graph.state import StateGraph
+
+
+class CompiledGraph(Pregel[StateT, ContextT, InputT, OutputT]):
+    """What ``StateGraph.compile`` returns: a graph that runs here, and that workers run under its name.
+
+    Attributes:
+        builder: the StateGraph it was compiled from.
+        program: what engines and workers run.
+        specs: the nodes as they were declared, with the builder's defaults filled in.
+    """
+
+    def __init__(
+        self,
+        *,
+        builder: StateGraph[StateT, ContextT, InputT, OutputT],
+        program: Program,
+        specs: Mapping[str, NodeSpec],
+        checkpointer: Checkpointer = None,
+        cache: Any = None,
+        store: Any = None,
+        debug: bool = False,
+        name: str = "",
+        transformers: Sequence[Any] | None = None,
+    ) -> None:
+        self.builder = builder
+        self.program = program
+        self.specs = specs
+        self.checkpointer = checkpointer
+        self.cache = cache
+        self.store = store
+        self.debug = debug
+        self.name = name
+        self.transformers = transformers
+        self.context_schema = builder.context_schema
+        self.stream_mode = "updates"
+        self._output_instance = mapper_of(builder.output_schema)
+        self._state_instance = mapper_of(builder.state_schema)
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal graphs in every process: names of nodes, edges, channels and reducers, hashed."""
+        return self.program.fingerprint
+
+    def types(self) -> tuple[type, ...]:
+        """The dataclasses, models, named tuples and enums that the graph's schemas name: what stored bytes may hold."""
+        schemas = [*self.builder.schemas, *([self.context_schema] if self.context_schema is not None else [])]
+        return named_types(schemas)
+
+    def check(self) -> list[Problem]:
+        """The graph's lints (it has no errors, or it would not be here)."""
+        from distgraph.graph.lint import find_problems
+
+        return find_problems(self.builder)
+
+
+#: The name the class has elsewhere.
+CompiledStateGraph = CompiledGraph

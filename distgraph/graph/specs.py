@@ -1,0 +1,67 @@
+"""What a builder holds: the parts of a graph as they were declared, each with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from distgraph.graph.problems import Place
+from distgraph.types import CachePolicy, Placement, RetryPolicy, TimeoutPolicy
+
+
+@dataclass(slots=True)
+class NodeSpec:
+    """A declared node.
+
+    Attributes:
+        runnable: what the user gave as action.
+        input_schema: type of the node's view of the state.
+        ends: declared destinations of its Commands, as names or name -> label.
+        returned: annotation of the action's result, if it could be read.
+    """
+
+    runnable: Any
+    metadata: Mapping[str, Any] | None
+    input_schema: Any
+    retry_policy: RetryPolicy | Sequence[RetryPolicy] | None = None
+    cache_policy: CachePolicy[Any] | None = None
+    error_handler_node: str | None = None
+    is_error_handler: bool = False
+    ends: tuple[str, ...] | Mapping[str, str] = ()
+    defer: bool = False
+    timeout: TimeoutPolicy | None = None
+    trace_policy: Any = None
+    queue: str | None = None
+    placement: Placement | None = None
+    returned: Any = None
+    place: Place | None = None
+
+
+@dataclass(slots=True)
+class BranchSpec:
+    """A declared conditional edge. ``input_schema`` is its function's own view, None for its node's."""
+
+    path: Any
+    ends: Mapping[Hashable, str] | None
+    input_schema: Any = None
+    place: Place | None = None
+
+
+@dataclass(slots=True)
+class NodeDefaults:
+    """What nodes get that did not say otherwise."""
+
+    retry_policy: RetryPolicy | Sequence[RetryPolicy] | None = None
+    cache_policy: CachePolicy[Any] | None = None
+    error_handler: Any = None
+    timeout: TimeoutPolicy | None = None
+
+
+@dataclass(slots=True)
+class Edges:
+    """Declared edges with their places, in the order of their declaration; a repeated one counts in ``repeated``."""
+
+    plain: dict[tuple[str, str], Place] = field(default_factory=dict)
+    joins: dict[tuple[tuple[str, ...], str], Place] = field(default_factory=dict)
+    repeated: list[tuple[Any, str, Place]] = field(default_factory=list)
