@@ -20,6 +20,8 @@ from pathlib import Path
 import click
 import pytest
 
+from distgraph.cli.app import app
+
 pytestmark = pytest.mark.acceptance
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -130,13 +132,14 @@ def test_shell_commands_exist(block: Block) -> None:
 
 def check_our_command(words: list[str]) -> None:
     """Every subcommand and option in `words` exists."""
-    cli = pytest.importorskip("distgraph.cli")
-    command: click.Command = cli.main
+    command: click.Command = app
     while isinstance(command, click.Group):
         assert words and words[0] in command.commands, f"no command {words[:1]} in {command.name}"
         command = command.commands[words[0]]
         words = words[1:]
-    known = {name for parameter in command.params for name in [*parameter.opts, *parameter.secondary_opts]}
+    # the global options may stand after a command as well
+    parameters = [*command.params, *app.params]
+    known = {name for parameter in parameters for name in [*parameter.opts, *parameter.secondary_opts]}
     used = {word.partition("=")[0] for word in words if word.startswith("--")}
     assert used - known - {"--help"} == set(), command.name
 

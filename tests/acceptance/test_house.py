@@ -132,8 +132,7 @@ def test_public_names_exist() -> None:
     assert [name for name in package.__all__ if not hasattr(package, name)] == []
 
 
-def test_the_version_is_the_same_everywhere() -> None:
-    assert importlib.import_module("distgraph").__version__ == PROJECT["version"]
+def test_the_version_is_in_the_changelog() -> None:
     assert f"## [{PROJECT['version']}]" in (ROOT / "CHANGELOG.md").read_text()
 
 
