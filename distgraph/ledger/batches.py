@@ -137,7 +137,7 @@ class BatchLedger:
     # ------------------------------------------------------------- slices
 
     def commit(
-        self, batch_id: str, slice_id: str, slot: str, taken: Taken, steps: Sequence[ItemStep], *, size: int, last: bool
+        self, batch_id: str, slice_id: str, slot: str, taken: Taken, steps: Sequence[ItemStep], *, last: bool
     ) -> list[bool] | None:
         """Apply one superstep of these items; whether each was applied, or None if the batch was cancelled."""
         part = self.keys.chunk_partition(batch_id, taken.chunk)
@@ -154,7 +154,6 @@ class BatchLedger:
             taken.epoch,
             slot,
             taken.chunk,
-            size,
             "done" if last else "",
             len(steps),
         ]

@@ -3,7 +3,7 @@
 --
 -- KEYS  batch HASH   rows HASH (of the chunk)   input LIST (of the chunk)   slices HASH   due ZSET   then, per item:
 --       line HASH   (and for 'promote' the item's run HASH right after it)
--- ARGV  batch id, slice id, epoch of the batch, slot, chunk, size of the chunk, 'done' to end the slice or '', #items,
+-- ARGV  batch id, slice id, epoch of the batch, slot, chunk, 'done' to end the slice or '', #items,
 --       then per item: kind, index, parent, new head, n, n strings
 --         'step'     n strings: record field, record, field, value, ... then '' and fields to delete
 --         'end'      n = 1: the row ('d...' done, 'f...' failed)
@@ -12,7 +12,7 @@
 -- -> {'stale'} (the batch was cancelled) | {answer of item 1, ...}: '1' applied, '0' refused
 local batch, rows, input, slices, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 if (redis.call('HGET', batch, 'e') or '') ~= ARGV[3] then return {'stale'} end
-local count, at, key = tonumber(ARGV[8]), 9, 6
+local count, at, key = tonumber(ARGV[7]), 8, 6
 local answers, done, failed, promoted = {}, 0, 0, 0
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -60,11 +60,11 @@ for item = 1, count do
 end
 if done > 0 then
   redis.call('HINCRBY', batch, 'done', done)
-  if redis.call('HINCRBY', batch, 'k:' .. ARGV[5], done) >= tonumber(ARGV[6]) then redis.call('DEL', input) end
+  if redis.call('HINCRBY', batch, 'k:' .. ARGV[5], done) >= redis.call('LLEN', input) then redis.call('DEL', input) end
 end
 if failed > 0 then redis.call('HINCRBY', batch, 'failed', failed) end
 if promoted > 0 then redis.call('HINCRBY', batch, 'promoted', promoted) end
-if ARGV[7] == 'done' then
+if ARGV[6] == 'done' then
   redis.call('HDEL', slices, ARGV[2])
   redis.call('ZREM', due, 's:' .. ARGV[1] .. '\n' .. ARGV[2])
 end
