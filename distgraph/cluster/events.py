@@ -1,0 +1,128 @@
+"""What a run tells while it runs: entries of its log, and the stream chunks derived from them.
+
+One entry per superstep, appended by the very commit that applies it, so the log's order is the run's order:
+
+    ["step", step, checkpoint id, source, [[node, task id, path, hidden, writes], ...], {channel: bytes}, [removed]]
+    ["end", status, error record or None, [interrupts of a task, ...]]
+    ["custom", task namespace, payload]            at once, in no order with commits
+    ["input", ...] is a "step" entry with source "input"
+
+``values``, ``updates`` and ``tasks`` chunks are derived from them by whoever attaches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from distgraph.checkpoint.lines import Delta, decode_value
+from distgraph.cluster.registry import Served
+from distgraph.constants import INTERRUPT
+from distgraph.ledger.replies import Address
+from distgraph.ledger.runs import RunLedger
+from distgraph.runtime import EffectLog
+from distgraph.superstep.model import EMPTY, Task
+from distgraph.superstep.views import output_values, update_of
+
+if TYPE_CHECKING:
+    from distgraph.cluster.drive import Run
+    from distgraph.cluster.workplace import Workplace
+
+
+def step_entry(run: Run, tasks: Sequence[Task], change: Delta) -> bytes:
+    """The entry of one superstep."""
+    program, at = run.served.program, run.lane.at
+    shown = {program.streamed} if isinstance(program.streamed, str) else set(program.streamed)
+    settled = [
+        [task.name, task.id, list(task.path), task.node.hidden, [[c, v] for c, v in task.writes if c in shown]]
+        for task in tasks
+    ]
+    kept = {channel: data for channel, data in change.changed.items() if channel in shown}
+    gone = [channel for channel in shown if channel not in change.raw]
+    return run.served.codec.encode(["step", at.step, at.id, at.source, settled, kept, gone])
+
+
+def end_entry(run: Run, status: str, *, error: Any = None, waiting: Sequence[Task] = ()) -> bytes:
+    """The entry of a run that comes to rest."""
+    asked = [list(task.control(INTERRUPT)) for task in waiting]
+    return run.served.codec.encode(["end", status, error, asked])
+
+
+def emitter(place: Workplace, served: Served, address: Address) -> Any:
+    """Sends what nodes write to their stream writer into the run's log, at once."""
+
+    def emit(ns: tuple[str, ...], mode: str, payload: Any) -> None:
+        if mode == "custom":
+            place.runs.append_log(address, [served.codec.encode(["custom", list(ns), payload])])
+
+    return emit
+
+
+class LedgerEffects(EffectLog):
+    """Results of effects, kept in the ledger: a re-run in another process finds them."""
+
+    __slots__ = ("_address", "_codec", "_runs")
+
+    def __init__(self, runs: RunLedger, codec: Any, address: Address) -> None:
+        super().__init__()
+        self._runs, self._codec, self._address = runs, codec, address
+
+    def get(self, key: str) -> tuple[bool, Any]:
+        found = self._runs.effect(self._address, key)
+        return (False, None) if found is None else (True, self._codec.decode(found))
+
+    def put(self, key: str, value: Any) -> Any:
+        stands = self._runs.effect(self._address, key, self._codec.encode(value))
+        return self._codec.decode(stands) if stands is not None else value
+
+
+class Replay:
+    """Turns a run's log back into stream chunks."""
+
+    def __init__(self, served: Served, modes: Sequence[str], output_keys: Sequence[str] | str | None = None) -> None:
+        self.served, self.modes = served, modes
+        self.keys = served.program.streamed if output_keys is None else output_keys
+        self.values: dict[str, Any] = {}
+        self.ended: tuple[str, Any, list[Any]] | None = None
+
+    def chunks(self, entry: bytes) -> Iterator[tuple[str, Any]]:
+        """(mode, payload) of one entry, in the order the engine emits them."""
+        kind, *rest = self.served.codec.decode(entry)
+        if kind == "custom":
+            if "custom" in self.modes:
+                yield "custom", rest[1]
+        elif kind == "step":
+            yield from self._step(rest)
+        elif kind == "end":
+            self.ended = (rest[0], rest[1], [interrupt for task in rest[2] for interrupt in task])
+            yield from self._end()
+
+    def _step(self, rest: list[Any]) -> Iterator[tuple[str, Any]]:
+        step, _, source, settled, kept, gone = rest
+        if "updates" in self.modes:
+            for name, _, _, hidden, writes in settled:
+                if not hidden:
+                    yield "updates", {name: update_of([(c, v) for c, v in writes], self.keys)}
+        for channel, data in kept.items():
+            self.values[channel] = decode_value(self.served.codec, channel, data)
+        for channel in gone:
+            self.values.pop(channel, None)
+        wanted = {self.keys} if isinstance(self.keys, str) else set(self.keys)
+        wrote = any(c in wanted for task in settled for c, _ in task[4])
+        if "values" in self.modes and source != "input" and (wrote or step == 0):
+            yield "values", self.state()
+
+    def _end(self) -> Iterator[tuple[str, Any]]:
+        assert self.ended is not None
+        status, _, asked = self.ended
+        if status != "interrupted":
+            return
+        if "updates" in self.modes:
+            yield "updates", {INTERRUPT: tuple(asked)}
+        if "values" in self.modes and asked:
+            yield "values", {**self.state(), INTERRUPT: tuple(asked)}
+
+    def state(self) -> Any:
+        """The state as the stream shows it so far."""
+        return output_values(self.served.program, EMPTY._replace(values=self.values), self.keys)
+

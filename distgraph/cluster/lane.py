@@ -1,0 +1,257 @@
+"""One run while this process advances it: its head, its values in bytes, and what its tasks came to.
+
+A lane decides nothing by itself and stores nothing: it calls the algebra and hands back what to commit. The driver of a
+single run and the driver of a slice of batch items differ in how they commit; this is what they share.
+
+Node inputs are decoded anew from the stored bytes for every task, wherever it runs, so that a node that changes its
+input in place cannot make placement matter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from distgraph.checkpoint.lines import SHARED, Delta, decode_record, decode_value, delta, fresh, value_field
+from distgraph.cluster.failures import describe
+from distgraph.cluster.options import RunOptions
+from distgraph.cluster.registry import Served
+from distgraph.cluster.workplace import Workplace
+from distgraph.constants import ERROR, INPUT, INTERRUPT, RESUME
+from distgraph.engine.context import RunContext
+from distgraph.engine.execute import arun_task, run_task
+from distgraph.errors import CheckpointCorruptError, EmptyInputError, InvalidUpdateError
+from distgraph.runtime import Runtime
+from distgraph.superstep.advance import Next, Rules, advance, look, restore, resumed
+from distgraph.superstep.apply import apply_writes
+from distgraph.superstep.model import EMPTY, Checkpoint, Task
+from distgraph.superstep.plan import plan
+from distgraph.superstep.views import output_values
+from distgraph.types import Command, Write
+
+
+class Lane:
+    """One run being advanced.
+
+    Attributes:
+        at: the head, values as objects that no node ever sees.
+        raw: the head's values as stored.
+        stored: the head as the ledger has it; ``EMPTY`` before the first commit.
+        next: the tasks after the head, and the verdict.
+    """
+
+    __slots__ = ("at", "ctx", "next", "options", "pending", "place", "raw", "rules", "served", "stored")
+
+    def __init__(self, place: Workplace, served: Served, options: RunOptions, ctx: RunContext) -> None:
+        self.place, self.served, self.options, self.ctx = place, served, options, ctx
+        self.at: Checkpoint = EMPTY
+        self.stored: Checkpoint = EMPTY
+        self.raw: dict[str, bytes] = {}
+        self.pending: dict[str, list[Write]] = {}
+        self.rules = Rules(0)
+        self.next: Next | None = None
+
+    # ------------------------------------------------------------- to a start
+
+    def load(self, head: str, record: bytes | None, values: Mapping[str, bytes | None]) -> None:
+        """Stand at the stored checkpoint ``head``; ``values`` are the fields its record names.
+
+        Raises:
+            CheckpointCorruptError: a field is missing or damaged.
+        """
+        if record is None:
+            raise CheckpointCorruptError(f"Checkpoint {head} has no record in the ledger.")
+        codec = self.served.codec
+        at, _ = decode_record(codec, head, record)
+        raw: dict[str, bytes] = {}
+        for channel, version in at.versions.items():
+            data = values.get(value_field(channel, version))
+            if data is None:
+                raise CheckpointCorruptError(f"Checkpoint {head} lacks its value of key {channel!r} (version {version}).")
+            raw[channel] = data
+        self.raw = raw
+        self.at = self.stored = at._replace(values={c: decode_value(codec, c, data) for c, data in raw.items()})
+
+    def limit(self, stop: int | None = None) -> int:
+        """Fix the last superstep allowed: ``stop``, or the recursion limit counted from here."""
+        stop = self.at.step + 2 + self.options.recursion_limit if stop is None else stop
+        before = self.options.before or self.served.program.interrupt_before
+        after = self.options.after or self.served.program.interrupt_after
+        self.rules = Rules(stop, before, after)
+        self.ctx.stop = stop
+        return stop
+
+    def begin(self, given: Any) -> None:
+        """Apply the run's input; the checkpoint it makes is not stored yet.
+
+        Raises:
+            EmptyInputError: no input, and nothing to go on with.
+        """
+        program = self.served.program
+        if given is None:
+            if self.at is EMPTY:
+                raise EmptyInputError("Received no input for __start__: this thread has no checkpoint to go on from.")
+            self.at = resumed(self.at)
+            return
+        if isinstance(given, Command):
+            raise InvalidUpdateError("A Command can resume a run that waits, with handle.resume(value); it starts none.")
+        writes = self.served.graph.input_writes(given)
+        discarded = plan(program, self.at) if self.at is not EMPTY else []
+        taken = Task(None, (), (), self.at, name=INPUT)
+        taken.writes = list(writes)
+        self.at = apply_writes(
+            program,
+            self.at,
+            [*discarded, taken],
+            self.place.bump,
+            new_id=self.place.new_checkpoint_id(self.at.id),
+            ts=self._now(),
+            source="input",
+        )
+
+    def look(self) -> Next:
+        """Plan the superstep after the head."""
+        self.next = look(self.served.program, self.at, self.rules, pending=self.pending or None)
+        return self.next
+
+    # ------------------------------------------------------------- a superstep
+
+    def execute(self, task: Task, *, answers: Sequence[Any] = (), attempt: int = 1, first: float | None = None) -> list[Write]:
+        """Run one task here.
+
+        Returns:
+            What it wants to change, or control writes alone if it asks.
+
+        Raises:
+            Exception: what the node raised.
+        """
+        self._refresh(task)
+        node = task.node
+        if getattr(node.action, "sync_ok", True) and all(getattr(b.path, "sync_ok", True) for b in node.branches):
+            writes = run_task(self.ctx, task, answers=answers, attempt=attempt, first_attempt_time=first)
+        else:
+            writes = asyncio.run(arun_task(self.ctx, task, answers=answers, attempt=attempt, first_attempt_time=first))
+        if any(channel == INTERRUPT for channel, _ in writes):
+            # What was answered comes before what is asked: the last of the two says whether somebody waits.
+            writes = sorted(writes, key=lambda write: write[0] != RESUME)
+        return writes
+
+    def _refresh(self, task: Task) -> None:
+        """Give the task values nobody else holds."""
+        values = task.at.values
+        if any(type(value) not in SHARED for value in values.values()):
+            task.at = task.at._replace(values=fresh(self.served.codec, self.at, self.raw))
+
+    def advance(self) -> None:
+        """Apply the finished tasks of ``next``; the new head is not stored yet.
+
+        Raises:
+            Exception: what a reducer raised, or updates that cannot be reconciled.
+        """
+        assert self.next is not None
+        for task in self.next.tasks:
+            task.at = self.at
+        self.next = advance(
+            self.served.program,
+            self.at,
+            self.next.tasks,
+            self.place.bump,
+            self.rules,
+            new_id=self.place.new_checkpoint_id(self.at.id),
+            ts=self._now(),
+        )
+        self.at = self.next.at
+        self.pending = {}
+
+    def changes(self, metadata: Mapping[str, Any] | None = None) -> Delta:
+        """What takes the ledger from the stored head to this one; from here on the values come from those bytes.
+
+        Raises:
+            CodecError: a value cannot be stored.
+        """
+        keep = self.options.keep == "all"
+        change = delta(self.served.program, self.served.codec, self.stored, self.at, self.raw, keep=keep, metadata=metadata)
+        if any(type(self.at.values[channel]) not in SHARED for channel in change.changed):
+            values = dict(self.at.values)
+            for channel, data in change.changed.items():
+                if type(values[channel]) not in SHARED:
+                    # A node may still hold parts of what it returned; what it does to them must not reach the state.
+                    values[channel] = decode_value(self.served.codec, channel, data)
+            self.at = self.at._replace(values=values)
+            if self.next is not None:
+                self.next = self.next._replace(at=self.at)
+                for task in self.next.tasks:
+                    task.at = self.at
+        self.raw = change.raw
+        return change
+
+    def committed(self) -> None:
+        """The ledger has the head now."""
+        self.stored = self.at
+
+    def settle(self, outcomes: Mapping[str, bytes]) -> None:
+        """Take the settled tasks' outcomes from the ledger into the next look."""
+        self.pending = {tid: [(c, v) for c, v in self.served.codec.decode(data)] for tid, data in outcomes.items()}
+        if self.next is not None:
+            restore(self.next.tasks, self.pending)
+            for task in self.next.tasks:
+                if not task.writes and task.id in self.pending:
+                    task.writes = list(self.pending[task.id])
+
+    def outcome(self, writes: Sequence[Write]) -> bytes:
+        """What a task came to, as stored.
+
+        Raises:
+            CodecError: a write cannot be stored.
+        """
+        return self.served.codec.encode([[channel, value] for channel, value in writes])
+
+    def failure(self, task: Task, exc: BaseException) -> list[Write]:
+        """The writes of a task that failed for good."""
+        return [(ERROR, describe(exc, node=task.name))]
+
+    def output(self) -> bytes:
+        """The run's result, as stored."""
+        return self.served.codec.encode(output_values(self.served.program, self.at, self.served.program.outputs))
+
+    def _now(self) -> str:
+        from datetime import UTC, datetime
+
+        return datetime.fromtimestamp(self.place.now(), UTC).isoformat()
+
+
+def context_for(
+    served: Served,
+    options: RunOptions,
+    *,
+    run_id: str,
+    thread_id: str,
+    effects: Any = None,
+    emit: Any = None,
+) -> RunContext:
+    """What the tasks of a run see, on a worker."""
+    config: dict[str, Any] = {
+        "configurable": {**options.configurable, "thread_id": thread_id},
+        "metadata": dict(options.metadata),
+        "recursion_limit": options.recursion_limit,
+    }
+    if options.tags:
+        config["tags"] = list(options.tags)
+    runtime: Runtime[Any] = Runtime(
+        context=served.graph.shape_context(options.context), store=getattr(served.graph, "store", None)
+    )
+    if effects is not None:
+        runtime = runtime.override(effects=effects)
+    return RunContext(
+        served.program,
+        config=config,
+        runtime=runtime,
+        thread_id=thread_id,
+        run_id=run_id,
+        emit=emit,
+        modes=frozenset({"custom"}) if emit else frozenset(),
+    )
+
+
+

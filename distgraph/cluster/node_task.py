@@ -1,0 +1,85 @@
+"""Offered tasks: claim -> call -> settle -> drive on if that closed the barrier."""
+
+from __future__ import annotations
+
+from distgraph.cluster.drive import Run, attempt_task, carry_on, load_head, open_run, pass_on, retry_later
+from distgraph.cluster.hints import NodeHint
+from distgraph.cluster.registry import Served
+from distgraph.cluster.workplace import CRASHES_ALLOWED, LEASE_CHECK_MS, Workplace
+from distgraph.errors import PoisonTaskError
+from distgraph.ledger.replies import Address, ClaimedTask
+from distgraph.superstep.model import Task
+from distgraph.superstep.plan import task_at
+
+
+def run_tasks(place: Workplace, hint: NodeHint) -> None:
+    """Run the tasks of one hint. Each is claimed by itself: a hint that comes twice finds nothing to do."""
+    served = place.registry.find(hint.graph, hint.fingerprint)
+    if served is None:
+        pass_on(place, hint)
+        return
+    address = Address(hint.run_id, hint.thread_id)
+    run: Run | None = None
+    for done, (task_id, path) in enumerate(hint.tasks):
+        if place.draining():
+            place.dispatcher.publish([hint._replace(tasks=hint.tasks[done:])])
+            return
+        claimed = place.runs.claim_task(address, place.slot, hint.epoch, hint.head, task_id)
+        if claimed.kind == "stale":
+            return
+        if claimed.kind != "ok":
+            continue
+        if run is None:
+            run = _open(place, served, address, hint.head, claimed)
+        run.record = claimed.record
+        task = task_at(served.program, run.lane.at, tuple(path))
+        if task is None or task.id != task_id:
+            return
+        if not _attempt(place, run, task, claimed):
+            continue
+        if _settle(place, run, task) == "closed":
+            again = place.runs.claim(address, place.slot, sweep_ms=LEASE_CHECK_MS)
+            if again.kind == "ok":
+                carry_on(place, served, address, again.head, again.record)
+            return
+
+
+def _open(place: Workplace, served: Served, address: Address, head: str, claimed: ClaimedTask) -> Run:
+    run = open_run(place, served, address, "", claimed.record)
+    load_head(place, run.lane, address, head)
+    run.lane.limit(int(claimed.record.get("stop", b"0")) or None)
+    return run
+
+
+def _attempt(place: Workplace, run: Run, task: Task, claimed: ClaimedTask) -> bool:
+    if claimed.crashes >= CRASHES_ALLOWED:
+        exc = PoisonTaskError(
+            f"Task {task.name!r} of run {run.address.run_id!r} was quarantined: {claimed.crashes} worker processes died "
+            "while it ran. Look at what the node does to its process (memory, os._exit, native code), then retry the run."
+        )
+        task.writes = run.lane.failure(task, exc)
+        return True
+    delay = attempt_task(place, run, task, claimed.attempts + 1)
+    if delay is None:
+        return True
+    retry_later(place, run, task, claimed.attempts + 1, delay, offered=True)
+    return False
+
+
+def _settle(place: Workplace, run: Run, task: Task) -> str:
+    try:
+        outcome = run.lane.outcome(task.writes)
+    except Exception as exc:
+        # What it returned cannot be stored; no other attempt would change that.
+        outcome = run.lane.outcome(run.lane.failure(task, exc))
+    call = place.runs.settle_call(
+        run.address,
+        place.slot,
+        run.epoch,
+        run.lane.stored.id,
+        task.id,
+        place.nonce(),
+        outcome,
+        sweep_ms=LEASE_CHECK_MS,
+    )
+    return place.runs.settle([call])[0].kind

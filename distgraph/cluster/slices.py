@@ -1,0 +1,321 @@
+"""Batches bind late: a worker takes up to k ready items and advances them in lockstep, one commit per pass.
+
+An item costs no record and no message of its own while it stays in its slice. One that cannot be finished here - its
+tasks travel, it asks a person, it waits for a retry - goes on as a run of its own, from the checkpoint it has reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from distgraph.cluster.drive import attempt_task, carry_on, node_hints, open_run, pass_on, retry_later, travels
+from distgraph.cluster.failures import describe
+from distgraph.cluster.hints import BatchHint
+from distgraph.cluster.lane import Lane, context_for
+from distgraph.cluster.options import RunOptions
+from distgraph.cluster.registry import Served
+from distgraph.cluster.workplace import LEASE_CHECK_MS, QUANTUM, Workplace
+from distgraph.constants import ERROR, INTERRUPT
+from distgraph.errors import GraphRecursionError
+from distgraph.ledger.keys import CHUNK, item_id
+from distgraph.ledger.replies import Address, ItemStep, Taken
+from distgraph.superstep.advance import Verdict
+
+#: What is not committed is flushed at least this often, so that a kill repeats little. Seconds.
+FLUSH = 0.02
+#: A slice is sized to about this much work. Seconds.
+SLICE = 0.1
+
+
+class BatchPlan:
+    """A batch as its drivers need it, read once per process."""
+
+    __slots__ = ("batch_id", "config", "options", "served")
+
+    def __init__(self, batch_id: str, served: Served, manifest: dict[str, Any]) -> None:
+        self.batch_id, self.served = batch_id, served
+        self.config = bytes.fromhex(manifest["config"])
+        self.options = RunOptions.of(served.codec.decode(self.config))
+
+
+class Item:
+    """One item of a slice: an unrecorded run. Has what ``attempt_task`` and ``travels`` need of a run."""
+
+    __slots__ = ("address", "batch_epoch", "epoch", "index", "lane", "options", "record", "retry", "served", "step")
+
+    def __init__(self, index: int, address: Address, plan: BatchPlan, lane: Lane, epoch: str) -> None:
+        self.index, self.address, self.lane = index, address, lane
+        self.served, self.options, self.batch_epoch = plan.served, plan.options, epoch
+        self.epoch = 1
+        self.record: dict[str, bytes] = {}
+        #: The task that failed here and is to be tried again, and after how many seconds.
+        self.retry: tuple[str, float] | None = None
+        #: What the next flush commits for it.
+        self.step: ItemStep | None = None
+
+
+def run_batch(place: Workplace, hint: BatchHint) -> None:
+    """Take and advance items of a batch for a quantum, then go to the end of the queue if there are more."""
+    served = place.registry.find(hint.graph, hint.fingerprint)
+    if served is None:
+        pass_on(place, hint)
+        return
+    manifest = place.batches.manifest(hint.batch_id)
+    if manifest is None:
+        return
+    plan = BatchPlan(hint.batch_id, served, manifest)
+    until = place.monotonic() + QUANTUM
+    partitions = place.batches.ready_partitions(hint.batch_id)
+    turn = place.noise(16)
+    while partitions and not place.draining() and place.monotonic() < until:
+        partition = partitions[turn % len(partitions)]
+        turn += 1
+        slice_id = place.nonce().decode()
+        k = _size(place, hint.batch_id)
+        taken = place.batches.take(hint.batch_id, partition, slice_id, place.slot, k, sweep_ms=LEASE_CHECK_MS)
+        if taken is None:
+            partitions.remove(partition)
+            continue
+        began = place.monotonic()
+        Slice(place, plan, slice_id, taken).run()
+        _learn(place, hint.batch_id, (place.monotonic() - began) / (taken.stop - taken.start))
+    if partitions:
+        place.dispatcher.publish([hint._replace(hops=0)])
+
+
+def _size(place: Workplace, batch_id: str) -> int:
+    pace = place.pace.get(batch_id)
+    return 4 if pace is None else max(1, min(CHUNK, int(SLICE / pace)))
+
+
+def _learn(place: Workplace, batch_id: str, seconds: float) -> None:
+    known = place.pace.get(batch_id)
+    place.pace[batch_id] = max(1e-6, seconds if known is None else 0.7 * known + 0.3 * seconds)
+
+
+class Slice:
+    """The items one driver advances together."""
+
+    def __init__(self, place: Workplace, plan: BatchPlan, slice_id: str, taken: Taken) -> None:
+        self.place, self.plan, self.slice_id, self.taken = place, plan, slice_id, taken
+        self.live: list[Item] = []
+        self.promoted: list[Item] = []
+        self.flushed = place.monotonic()
+        self.ended = False
+
+    def run(self) -> None:
+        """Advance all items until each has its row or goes on as a run of its own."""
+        self._open()
+        while self.live and not self.ended:
+            for item in self.live:
+                if self.place.draining():
+                    self._hand_back()
+                    return
+                self._advance(item)
+                if self.place.monotonic() - self.flushed > FLUSH:
+                    self._flush()
+                    if self.ended:
+                        return
+            self._flush()
+            self.live = [item for item in self.live if item.lane.next is not None]
+        if not self.ended:
+            self._commit([], last=True)
+        for item in self.promoted:
+            self._go_on(item)
+
+    # --------------------------------------------------------------- opening
+
+    def _open(self) -> None:
+        batch_id, taken = self.plan.batch_id, self.taken
+        first = taken.chunk * CHUNK
+        indexes = list(range(first + taken.start, first + taken.stop))
+        inputs = self.place.batches.items(batch_id, taken)
+        lines: Sequence[dict[bytes, bytes]] = [{}] * len(indexes)
+        if taken.flag != "n":
+            lines = self.place.batches.lines(batch_id, indexes)
+            done = self.place.batches.settled_items(batch_id, taken)
+        else:
+            done = set()
+        for index, data, line in zip(indexes, inputs, lines, strict=False):
+            if index not in done:
+                self._open_item(index, data, line)
+
+    def _open_item(self, index: int, data: bytes, line: dict[bytes, bytes]) -> None:
+        plan, place = self.plan, self.place
+        name = item_id(plan.batch_id, index)
+        ctx = context_for(plan.served, plan.options, run_id=name, thread_id=name)
+        item = Item(index, Address(name, name), plan, Lane(place, plan.served, plan.options, ctx), self.taken.epoch)
+        self.live.append(item)
+        lane = item.lane
+        try:
+            if line.get(b"head"):
+                head = line[b"head"].decode()
+                fields = {key.decode(): value for key, value in line.items()}
+                lane.load(head, fields.get(f"c:{head}"), fields)
+                lane.limit(plan.options.recursion_limit)
+            else:
+                lane.limit()
+                lane.begin(plan.served.codec.decode(data))
+            lane.look()
+        except Exception as exc:
+            self._end_item(item, b"f" + plan.served.codec.encode(describe(exc)))
+
+    # ------------------------------------------------------------- advancing
+
+    def _advance(self, item: Item) -> None:
+        """One superstep of one item; START comes for free with the first."""
+        if item.lane.next is None:
+            return
+        self.place.watch(f"s:{self.plan.batch_id}\n{self.slice_id}\n{item.index}", None)
+        for _ in range(2):
+            if not self._superstep(item):
+                return
+            if item.lane.at.step > 0:
+                break
+        if item.lane.next is not None and item.lane.at.id != item.lane.stored.id:
+            self._plan_step(item, "step")
+
+    def _superstep(self, item: Item) -> bool:
+        """Run and apply one superstep in place. False: the item ended, or leaves the slice."""
+        lane = item.lane
+        assert lane.next is not None
+        if lane.next.verdict is not Verdict.RUN:
+            self._finish(item, lane.next.verdict)
+            return False
+        tasks = lane.next.tasks
+        if travels(item, tasks):
+            self._promote(item)
+            return False
+        for task in tasks:
+            delay = attempt_task(self.place, item, task, 1)
+            if delay is not None:
+                item.retry = (task.id, delay)
+                self._promote(item)
+                return False
+        failed = next((task for task in tasks if not task.finished and task.control(ERROR) is not None), None)
+        if failed is not None:
+            self._end_item(item, b"f" + item.served.codec.encode(failed.control(ERROR)))
+            return False
+        if any(not task.finished and task.control(INTERRUPT) is not None for task in tasks):
+            self._promote(item)
+            return False
+        try:
+            lane.advance()
+        except Exception as exc:
+            self._end_item(item, b"f" + item.served.codec.encode(describe(exc)))
+            return False
+        if lane.next.verdict is not Verdict.RUN:
+            self._finish(item, lane.next.verdict)
+            return False
+        return True
+
+    def _finish(self, item: Item, verdict: Verdict) -> None:
+        if verdict is Verdict.DONE:
+            try:
+                self._end_item(item, b"d" + item.lane.output())
+            except Exception as exc:
+                self._end_item(item, b"f" + item.served.codec.encode(describe(exc)))
+        elif verdict is Verdict.OUT_OF_STEPS:
+            limit = item.options.recursion_limit
+            exc = GraphRecursionError(
+                f"Recursion limit of {limit} reached without hitting a stop condition, in item {item.index}. Raise "
+                "config['recursion_limit'], or look for a loop that does not end."
+            )
+            self._end_item(item, b"f" + item.served.codec.encode(describe(exc)))
+        else:
+            self._promote(item)
+
+    def _end_item(self, item: Item, row: bytes) -> None:
+        item.step = ItemStep("end", item.index, item.lane.stored.id, row=row)
+        item.lane.next = None
+
+    def _promote(self, item: Item) -> None:
+        self._plan_step(item, "promote")
+        if item.step is not None and item.step.kind == "promote":
+            self.promoted.append(item)
+        item.lane.next = None
+
+    def _plan_step(self, item: Item, kind: Any) -> None:
+        lane = item.lane
+        parent = lane.stored.id
+        try:
+            change = lane.changes()
+        except Exception as exc:
+            self._end_item(item, b"f" + item.served.codec.encode(describe(exc)))
+            return
+        fields: list[tuple[str, bytes | str | int]] = []
+        if kind == "promote":
+            fields = [
+                ("graph", item.served.name),
+                ("fp", item.served.fingerprint),
+                ("thread", item.address.thread_id),
+                ("config", self.plan.config),
+                ("stop", lane.rules.stop),
+                ("batch_e", self.taken.epoch),
+                ("digest", ""),
+            ]
+        sets = change.sets if lane.at.id != parent else []
+        drops = change.drops if lane.at.id != parent else []
+        item.step = ItemStep(kind, item.index, parent, lane.at.id, sets, drops, fields=fields)
+
+    # -------------------------------------------------------------- commits
+
+    def _flush(self) -> None:
+        steps = [item for item in self.live if item.step is not None]
+        self.flushed = self.place.monotonic()
+        if steps:
+            self._commit(steps)
+
+    def _commit(self, items: Sequence[Item], *, last: bool = False) -> None:
+        answers = self.place.batches.commit(
+            self.plan.batch_id,
+            self.slice_id,
+            self.place.slot,
+            self.taken,
+            [item.step for item in items if item.step is not None],
+            last=last,
+        )
+        if answers is None:
+            # The batch was cancelled: nothing of it is wanted any more.
+            self.ended = True
+            self.promoted = []
+            return
+        for item, applied in zip(items, answers, strict=True):
+            item.step = None
+            if applied:
+                item.lane.committed()
+            else:
+                # Another driver has it: this one was taken for dead.
+                item.lane.next = None
+                if item in self.promoted:
+                    self.promoted.remove(item)
+
+    def _hand_back(self) -> None:
+        """Drain: commit what is done, and make the rest ready again. No crash is counted."""
+        self._flush()
+        if self.ended:
+            return
+        left = sorted(item.index % CHUNK for item in self.live if item.lane.next is not None)
+        spans = [f"{self.taken.chunk}:{at}:{at + 1}:r" for at in left]
+        self.place.batches.give_back(self.plan.batch_id, self.slice_id, self.place.slot, self.taken, spans)
+        for item in self.promoted:
+            self.place.runs.release(item.address, self.place.slot, due_ms=0)
+
+    def _go_on(self, item: Item) -> None:
+        """Drive a promoted item as the run it is now."""
+        place = self.place
+        claimed = place.runs.claim(item.address, place.slot, sweep_ms=LEASE_CHECK_MS)
+        if claimed.kind != "ok":
+            return
+        if item.retry is None:
+            carry_on(place, item.served, item.address, claimed.head, claimed.record)
+            return
+        task_id, delay = item.retry
+        run = open_run(place, item.served, item.address, claimed.head, claimed.record)
+        run.lane.limit(int(claimed.record["stop"]))
+        tasks = run.lane.look().tasks
+        for task in tasks:
+            if task.id == task_id:
+                retry_later(place, run, task, 1, delay, offered=False)
+        place.dispatcher.publish(node_hints(run, [task for task in tasks if task.id != task_id]))
