@@ -409,7 +409,7 @@ def _store(
             index_history=run.options.keep == "all",
             batch_epoch=run.batch_epoch,
             row=row,
-            compact=bool(run.batch_epoch),
+            compact=bool(row),
         )
     )
     if answer.kind != "ok":
@@ -484,6 +484,7 @@ def _end(
             log=logged,
             batch_epoch=run.batch_epoch,
             row=row,
+            compact=bool(row),
         )
     )
 

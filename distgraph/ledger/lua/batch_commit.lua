@@ -31,8 +31,12 @@ for item = 1, count do
     if kind == 'end' then
       local row = ARGV[first]
       redis.call('HSET', rows, index, row)
-      if parent ~= '' then redis.call('DEL', line) end
-      if string.sub(row, 1, 1) == 'd' then done = done + 1 else failed = failed + 1 end
+      if string.sub(row, 1, 1) == 'd' then
+        done = done + 1
+        if parent ~= '' then redis.call('DEL', line) end
+      else
+        failed = failed + 1 -- its line stays: a retry goes on from there
+      end
     else
       local stop = first
       while stop < at and ARGV[stop] ~= '' do stop = stop + 2 end

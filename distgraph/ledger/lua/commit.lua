@@ -7,7 +7,7 @@
 -- ARGV   1 run id   2 slot   3 epoch   4 parent   5 new head ('' = the head stays)   6 status after it
 --        7 ms until a sweep looks at the run   8 'private' (no task of the superstep was offered) or 'offered'
 --        9 'index' to keep history, else ''   10 row of the finished batch item, or ''   11 log length, 0 = no log
---       12 index of the batch item ('' = none)   13 epoch of the batch   14 'compact' to delete the run when done
+--       12 index of the batch item ('' = none)   13 epoch of the batch   14 'compact' to delete the run at its end
 --       15 #line sets   16 #line dels   17 #run sets   18 #log entries   19 #pending sets   then the data in that order
 -- -> {'ok'} | {'stale', why} | {'offered'} (private, but the tasks were offered meanwhile) | {'open'} (some not settled)
 local run, line, due, open, claims, log, hist, pending = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
@@ -69,5 +69,9 @@ if row ~= '' and redis.call('HSETNX', rows, index, row) == 1 then
   redis.call('HINCRBY', batch, status, 1)
   redis.call('HINCRBY', batch, 'promoted', -1)
 end
-if ARGV[14] == 'compact' then redis.call('DEL', run, line, open, claims, pending, hist) end
+if ARGV[14] == 'compact' then
+  -- a batch item: its row is what is kept, and the line of a failed one, from which a retry goes on
+  redis.call('DEL', run, open, claims, pending, hist)
+  if status == 'done' then redis.call('DEL', line) end
+end
 return {'ok'}
