@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterator
 from enum import Enum
 from inspect import get_annotations
-from types import SimpleNamespace
-from typing import Annotated, Any, ForwardRef, Literal, get_args, get_origin, get_type_hints
+from types import SimpleNamespace, UnionType
+from typing import Annotated, Any, ForwardRef, Literal, Union, get_args, get_origin, get_type_hints
 
 from distgraph.wire.shapes import is_model
 
@@ -34,6 +34,8 @@ def _inside(part: Any) -> list[Any]:
         return [get_args(part)[0]]
     if origin is Literal:
         return [type(value) for value in get_args(part) if isinstance(value, Enum)]
+    if origin in (Union, UnionType):
+        return list(get_args(part))
     if origin is not None:
         return [origin, *_flat(get_args(part))]
     if isinstance(part, (ForwardRef, str)):
