@@ -13,7 +13,7 @@ from typing import Any
 from distgraph.checkpoint.lines import decode_record, value_field
 from distgraph.cluster import events
 from distgraph.cluster.failures import describe
-from distgraph.cluster.hints import NodeHint, RunHint
+from distgraph.cluster.hints import NodeHint, RunHint, path_text
 from distgraph.cluster.lane import Lane, context_for
 from distgraph.cluster.options import RunOptions
 from distgraph.cluster.registry import Served
@@ -89,9 +89,7 @@ def open_run(place: Workplace, served: Served, address: Address, head: str, reco
     options = RunOptions.of(served.codec.decode(record["config"]))
     emit = events.emitter(place, served, address) if options.log else None
     effects = events.LedgerEffects(place.runs, served.codec, address)
-    ctx = context_for(
-        served, options, run_id=address.run_id, thread_id=address.thread_id, effects=effects, emit=emit
-    )
+    ctx = context_for(served, options, run_id=address.run_id, thread_id=address.thread_id, effects=effects, emit=emit)
     lane = Lane(place, served, options, ctx)
     if head:
         load_head(place, lane, address, head)
@@ -221,19 +219,8 @@ def retry_later(place: Workplace, run: Run, task: Task, attempt: int, delay: flo
         task.id,
         wait_ms=int(delay * 1000),
         attempts=attempt,
-        path=_path_text(task.path),
+        path=path_text(task),
     )
-
-
-def _path_text(path: Sequence[Any]) -> str:
-    return f"{path[1]}" if len(path) > 2 else f"={path[1]}"
-
-
-def path_from(text: str) -> tuple[Any, ...]:
-    """The inverse of the path's text in the ledger."""
-    from distgraph.constants import PULL, PUSH
-
-    return (PULL, text[1:]) if text.startswith("=") else (PUSH, int(text), False)
 
 
 # ------------------------------------------------------- tasks that travel
@@ -494,7 +481,13 @@ def _fail_unread(place: Workplace, address: Address, head: str, record: Record, 
     if served is None:
         return
     options = RunOptions.of(served.codec.decode(record["config"]))
-    run = Run(address, served, options, record, Lane(place, served, options, context_for(served, options, run_id="", thread_id="")))
+    run = Run(
+        address,
+        served,
+        options,
+        record,
+        Lane(place, served, options, context_for(served, options, run_id="", thread_id="")),
+    )
     run.lane.stored = run.lane.stored._replace(id=head)
     _fail(place, run, exc)
 
@@ -504,4 +497,3 @@ def _poison(run_id: str, crashes: int) -> PoisonTaskError:
         f"Run {run_id!r} was quarantined: {crashes} worker processes died while it ran. Look at what its node does to its "
         "process (memory, os._exit, native code), then retry it."
     )
-

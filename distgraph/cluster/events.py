@@ -125,4 +125,3 @@ class Replay:
     def state(self) -> Any:
         """The state as the stream shows it so far."""
         return output_values(self.served.program, EMPTY._replace(values=self.values), self.keys)
-

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
+from distgraph.constants import PULL, PUSH
+from distgraph.superstep.model import Task
+
 
 class RunHint(NamedTuple):
     """Drive this run on.
@@ -54,6 +57,19 @@ class BatchHint(NamedTuple):
 
 
 Hint = RunHint | NodeHint | BatchHint
+
+
+def path_text(task: Task) -> str:
+    """A task's path and node as one text, as the ledger keeps it for a task that waits for its next attempt."""
+    return f"={task.name}" if task.path[0] == PULL else f"{task.path[1]} {task.name}"
+
+
+def path_from(text: str) -> tuple[str, tuple[Any, ...]]:
+    """(node, path) from ``path_text``."""
+    if text.startswith("="):
+        return text[1:], (PULL, text[1:])
+    index, _, node = text.partition(" ")
+    return node, (PUSH, int(index), False)
 
 
 class Dispatcher(Protocol):

@@ -68,7 +68,9 @@ class Lane:
         for channel, version in at.versions.items():
             data = values.get(value_field(channel, version))
             if data is None:
-                raise CheckpointCorruptError(f"Checkpoint {head} lacks its value of key {channel!r} (version {version}).")
+                raise CheckpointCorruptError(
+                    f"Checkpoint {head} lacks its value of key {channel!r} (version {version})."
+                )
             raw[channel] = data
         self.raw = raw
         self.at = self.stored = at._replace(values={c: decode_value(codec, c, data) for c, data in raw.items()})
@@ -95,7 +97,9 @@ class Lane:
             self.at = resumed(self.at)
             return
         if isinstance(given, Command):
-            raise InvalidUpdateError("A Command can resume a run that waits, with handle.resume(value); it starts none.")
+            raise InvalidUpdateError(
+                "A Command can resume a run that waits, with handle.resume(value); it starts none."
+            )
         writes = self.served.graph.input_writes(given)
         discarded = plan(program, self.at) if self.at is not EMPTY else []
         taken = Task(None, (), (), self.at, name=INPUT)
@@ -117,7 +121,9 @@ class Lane:
 
     # ------------------------------------------------------------- a superstep
 
-    def execute(self, task: Task, *, answers: Sequence[Any] = (), attempt: int = 1, first: float | None = None) -> list[Write]:
+    def execute(
+        self, task: Task, *, answers: Sequence[Any] = (), attempt: int = 1, first: float | None = None
+    ) -> list[Write]:
         """Run one task here.
 
         Returns:
@@ -171,7 +177,9 @@ class Lane:
             CodecError: a value cannot be stored.
         """
         keep = self.options.keep == "all"
-        change = delta(self.served.program, self.served.codec, self.stored, self.at, self.raw, keep=keep, metadata=metadata)
+        change = delta(
+            self.served.program, self.served.codec, self.stored, self.at, self.raw, keep=keep, metadata=metadata
+        )
         if any(type(self.at.values[channel]) not in SHARED for channel in change.changed):
             values = dict(self.at.values)
             for channel, data in change.changed.items():
@@ -252,6 +260,3 @@ def context_for(
         emit=emit,
         modes=frozenset({"custom"}) if emit else frozenset(),
     )
-
-
-

@@ -78,5 +78,3 @@ def options_from(config: Mapping[str, Any], *, placement: str, **more: Any) -> R
         run_name=str(config.get("run_name", "")),
         **more,
     )
-
-

@@ -187,6 +187,20 @@ class BatchLedger:
             out[name.decode()] = (slot, Taken.parse(span))
         return out
 
+    def slice_of(self, batch_id: str, partition: int, slice_id: str) -> tuple[str, Taken] | None:
+        """(slot, taken items) of one slice; None if it has ended."""
+        with guard():
+            value: Any = self.client.hget(self.keys.batch(partition, "slices", batch_id), slice_id)
+        if value is None:
+            return None
+        slot, _, span = value.decode().rpartition("|")
+        return slot, Taken.parse(span)
+
+    def ready(self, batch_id: str, partition: int) -> bool:
+        """Whether the partition has items of the batch that nobody has taken."""
+        with guard():
+            return bool(self.client.exists(self.keys.batch(partition, "ready", batch_id)))
+
     def give_back(
         self,
         batch_id: str,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from distgraph.ledger.connection import guard
-from distgraph.ledger.keys import CHUNK, Keys, split_item
+from distgraph.ledger.keys import CHUNK, Keys, encoded, split_item
 from distgraph.ledger.replies import Address, Answer, Claimed, ClaimedTask, Commit, Record, Submitted, Swept
 from distgraph.ledger.replies import Due as DueEntry
 from distgraph.ledger.scripts import Call, Scripts
@@ -350,11 +350,6 @@ class RunLedger:
         reply = self.scripts.run(Call("sweep", (self.keys.due(partition),), (most, push_ms)))
         return Swept(int(reply[0]), int(reply[1]), [DueEntry.parse(_text(entry)) for entry in reply[2:]])
 
-    def settled_due(self, address: Address) -> None:
-        """Drop the due entry of a run that is at rest or gone."""
-        with guard():
-            self.client.zrem(self._due(address), f"r:{address.run_id}")
-
     # ------------------------------------------------------------- reads
 
     def record(self, address: Address) -> Record:
@@ -362,6 +357,22 @@ class RunLedger:
         with guard():
             found: Any = self.client.hgetall(self._run(address, "run"))
         return _record(found)
+
+    def peek(self, partition: int, run_id: str, fields: Sequence[str]) -> list[str]:
+        """Text fields of a run found in a partition's due index; '' for a missing one."""
+        with guard():
+            found: Any = self.client.hmget(f"{self.keys.tag(partition)}run:{encoded(run_id)}", list(fields))
+        return ["" if value is None else value.decode() for value in found]
+
+    def forget_due(self, partition: int, entry: str) -> None:
+        """Drop an entry of the due index: what it stands for is at rest or gone."""
+        with guard():
+            self.client.zrem(self.keys.due(partition), entry)
+
+    def hinted(self, address: Address, now_ms: int) -> None:
+        """Note that the run was hinted again."""
+        with guard():
+            self.client.hset(self._run(address, "run"), "hinted", now_ms)
 
     def read_line(self, thread_id: str, fields: Sequence[str], ns: str = "") -> list[bytes | None]:
         """These fields of a line of checkpoints."""
