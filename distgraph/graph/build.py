@@ -19,11 +19,12 @@ from distgraph.channels import (
 )
 from distgraph.constants import BRANCH_TO, END, ROOT, START, TAG_HIDDEN, TASKS
 from distgraph.engine.call import NodeCall
-from distgraph.graph.nodes import Writer, root_writer, state_writer
+from distgraph.graph.declarations import policies_of
+from distgraph.graph.nodes import Writer, naming_writer, root_writer, state_writer
 from distgraph.graph.specs import BranchSpec, NodeSpec
 from distgraph.superstep.identity import digest_of
 from distgraph.superstep.model import Branch, Node, Program, make_program
-from distgraph.types import RetryPolicy, Write
+from distgraph.types import Write
 
 if TYPE_CHECKING:
     from distgraph.graph.state import StateGraph
@@ -55,6 +56,7 @@ class _Build:
         self.specs = specs
         self.strict = strict
         self.state_keys = frozenset(builder.channels)
+        self.conversations = frozenset(key for key, rule in builder.channels.items() if _merges_messages(rule))
         self.nodes: dict[str, Node] = {}
         self.channels: dict[str, BaseChannel[Any, Any]] = dict(builder.channels)
         self.edges: dict[str, list[Write]] = {}
@@ -135,7 +137,7 @@ class _Build:
             mapper=schema.mapper,
             edges=tuple(self.edges.get(name, ())),
             branches=self._branches(name, spec.input_schema) if name in self.builder.branches else (),
-            retry=_policies(spec.retry_policy),
+            retry=policies_of(spec.retry_policy),
             cache=spec.cache_policy,
             timeout=spec.timeout,
             error_handler=spec.error_handler_node,
@@ -148,8 +150,10 @@ class _Build:
 
     def _writer(self, name: str, keys: frozenset[str]) -> Writer:
         if keys == {ROOT}:
-            return root_writer(name, self.nodes)
-        return state_writer(name, keys, self.nodes, known=self.state_keys, strict=self.strict)
+            write = root_writer(name, self.nodes)
+        else:
+            write = state_writer(name, keys, self.nodes, known=self.state_keys, strict=self.strict)
+        return naming_writer(write, self.conversations) if self.conversations else write
 
     def _branches(self, source: str, view: Any) -> tuple[Branch, ...]:
         return tuple(self._branch(name, spec, view) for name, spec in self.builder.branches.get(source, {}).items())
@@ -172,7 +176,6 @@ class _Build:
         return digest_of("\n".join([*nodes, *edges, *branches, *channels]))
 
 
-def _policies(policy: Any) -> tuple[RetryPolicy, ...]:
-    if policy is None:
-        return ()
-    return (policy,) if isinstance(policy, RetryPolicy) else tuple(policy)
+def _merges_messages(rule: BaseChannel[Any, Any]) -> bool:
+    operator = getattr(rule, "operator", None)
+    return getattr(getattr(operator, "func", operator), "__module__", "") == "distgraph.graph.message"

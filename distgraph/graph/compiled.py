@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from distgraph.graph.channel_graph import Pregel
 from distgraph.graph.problems import Problem
 from distgraph.graph.schema import mapper_of
 from distgraph.graph.specs import NodeSpec
-from distgraph.graph.types import named_types
 from distgraph.graph.variables import ContextT, InputT, OutputT, StateT
-from distgraph.pregel import Pregel
 from distgraph.superstep.model import Program
 from distgraph.types import Checkpointer
 
@@ -54,15 +53,14 @@ class CompiledGraph(Pregel[StateT, ContextT, InputT, OutputT]):
         self._output_instance = mapper_of(builder.output_schema)
         self._state_instance = mapper_of(builder.state_schema)
 
-    @property
-    def fingerprint(self) -> str:
-        """Equal for equal graphs in every process: names of nodes, edges, channels and reducers, hashed."""
-        return self.program.fingerprint
-
     def types(self) -> tuple[type, ...]:
         """The dataclasses, models, named tuples and enums that the graph's schemas name: what stored bytes may hold."""
-        schemas = [*self.builder.schemas, *([self.context_schema] if self.context_schema is not None else [])]
-        return named_types(schemas)
+        from distgraph.wire.registry import TypeRegistry
+
+        registry = TypeRegistry()
+        for schema in (*self.builder.schemas, self.context_schema):
+            registry.add(schema)
+        return tuple(registry.by_type)
 
     def check(self) -> list[Problem]:
         """The graph's lints (it has no errors, or it would not be here)."""

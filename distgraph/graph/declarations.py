@@ -12,7 +12,7 @@ from distgraph.constants import END, NS_END, NS_SEP, START
 from distgraph.graph.hints import literal_ends
 from distgraph.graph.problems import MissingActionError, Place, Problem, WrongTypeError, refusal
 from distgraph.graph.specs import NodeDefaults, NodeSpec
-from distgraph.types import Placement
+from distgraph.types import Placement, RetryPolicy
 from distgraph.warnings import LangGraphDeprecatedSinceV05, LangGraphDeprecatedSinceV10
 
 DEFAULT_NAME = "DistGraph"
@@ -109,6 +109,13 @@ def _filled(spec: NodeSpec, defaults: NodeDefaults) -> NodeSpec:
     if spec.error_handler_node is None and defaults.error_handler is not None:
         filled.error_handler_node = DEFAULT_HANDLER
     return filled
+
+
+def policies_of(policy: RetryPolicy | Sequence[RetryPolicy] | None) -> tuple[RetryPolicy, ...]:
+    """Retry policies as given: none, one, or several."""
+    if policy is None:
+        return ()
+    return (policy,) if isinstance(policy, RetryPolicy) else tuple(policy)
 
 
 # ------------------------------------------------------------ edges

@@ -17,7 +17,7 @@ from distgraph.graph.chunks import Chunk, Shape, check_durability, modes_of, spl
 from distgraph.graph.schema import mapper_of
 from distgraph.graph.variables import ContextT, InputT, OutputT, StateT
 from distgraph.runtime import RunControl
-from distgraph.superstep.model import Program
+from distgraph.superstep.model import Node, Program
 from distgraph.superstep.routing import did_you_mean
 from distgraph.types import All, Checkpointer, Command, Durability, GraphOutput, StreamMode
 from distgraph.warnings import LangGraphDeprecatedSinceV10
@@ -68,6 +68,48 @@ class GraphFace(Generic[StateT, ContextT, InputT, OutputT]):
     #: Build instances of the output and state schemas, for ``version="v2"``.
     _output_instance: Any = None
     _state_instance: Any = None
+
+    # ------------------------------------------------------------ what users look at
+
+    @property
+    def nodes(self) -> Mapping[str, Node]:
+        """The nodes, the hidden START among them."""
+        return self.program.nodes
+
+    @property
+    def channels(self) -> Mapping[str, Any]:
+        """The channels by name, the graph's own among them, and the computed values."""
+        return {**self.program.channels, **self.program.managed}
+
+    @property
+    def input_channels(self) -> str | Sequence[str]:
+        """Channel(s) that take the input."""
+        return self.program.inputs
+
+    @property
+    def output_channels(self) -> str | Sequence[str]:
+        """Channel(s) of the result."""
+        return self.program.outputs
+
+    @property
+    def stream_channels(self) -> str | Sequence[str]:
+        """Channel(s) of ``stream_mode="values"``."""
+        return self.program.streamed
+
+    @property
+    def interrupt_before_nodes(self) -> Stops:
+        """Nodes that every run stops before."""
+        return self.program.interrupt_before
+
+    @property
+    def interrupt_after_nodes(self) -> Stops:
+        """Nodes that every run stops after."""
+        return self.program.interrupt_after
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal graphs in every process: names of nodes, edges, channels and reducers, hashed."""
+        return self.program.fingerprint
 
     # ------------------------------------------------------------ copies
 

@@ -52,6 +52,20 @@ def root_writer(name: str, nodes: Mapping[str, Any]) -> Writer:
     return write
 
 
+def naming_writer(write: Writer, keys: frozenset[str]) -> Writer:
+    """``write`` of a graph whose ``keys`` hold messages: their ids are given before anybody stores or reads them."""
+    from distgraph.graph.message import name_messages
+
+    def named(output: Any) -> list[Write]:
+        writes = write(output)
+        for key, update in writes:
+            if key in keys:
+                name_messages(update)
+        return writes
+
+    return named
+
+
 def _root_pairs(item: Any) -> Sequence[Write]:
     if isinstance(item, Send):
         return ()

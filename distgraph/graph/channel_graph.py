@@ -1,0 +1,148 @@
+"""Graphs of channels and nodes, given as such: what a StateGraph is compiled to, open to be written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from distgraph.channels import BaseChannel, Topic
+from distgraph.config import RunnableConfig
+from distgraph.constants import END, RESERVED, START, TASKS
+from distgraph.graph.declarations import DEFAULT_NAME, check_checkpointer, policies_of, stops_of
+from distgraph.graph.face import GraphFace, Modes
+from distgraph.graph.node_builder import NodeBuilder
+from distgraph.graph.problems import Problem, refusal
+from distgraph.graph.variables import ContextT, InputT, OutputT, StateT
+from distgraph.managed import ManagedValue
+from distgraph.superstep.identity import digest_of
+from distgraph.superstep.model import Program, make_program
+from distgraph.superstep.routing import did_you_mean
+from distgraph.types import All, CachePolicy, Checkpointer, RetryPolicy
+
+
+class Pregel(GraphFace[StateT, ContextT, InputT, OutputT]):
+    """A graph of channels and nodes.
+
+    Args:
+        nodes: name -> builder of the node.
+        channels: name -> how its updates merge, or a computed value.
+        input_channels: channel that takes the input, or channels that take its keys.
+        output_channels: channel(s) of the result.
+        stream_channels: channel(s) of ``stream_mode="values"``; all by default.
+
+    Raises:
+        GraphValidationError: names that do not fit together, all of them at once (a ValueError).
+    """
+
+    def __init__(
+        self,
+        *,
+        nodes: Mapping[str, NodeBuilder],
+        channels: Mapping[str, BaseChannel[Any, Any] | type[ManagedValue]] | None,
+        input_channels: str | Sequence[str],
+        output_channels: str | Sequence[str],
+        stream_channels: str | Sequence[str] | None = None,
+        stream_mode: Modes = "values",
+        interrupt_before_nodes: All | Sequence[str] = (),
+        interrupt_after_nodes: All | Sequence[str] = (),
+        step_timeout: float | None = None,
+        debug: bool = False,
+        checkpointer: Checkpointer = None,
+        store: Any = None,
+        cache: Any = None,
+        retry_policy: RetryPolicy | Sequence[RetryPolicy] = (),
+        cache_policy: CachePolicy[Any] | None = None,
+        context_schema: Any = None,
+        config: RunnableConfig | None = None,
+        name: str = DEFAULT_NAME,
+    ) -> None:
+        check_checkpointer(checkpointer)
+        retry = policies_of(retry_policy)
+        given = dict(channels or {})
+        rules = {key: rule for key, rule in given.items() if isinstance(rule, BaseChannel)}
+        rules.setdefault(TASKS, Topic(key=TASKS))
+        self.program = make_program(
+            name,
+            {key: node.build(key, retry, cache_policy) for key, node in nodes.items()},
+            rules,
+            inputs=_keys(input_channels),
+            outputs=_keys(output_channels),
+            streamed=_keys(stream_channels) if stream_channels else tuple(key for key in rules if key != TASKS),
+            managed={key: rule for key, rule in given.items() if not isinstance(rule, BaseChannel)},
+            interrupt_before=stops_of(interrupt_before_nodes),
+            interrupt_after=stops_of(interrupt_after_nodes),
+            fingerprint=_fingerprint(nodes, rules),
+        )
+        problems = list(_problems(self.program))
+        if problems:
+            raise refusal(*problems, what=f"Graph {name!r}")
+        self.name = name
+        self.stream_mode = stream_mode
+        self.step_timeout = step_timeout
+        self.debug = debug
+        self.checkpointer = checkpointer
+        self.store = store
+        self.cache = cache
+        self.context_schema = context_schema
+        self.config = config
+
+
+def _keys(names: str | Sequence[str]) -> str | tuple[str, ...]:
+    return names if isinstance(names, str) else tuple(names)
+
+
+# ------------------------------------------------------------ checks
+
+
+def _fingerprint(nodes: Mapping[str, NodeBuilder], rules: Mapping[str, BaseChannel[Any, Any]]) -> str:
+    parts = [
+        f"{name}<{sorted(node._triggers)}>{sorted(channel for channel, _ in node._writes)}"
+        for name, node in sorted(nodes.items())
+    ]
+    return digest_of("\n".join([*parts, *(f"{key}:{rule.spec()}" for key, rule in sorted(rules.items()))]))
+
+
+def _problems(program: Program) -> Iterator[Problem]:
+    """What the names of channels and nodes get wrong."""
+    known = {*program.channels, *program.managed}
+    for key in known - {TASKS}:
+        if key in RESERVED - {START, END}:
+            yield Problem("state-key", f"Channel name '{key}' is reserved.", "Choose another name.")
+    if type(program.channels[TASKS]) is not Topic:
+        yield Problem("state-key", f"Channel '{TASKS}' is reserved and cannot be used in the graph.")
+    for name, node in program.nodes.items():
+        if name in RESERVED - {START}:
+            yield Problem("node-name", f"Node name '{name}' is reserved.", "Choose another name.")
+        for channel in (node.reads,) if isinstance(node.reads, str) else node.reads:
+            if channel not in known:
+                yield _unknown(f"Node {name} reads channel '{channel}' not in known channels", channel, known)
+        for channel in node.triggers:
+            if channel not in program.channels:
+                yield _unknown(f"Subscribed channel '{channel}' not in known channels", channel, known)
+    yield from _end_problems(program, known)
+    for stops in (program.interrupt_before, program.interrupt_after):
+        for name in () if stops == "*" else stops:
+            if name not in program.nodes:
+                text = f"Node {name} not in nodes.{did_you_mean(name, program.nodes)}"
+                yield Problem("unknown-node", text)
+
+
+def _end_problems(program: Program, known: set[str]) -> Iterator[Problem]:
+    inputs = _listed(program.inputs)
+    for channel in inputs:
+        if channel not in program.channels:
+            yield _unknown(f"Input channel '{channel}' not in known channels", channel, known)
+    if all(channel not in program.woken_by for channel in inputs):
+        text = f"Input channel {', '.join(inputs)} is not subscribed to by any node."
+        yield Problem("no-entry", text, "Subscribe a node to it.")
+    for channel in {*_listed(program.outputs), *_listed(program.streamed)}:
+        if channel not in program.channels:
+            yield _unknown(f"Output channel '{channel}' not in known channels", channel, known)
+
+
+def _listed(keys: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (keys,) if isinstance(keys, str) else keys
+
+
+def _unknown(text: str, channel: str, known: set[str]) -> Problem:
+    return Problem("unknown-channel", f"{text}.{did_you_mean(channel, known)}")

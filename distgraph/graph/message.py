@@ -1,0 +1,160 @@
+"""Conversations as state: a reducer that appends messages and replaces those with the same id.
+
+Messages are recognised by shape: an object with ``type``, ``id`` and ``content``, or a dict with ``role`` or ``type``.
+Where langchain_core is installed, texts, (role, content) pairs and dicts become its message objects; elsewhere they
+become plain dicts with ``role``, ``content`` and ``id``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from typing import Annotated, Any, Literal, TypedDict
+from uuid import uuid4
+
+#: Id of a removal that removes everything before it.
+REMOVE_ALL_MESSAGES = "__remove_all__"
+
+
+def add_messages(
+    left: Any = None, right: Any = None, *, format: Literal["langchain-openai"] | None = None
+) -> list[Any] | Callable[[Any, Any], list[Any]]:
+    """Reducer: ``left`` with the messages of ``right`` appended, or put in place of those with the same id.
+
+    A message of type "remove" removes the one with its id. Messages without an id get one.
+
+    Args:
+        left: the messages so far, or one message.
+        right: new messages, or one message.
+        format: "langchain-openai" turns contents into the form of that API; needs langchain_core.
+
+    Returns:
+        The merged list; without messages, the reducer with ``format`` fixed.
+
+    Raises:
+        ValueError: a removal names an id that is not there; only one of left and right is given; unknown format.
+    """
+    if left is None and right is None:
+        return partial(_merge_messages, format=format)
+    if left is None or right is None:
+        given = "left" if right is None else "right"
+        raise ValueError(f"Must specify non-null arguments for both 'left' and 'right'. Only received: '{given}'.")
+    return _merge_messages(left, right, format=format)
+
+
+def _merge_messages(left: Any, right: Any, *, format: str | None = None) -> list[Any]:
+    if format not in (None, "", "langchain-openai"):
+        raise ValueError(f"Unrecognized format={format!r}. Expected one of 'langchain-openai', None.")
+    old, new = with_ids(left), with_ids(right)
+    for index in range(len(new) - 1, -1, -1):
+        if _is_removal(new[index]) and _id(new[index]) == REMOVE_ALL_MESSAGES:
+            return new[index + 1 :]
+    merged = _merged(old, new)
+    return _formatted(merged) if format else merged
+
+
+def _merged(old: Sequence[Any], new: Sequence[Any]) -> list[Any]:
+    merged = list(old)
+    places = {_id(message): place for place, message in enumerate(merged)}
+    removed: set[Any] = set()
+    for message in new:
+        key = _id(message)
+        if _is_removal(message):
+            if key not in places:
+                raise ValueError(f"Attempting to delete a message with an ID that doesn't exist ('{key}').")
+            removed.add(key)
+        elif key in places:
+            merged[places[key]] = message
+            removed.discard(key)
+        else:
+            places[key] = len(merged)
+            merged.append(message)
+    return [message for message in merged if _id(message) not in removed] if removed else merged
+
+
+def with_ids(messages: Any) -> list[Any]:
+    """One message or a list of them as a list of whole messages, each with an id."""
+    listed = messages if isinstance(messages, list) else [messages]
+    whole = listed if all(map(_is_whole, listed)) else _coerced(listed)
+    return [_identified(message) for message in whole]
+
+
+def name_messages(update: Any) -> None:
+    """Give the message objects in an update their ids, before it is stored: all its readers shall see the same ids."""
+    for message in update if isinstance(update, list) else [update]:
+        if _is_whole(message) and message.id is None:
+            message.id = str(uuid4())
+
+
+def _identified(message: Any) -> Any:
+    if _id(message) is not None:
+        return message
+    if isinstance(message, dict):
+        return {**message, "id": str(uuid4())}
+    message.id = str(uuid4())
+    return message
+
+
+def _id(message: Any) -> Any:
+    return message.get("id") if isinstance(message, dict) else message.id
+
+
+def _type(message: Any) -> Any:
+    return message.get("type") or message.get("role") if isinstance(message, dict) else message.type
+
+
+def _is_removal(message: Any) -> bool:
+    return bool(_type(message) == "remove")
+
+
+def _is_whole(message: Any) -> bool:
+    """Whether it is a message object, and not a part of one that is still being streamed."""
+    return (
+        not isinstance(message, dict | str | tuple)
+        and hasattr(message, "content")
+        and hasattr(message, "id")
+        and hasattr(message, "type")
+        and not type(message).__name__.endswith("Chunk")
+    )
+
+
+@cache
+def _langchain() -> Any:
+    """The module that knows message objects, or None where it is not installed."""
+    try:
+        from langchain_core import messages
+    except ImportError:
+        return None
+    return messages
+
+
+def _coerced(messages: Sequence[Any]) -> list[Any]:
+    library = _langchain()
+    if library is None:
+        return [message if _is_whole(message) else _plain(message) for message in messages]
+    return [library.message_chunk_to_message(message) for message in library.convert_to_messages(messages)]
+
+
+def _plain(message: Any) -> dict[str, Any]:
+    if isinstance(message, str):
+        return {"role": "user", "content": message}
+    if isinstance(message, tuple | list) and len(message) == 2:
+        return {"role": message[0], "content": message[1]}
+    if isinstance(message, dict) and ("role" in message or "type" in message):
+        return message
+    raise ValueError(
+        f"Not a message: {message!r:.200}. Give a text, a (role, content) pair, a dict or a message object."
+    )
+
+
+def _formatted(messages: list[Any]) -> list[Any]:
+    library = _langchain()
+    if library is None:
+        raise ValueError("format='langchain-openai' needs langchain_core, which is not installed.")
+    return list(library.convert_to_messages(library.convert_to_openai_messages(messages)))
+
+
+class MessagesState(TypedDict):
+    """A state with one key, ``messages``; extend it with your own."""
+
+    messages: Annotated[list[Any], add_messages]
