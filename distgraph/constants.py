@@ -25,6 +25,8 @@ INTERRUPT: Final = "__interrupt__"
 RESUME: Final = "__resume__"
 #: Pseudo-channel of a task's failure.
 ERROR: Final = "__error__"
+#: Channel of what the functional API saved for the next call on the thread.
+PREVIOUS: Final = "__previous__"
 #: Pseudo-channel of a functional task's return value.
 RETURN: Final = "__return__"
 #: ``as_node`` of an update that forks a checkpoint.
@@ -45,7 +47,9 @@ PUSH: Final = "__pregel_push"
 #: Pseudo-channels: what tasks report about themselves, never merged into state.
 CONTROL_WRITES: Final = frozenset({NO_WRITES, INTERRUPT, RESUME, ERROR})
 #: Names a user's node or state key cannot have.
-RESERVED: Final = frozenset({START, END, INPUT, TASKS, NO_WRITES, INTERRUPT, RESUME, ERROR, RETURN, COPY, METADATA, OVERWRITE})
+RESERVED: Final = frozenset(
+    {START, END, INPUT, TASKS, NO_WRITES, INTERRUPT, RESUME, ERROR, RETURN, COPY, METADATA, OVERWRITE}
+)
 
 #: Separates parent and child in a checkpoint namespace, and a namespace from its task id.
 NS_SEP: Final = "|"

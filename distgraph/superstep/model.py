@@ -102,6 +102,8 @@ class Program:
     transient: frozenset[str] = frozenset()
     finishing: tuple[str, ...] = ()
     consumable: frozenset[str] = frozenset()
+    #: Names of channels that are no part of checkpoints.
+    untracked: frozenset[str] = frozenset()
 
 
 class Checkpoint(NamedTuple):
@@ -243,4 +245,5 @@ def make_program(
         transient=frozenset(key for key, channel in channels.items() if channel.transient),
         finishing=tuple(key for key, channel in channels.items() if channel.finishes),
         consumable=frozenset(key for key, channel in channels.items() if channel.consumable),
+        untracked=frozenset(key for key, channel in channels.items() if not channel.tracked),
     )

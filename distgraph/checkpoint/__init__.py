@@ -1,0 +1,1 @@
+"""Savers: where the checkpoints of threads are kept."""

@@ -1,0 +1,215 @@
+"""Checkpoints in the memory of one process: for tests, and for runs that nobody continues after the process.
+
+Values are kept as bytes, once for each version of a channel, so that what a program does to a value later changes no
+checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from distgraph.checkpoint.base import (
+    NULL_TASK_ID,
+    WRITES_IDX_MAP,
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    PendingWrite,
+    get_checkpoint_id,
+    get_checkpoint_metadata,
+)
+
+_Typed = tuple[str, bytes]
+
+
+class _Stored(NamedTuple):
+    checkpoint: dict[str, Any]
+    metadata: CheckpointMetadata
+    parent: str | None
+
+
+class _Writes:
+    """What one task wrote: its output, as a whole, and its control writes."""
+
+    __slots__ = ("control", "output", "path")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.output: list[tuple[str, _Typed]] = []
+        self.control: dict[str, _Typed] = {}
+
+
+class InMemorySaver(BaseCheckpointSaver[str]):
+    """A saver that forgets with its process. Safe to use from any OS thread.
+
+    Attributes:
+        storage: thread -> namespace -> checkpoint id -> what is kept of it.
+        blobs: (thread, namespace, channel, version) -> value.
+        writes: (thread, namespace, checkpoint id) -> task id -> what it wrote.
+    """
+
+    def __init__(self, *, serde: Any = None) -> None:
+        super().__init__(serde=serde)
+        self.storage: defaultdict[str, dict[str, dict[str, _Stored]]] = defaultdict(lambda: defaultdict(dict))
+        self.blobs: dict[tuple[str, str, str, Any], _Typed] = {}
+        self.writes: defaultdict[tuple[str, str, str], dict[str, _Writes]] = defaultdict(dict)
+
+    def __enter__(self) -> InMemorySaver:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    async def __aenter__(self) -> InMemorySaver:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+    def put(self, config: Any, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions) -> Any:
+        configurable = config["configurable"]
+        thread, ns = configurable["thread_id"], configurable.get("checkpoint_ns", "")
+        kept: dict[str, Any] = dict(checkpoint)
+        values = kept.pop("channel_values")
+        dumps, blobs = self.serde.dumps_typed, self.blobs
+        for channel, version in new_versions.items():
+            if channel in values:
+                blobs[thread, ns, channel, version] = dumps(values[channel])
+        self.storage[thread][ns][checkpoint["id"]] = _Stored(
+            kept, get_checkpoint_metadata(config, metadata), configurable.get("checkpoint_id")
+        )
+        return _config_of(thread, ns, checkpoint["id"])
+
+    def put_writes(self, config: Any, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> None:
+        configurable = config["configurable"]
+        of_step = self.writes[
+            configurable["thread_id"], configurable.get("checkpoint_ns", ""), configurable["checkpoint_id"]
+        ]
+        kept = of_step.get(task_id)
+        if kept is None:
+            kept = of_step[task_id] = _Writes(task_path)
+        dumps = self.serde.dumps_typed
+        # Writes from outside come again with what came before them: only the new ones are missing here.
+        known = len(kept.output) if task_id == NULL_TASK_ID else 0
+        first_output = not kept.output or known > 0
+        for channel, value in writes:
+            if channel in WRITES_IDX_MAP:
+                kept.control[channel] = dumps(value)
+            elif known:
+                known -= 1
+            elif first_output:
+                kept.output.append((channel, dumps(value)))
+
+    def get_tuple(self, config: Any) -> CheckpointTuple | None:
+        configurable = config["configurable"]
+        thread, ns = configurable["thread_id"], configurable.get("checkpoint_ns", "")
+        stored = self.storage[thread][ns] if thread in self.storage else {}
+        if wanted := get_checkpoint_id(config):
+            return self._tuple(thread, ns, wanted, stored[wanted], config) if wanted in stored else None
+        if not stored:
+            return None
+        latest = max(stored)
+        return self._tuple(thread, ns, latest, stored[latest])
+
+    def list(
+        self,
+        config: Any,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: Any = None,
+        limit: int | None = None,
+    ) -> Iterator[CheckpointTuple]:
+        configurable = config["configurable"] if config else {}
+        threads = [configurable["thread_id"]] if config else [*self.storage]
+        wanted_ns, wanted = configurable.get("checkpoint_ns"), configurable.get("checkpoint_id")
+        below = get_checkpoint_id(before) if before else None
+        left = -1 if limit is None else limit
+        for thread in threads:
+            for ns, stored in [*self.storage.get(thread, {}).items()]:
+                if wanted_ns is not None and ns != wanted_ns:
+                    continue
+                for cid in sorted(stored, reverse=True):
+                    if left == 0:
+                        return
+                    if (wanted and cid != wanted) or (below and cid >= below):
+                        continue
+                    metadata: Any = stored[cid].metadata
+                    if filter and any(metadata.get(key) != value for key, value in filter.items()):
+                        continue
+                    left -= 1
+                    yield self._tuple(thread, ns, cid, stored[cid])
+
+    def delete_thread(self, thread_id: str) -> None:
+        self.storage.pop(thread_id, None)
+        for table in (self.blobs, self.writes):
+            for key in [key for key in table if key[0] == thread_id]:
+                del table[key]  # type: ignore[attr-defined]
+
+    async def aget_tuple(self, config: Any) -> CheckpointTuple | None:
+        return self.get_tuple(config)
+
+    async def alist(
+        self,
+        config: Any,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: Any = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        for found in self.list(config, filter=filter, before=before, limit=limit):
+            yield found
+
+    async def aput(
+        self, config: Any, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
+    ) -> Any:
+        return self.put(config, checkpoint, metadata, new_versions)
+
+    async def aput_writes(
+        self, config: Any, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        self.put_writes(config, writes, task_id, task_path)
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        self.delete_thread(thread_id)
+
+    def _tuple(self, thread: str, ns: str, cid: str, stored: _Stored, config: Any = None) -> CheckpointTuple:
+        loads, blobs = self.serde.loads_typed, self.blobs
+        versions = stored.checkpoint["channel_versions"]
+        values = {
+            channel: loads(blobs[thread, ns, channel, version])
+            for channel, version in versions.items()
+            if (thread, ns, channel, version) in blobs
+        }
+        checkpoint: Any = {
+            **stored.checkpoint,
+            "channel_values": values,
+            "channel_versions": dict(versions),
+            "versions_seen": {node: dict(seen) for node, seen in stored.checkpoint["versions_seen"].items()},
+        }
+        return CheckpointTuple(
+            config if config is not None else _config_of(thread, ns, cid),
+            checkpoint,
+            {**stored.metadata},
+            _config_of(thread, ns, stored.parent) if stored.parent else None,
+            self._pending(thread, ns, cid),
+        )
+
+    def _pending(self, thread: str, ns: str, cid: str) -> list[PendingWrite]:
+        loads = self.serde.loads_typed
+        of_step = self.writes.get((thread, ns, cid), {})
+        return [
+            (task_id, channel, loads(value))
+            for task_id, kept in sorted(of_step.items(), key=lambda item: (item[1].path, item[0]))
+            for channel, value in (*kept.control.items(), *kept.output)
+        ]
+
+
+def _config_of(thread: str, ns: str, cid: str) -> dict[str, Any]:
+    return {"configurable": {"thread_id": thread, "checkpoint_ns": ns, "checkpoint_id": cid}}
+
+
+MemorySaver = InMemorySaver

@@ -1,0 +1,1 @@
+"""Serializers: how savers turn values into bytes."""

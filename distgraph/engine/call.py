@@ -1,0 +1,218 @@
+"""Whatever users give as a node or branch, called with what it asks for.
+
+What a callable is and which extra arguments it takes is decided once, when the graph is built; the plain one-argument
+function is then called without any look-up.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from types import FunctionType, MethodType
+from typing import TYPE_CHECKING, Any, get_args
+
+from distgraph.types import StreamWriter
+
+if TYPE_CHECKING:
+    from distgraph.engine.scope import NodeScope
+
+#: What a parameter of this name receives.
+_SOURCES: dict[str, Callable[[NodeScope], Any]] = {
+    "config": lambda scope: scope.config,
+    "writer": lambda scope: scope.runtime.stream_writer,
+    "store": lambda scope: scope.runtime.store,
+    "previous": lambda scope: scope.runtime.previous,
+    "runtime": lambda scope: scope.runtime,
+    "error": lambda scope: scope.error,
+}
+#: Annotations (by name) that a parameter must have, where its name alone does not decide; "" is none at all.
+_ANNOTATIONS: dict[str, frozenset[str]] = {
+    "config": frozenset({"", "RunnableConfig"}),
+    "writer": frozenset({"", "StreamWriter"}),
+    "store": frozenset({"", "BaseStore"}),
+    "error": frozenset({"NodeError"}),
+}
+_NAMES = frozenset(_SOURCES)
+_KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+class NodeCall:
+    """A node's or branch's callable, ready to be called in either engine.
+
+    Args:
+        fn: a function, an async function, a partial, a callable object, a generator function of either colour (its
+            last value wins), or an object with ``invoke`` or ``ainvoke``.
+        name: the node's name, for messages.
+
+    Attributes:
+        call: ``(value, scope) -> output``, without waiting on an event loop.
+        is_async: the callable is a coroutine: the async engine awaits it instead of giving it an OS thread.
+        sync_ok: it can be called without an event loop.
+    """
+
+    __slots__ = ("_afn", "call", "fn", "injected", "is_async", "name", "sync_ok")
+
+    def __init__(self, fn: Any, *, name: str) -> None:
+        self.fn = fn
+        self.name = name
+        self.injected: tuple[str, ...] = ()
+        self.call: Callable[[Any, NodeScope], Any]
+        #: Awaited by the async engine: (value, scope) -> awaitable.
+        self._afn: Callable[[Any, NodeScope], Any] | None = None
+        if _is_runnable(fn):
+            self._of_runnable(fn)
+        elif callable(fn):
+            self._of_callable(fn)
+        else:
+            raise TypeError(
+                f"Node {name!r}: expected a function, or an object with invoke or ainvoke, got {fn!r} "
+                f"({type(fn).__name__})."
+            )
+        self.is_async = self._afn is not None
+
+    async def acall(self, value: Any, scope: NodeScope) -> Any:
+        """The same under an event loop; what is not async gets an OS thread of its own, with the caller's context."""
+        if self._afn is not None:
+            return await self._afn(value, scope)
+        from asyncio import to_thread
+
+        return await to_thread(self.call, value, scope)
+
+    def _of_runnable(self, fn: Any) -> None:
+        invoke, ainvoke = getattr(fn, "invoke", None), getattr(fn, "ainvoke", None)
+        self.sync_ok = invoke is not None
+        self.call = (lambda value, scope: invoke(value, scope.config)) if invoke is not None else self._no_sync
+        if ainvoke is not None:
+            self._afn = lambda value, scope: ainvoke(value, scope.config)
+
+    def _of_callable(self, fn: Callable[..., Any]) -> None:
+        self.injected = injected_into(fn, self.name)
+        sources = [(name, _SOURCES[name]) for name in self.injected]
+        body = _body(fn)
+        shaped = _SHAPES.get(_flavour(body), lambda f: f)(fn)
+        self.sync_ok = not _is_awaited(body)
+        call: Callable[[Any, NodeScope], Any]
+        if sources:
+
+            def call(value: Any, scope: NodeScope) -> Any:
+                return shaped(value, **{name: source(scope) for name, source in sources})
+        else:
+
+            def call(value: Any, scope: NodeScope) -> Any:
+                return shaped(value)
+
+        if self.sync_ok:
+            self.call = call
+        else:
+            self.call = self._no_sync
+            self._afn = call
+
+    def _no_sync(self, value: Any, scope: NodeScope) -> Any:
+        raise TypeError(
+            f'No synchronous function provided to "{self.name}": it is async. '
+            "Run the graph through its async methods (ainvoke, astream), or give the node a plain function."
+        )
+
+
+def injected_into(fn: Callable[..., Any], name: str) -> tuple[str, ...]:
+    """The names of the extra arguments ``fn`` asks for, by parameter name and annotation."""
+    code = getattr(_body(fn), "__code__", None)
+    if code is not None and _NAMES.isdisjoint(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]):
+        return ()
+    try:
+        parameters = inspect.signature(fn).parameters
+    except (TypeError, ValueError):  # a builtin that does not tell
+        return ()
+    bound = fn.keywords if isinstance(fn, partial) else {}
+    return tuple(kw for kw in _SOURCES if kw not in bound and _wants(parameters, kw, name))
+
+
+def _wants(parameters: Mapping[str, inspect.Parameter], kw: str, name: str) -> bool:
+    parameter = parameters.get(kw)
+    if parameter is None or parameter.kind not in _KINDS or parameter is next(iter(parameters.values())):
+        return False
+    allowed = _ANNOTATIONS.get(kw)
+    if allowed is None or not allowed.isdisjoint(names_in(parameter.annotation)):
+        return True
+    if kw == "config":
+        warnings.warn(
+            f"Node {name!r}: the 'config' parameter should be typed as 'RunnableConfig' or 'RunnableConfig | None', "
+            f"not '{parameter.annotation}'; it gets no config.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return False
+
+
+def names_in(annotation: Any) -> Iterable[str]:
+    """The simple names of the classes an annotation mentions; ``""`` for no annotation."""
+    if annotation is inspect.Parameter.empty:
+        return [""]
+    if annotation == StreamWriter:
+        return ["StreamWriter"]
+    if isinstance(annotation, str):
+        for mark in "[]|,":
+            annotation = annotation.replace(mark, " ")
+        return [part.strip("'\"").rpartition(".")[2] for part in annotation.split()]
+    if args := get_args(annotation):
+        return [name for arg in args for name in names_in(arg)]
+    return [getattr(annotation, "__name__", "") or type(annotation).__name__]
+
+
+def _is_runnable(fn: Any) -> bool:
+    if isinstance(fn, FunctionType | MethodType | partial | type):
+        return False
+    return callable(getattr(fn, "invoke", None)) or callable(getattr(fn, "ainvoke", None))
+
+
+def _body(fn: Any) -> Any:
+    """The function that runs in the end: behind partials, methods and ``__call__``."""
+    while isinstance(fn, partial):
+        fn = fn.func
+    if isinstance(fn, MethodType):
+        fn = fn.__func__
+    if not isinstance(fn, FunctionType) and not isinstance(fn, type):
+        inner = getattr(type(fn), "__call__", None)
+        if isinstance(inner, FunctionType):
+            return inner
+    return fn
+
+
+def _flavour(body: Any) -> str:
+    if inspect.isgeneratorfunction(body):
+        return "generator"
+    if inspect.isasyncgenfunction(body):
+        return "async generator"
+    return ""
+
+
+def _is_awaited(body: Any) -> bool:
+    return inspect.iscoroutinefunction(body) or inspect.isasyncgenfunction(body)
+
+
+def _last(fn: Callable[..., Any]) -> Callable[..., Any]:
+    def last(*args: Any, **kwargs: Any) -> Any:
+        value = None
+        for value in fn(*args, **kwargs):  # noqa: B007 - the last one is the output
+            pass
+        return value
+
+    return last
+
+
+def _alast(fn: Callable[..., Any]) -> Callable[..., Any]:
+    async def last(*args: Any, **kwargs: Any) -> Any:
+        value = None
+        async for value in fn(*args, **kwargs):  # noqa: B007 - the last one is the output
+            pass
+        return value
+
+    return last
+
+
+_SHAPES: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
+    "generator": _last,
+    "async generator": _alast,
+}

@@ -1,0 +1,126 @@
+"""What all tasks of one run share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from distgraph.constants import NS_SEP
+from distgraph.runtime import DEFAULT_RUNTIME, Runtime
+from distgraph.superstep.model import Program, Task
+from distgraph.types import Durability, StreamWriter
+
+#: (namespace, stream mode, payload), to whoever reads the run's stream. Called from any OS thread.
+Emit = Callable[[tuple[str, ...], str, Any], None]
+
+
+class RunContext:
+    """One run, as its tasks see it. A shell makes one per run and process.
+
+    Attributes:
+        program: the graph.
+        config: the run's config, complete.
+        runtime: what every task's Runtime starts from: context, store, control, effects.
+        saver: for graphs nested in nodes that bring none; None: nothing is stored.
+        cache: results of nodes with a cache policy.
+        ns: the run's checkpoint namespace; "" at the root.
+        thread_id: its line of checkpoints.
+        run_id: given by the caller, or "".
+        stop: the last superstep allowed.
+        emit: None where nobody reads a stream.
+        modes: stream modes that somebody reads.
+        resuming: nested graphs continue from their own checkpoints.
+        replay: nested graphs continue from their checkpoint before this id of the root; "" is their latest.
+        resume_map: interrupt id -> answer, for nested graphs.
+        loose: answers to whichever question is asked next.
+    """
+
+    __slots__ = (
+        *("cache", "config", "durability", "emit", "loose", "modes", "ns", "ns_tuple", "program", "replay", "resume_map"),
+        *("resuming", "run_id", "runtime", "saver", "stop", "subgraphs", "thread_id", "writer"),
+    )
+
+    def __init__(
+        self,
+        program: Program,
+        *,
+        config: Mapping[str, Any] | None = None,
+        runtime: Runtime[Any] = DEFAULT_RUNTIME,
+        saver: Any = None,
+        cache: Any = None,
+        ns: str = "",
+        thread_id: str | None = None,
+        run_id: str = "",
+        stop: int = 0,
+        emit: Emit | None = None,
+        modes: frozenset[str] = frozenset(),
+        subgraphs: bool = False,
+        durability: Durability = "async",
+    ) -> None:
+        self.program = program
+        self.config: Mapping[str, Any] = config or {}
+        self.runtime = runtime
+        self.saver = saver
+        self.cache = cache
+        self.ns = ns
+        self.ns_tuple: tuple[str, ...] = tuple(ns.split(NS_SEP)) if ns else ()
+        self.thread_id = thread_id
+        self.run_id = run_id
+        self.stop = stop
+        self.emit = emit
+        self.modes = modes
+        self.subgraphs = subgraphs
+        self.durability = durability
+        self.resuming = False
+        self.replay = ""
+        self.resume_map: dict[str, Any] = {}
+        self.loose: list[Any] = []
+        self.writer = self._make_writer()
+
+    def _make_writer(self) -> StreamWriter | None:
+        emit, ns = self.emit, self.ns_tuple
+        if emit is None or "custom" not in self.modes:
+            return None
+        return lambda chunk: emit(ns, "custom", chunk)
+
+    @property
+    def parent_task_ns(self) -> str:
+        """The namespace of the task that runs this graph: the run's own, without the number of the call."""
+        parts = self.ns.split(NS_SEP)
+        while parts and parts[-1].isdigit():
+            parts.pop()
+        return NS_SEP.join(parts)
+
+    def take_answer(self) -> tuple[bool, Any]:
+        """Whether an answer waits for whoever asks next, and that answer."""
+        try:
+            return True, self.loose.pop(0)
+        except IndexError:
+            return False, None
+
+    def config_of(self, task: Task) -> dict[str, Any]:
+        """The config of one task: the run's, with the task's place in it."""
+        node, config, ns = task.node, self.config, task.checkpoint_ns
+        configurable = config.get("configurable") or {}
+        made: dict[str, Any] = {
+            **config,
+            "metadata": {
+                **(config.get("metadata") or {}),
+                "langgraph_step": task.step,
+                "langgraph_node": task.name,
+                "langgraph_triggers": tuple(task.triggers),
+                "langgraph_path": task.path,
+                "langgraph_checkpoint_ns": ns,
+                **node.metadata,
+            },
+            "configurable": {
+                **configurable,
+                "checkpoint_ns": ns,
+                "checkpoint_id": None,
+                "checkpoint_map": {**configurable.get("checkpoint_map", {}), self.ns: task.at.id},
+            },
+            "run_name": task.name,
+        }
+        if node.tags:
+            made["tags"] = [*(config.get("tags") or ()), *node.tags]
+        return made

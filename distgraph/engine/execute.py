@@ -1,0 +1,149 @@
+"""One attempt of one task: input, action, writes, conditional edges. Shared by every shell.
+
+``run_task`` and ``arun_task`` differ in how they call; what is called, in which order, and what a failure means is
+decided once, in the functions between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from distgraph.constants import ERROR, INTERRUPT, NO_WRITES, NS_END, NS_SEP, RESUME
+from distgraph.engine.context import RunContext
+from distgraph.engine.scope import NodeScope
+from distgraph.errors import GraphBubbleUp, GraphInterrupt, NodeError, ParentCommand
+from distgraph.runtime import _scope
+from distgraph.superstep.model import Branch, Node, Task
+from distgraph.superstep.routing import branch_writes
+from distgraph.superstep.views import branch_view, task_input
+from distgraph.types import Command, Write
+
+
+def run_task(
+    ctx: RunContext,
+    task: Task,
+    *,
+    answers: Sequence[Any] = (),
+    attempt: int = 1,
+    first_attempt_time: float | None = None,
+    error: NodeError | None = None,
+) -> list[Write]:
+    """Execute ``task`` once, in this OS thread.
+
+    Args:
+        ctx: the run.
+        task: planned from the run's head.
+        answers: answers to the task's interrupts so far, in call order.
+        attempt: counts from 1.
+        first_attempt_time: seconds since the epoch, for a later attempt.
+        error: what an error handler is to handle.
+
+    Returns:
+        What the task wants to change, never empty; or, if the node asked for an answer, control writes only.
+
+    Raises:
+        ParentCommand, GraphDrained: on their way up.
+        Exception: whatever the node raised, with a note that names the task.
+    """
+    scope = NodeScope(ctx, task, answers, attempt, first_attempt_time)
+    if error is not None:
+        scope.error = error
+    node = task.node
+    token = _scope.set(scope)
+    try:
+        value = _input_of(ctx, task)
+        task.writes = writes = _output_writes(node, node.action.call(value, scope) if node.action else value)
+        for branch in node.branches:
+            writes += _chosen(ctx, task, branch, branch.path.call(branch_view(ctx.program, task, branch, ctx.stop), scope))
+        return writes or [(NO_WRITES, None)]
+    except BaseException as exc:
+        return _settle(ctx, task, scope, exc)
+    finally:
+        _scope.reset(token)
+
+
+async def arun_task(
+    ctx: RunContext,
+    task: Task,
+    *,
+    answers: Sequence[Any] = (),
+    attempt: int = 1,
+    first_attempt_time: float | None = None,
+    error: NodeError | None = None,
+) -> list[Write]:
+    """``run_task`` under an event loop: async nodes are awaited, others get an OS thread."""
+    scope = NodeScope(ctx, task, answers, attempt, first_attempt_time)
+    if error is not None:
+        scope.error = error
+    node = task.node
+    token = _scope.set(scope)
+    try:
+        value = _input_of(ctx, task)
+        task.writes = writes = _output_writes(node, await node.action.acall(value, scope) if node.action else value)
+        for branch in node.branches:
+            view = branch_view(ctx.program, task, branch, ctx.stop)
+            writes += _chosen(ctx, task, branch, await branch.path.acall(view, scope))
+        return writes or [(NO_WRITES, None)]
+    except BaseException as exc:
+        return _settle(ctx, task, scope, exc)
+    finally:
+        _scope.reset(token)
+
+
+def failure_writes(exc: BaseException) -> list[Write]:
+    """How a task that failed for good is recorded: text, which outlives the exception's class."""
+    return [(ERROR, repr(exc))]
+
+
+def _input_of(ctx: RunContext, task: Task) -> Any:
+    try:
+        return task_input(ctx.program, task, ctx.stop)
+    except Exception as exc:
+        exc.add_note(f"Before task with name '{task.name}' and path '{task.path}'")
+        raise
+
+
+def _output_writes(node: Node, output: Any) -> list[Write]:
+    writes = node.writer(output)
+    if node.edges:
+        writes = [*writes, *node.edges]
+    return writes
+
+
+def _chosen(ctx: RunContext, task: Task, branch: Branch, result: Any) -> list[Write]:
+    return branch_writes(branch, result, ctx.program.nodes, task.name)
+
+
+def _settle(ctx: RunContext, task: Task, scope: NodeScope, exc: BaseException) -> list[Write]:
+    """What an exception means for the task.
+
+    Raises:
+        BaseException: ``exc``, unless it is a question or a command for this very graph.
+    """
+    task.writes = []
+    if isinstance(exc, GraphInterrupt):
+        asked: list[Write] = [(INTERRUPT, exc.interrupts)]
+        return [*asked, (RESUME, list(scope.answers))] if scope.answers else asked
+    if isinstance(exc, ParentCommand):
+        command: Command[Any] = exc.args[0]
+        if command.graph in _names_of(task):
+            return _output_writes(task.node, replace(command, graph=None))
+        if command.graph == Command.PARENT and ctx.ns:
+            exc.args = (replace(command, graph=ctx.parent_task_ns),)
+    if not isinstance(exc, GraphBubbleUp) and isinstance(exc, Exception):
+        exc.add_note(f"During task with name '{task.name}' and id '{task.id}'")
+    raise exc
+
+
+def _names_of(task: Task) -> tuple[str, ...]:
+    """What a ``Command(graph=...)`` may call the graph that runs ``task``."""
+    ns = task.checkpoint_ns
+    return (ns, without_ids(ns), task.name)
+
+
+def without_ids(ns: str) -> str:
+    """A checkpoint namespace without task ids and call numbers: the nodes' names alone."""
+    return NS_SEP.join(part.split(NS_END)[0] for part in ns.split(NS_SEP) if not part.isdigit())
+

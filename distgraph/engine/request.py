@@ -1,0 +1,57 @@
+"""What a caller asks an engine to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from distgraph.runtime import RunControl
+from distgraph.superstep.advance import Stops
+from distgraph.superstep.model import Program
+from distgraph.types import Durability
+
+
+@dataclass(slots=True)
+class Request:
+    """One run to be made.
+
+    Attributes:
+        program: the compiled graph.
+        input: a new run's input, ``None`` to go on, or a ``Command``.
+        config: the caller's config over the graph's own; may be partial.
+        context: what nodes see as ``runtime.context``.
+        modes: stream modes that somebody reads. Nothing is computed for others.
+        output_keys: channel(s) of ``values`` and ``updates`` chunks and of the result; None: the program's streamed ones.
+        interrupt_before: nodes to stop before, or "*"; None: the program's own.
+        interrupt_after: nodes to stop after, or "*"; None: the program's own.
+        durability: when checkpoints are written; None: as the parent run, or "async".
+        control: asks the run to stop at a superstep boundary.
+        subgraphs: chunks of graphs nested in nodes are wanted too.
+        debug: also detect nodes that change their input in place.
+        saver: ``None``: the parent run's; ``False``: none; ``True``: the parent run's, one history a thread; or a saver.
+        store: the graph's store; nodes of nested graphs see their parent's.
+        cache: the graph's cache of node results.
+        name: the graph's name.
+        step_timeout: seconds one superstep may take.
+        max_concurrency: tasks of one superstep at the same time; None: the config's, or a default.
+    """
+
+    program: Program
+    input: Any = None
+    config: Mapping[str, Any] | None = None
+    context: Any = None
+    modes: frozenset[str] = frozenset()
+    output_keys: str | Sequence[str] | None = None
+    interrupt_before: Stops | Sequence[str] | Literal["*"] | None = None
+    interrupt_after: Stops | Sequence[str] | Literal["*"] | None = None
+    durability: Durability | None = None
+    control: RunControl | None = None
+    subgraphs: bool = False
+    debug: bool = False
+    saver: Any = None
+    store: Any = None
+    cache: Any = None
+    name: str = "graph"
+    step_timeout: float | None = None
+    max_concurrency: int | None = None

@@ -1,0 +1,75 @@
+"""The decision to try a task again, and the loops that do.
+
+The decision is pure and shared with the cluster, where the wait is an entry in the due index; in one process it is a
+sleep of the task's OS thread or coroutine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import random
+from time import sleep, time
+from typing import Any
+
+from distgraph.engine.context import RunContext
+from distgraph.engine.execute import arun_task, run_task
+from distgraph.errors import GraphBubbleUp, NodeError
+from distgraph.superstep.model import Task
+from distgraph.types import RetryPolicy, Write
+
+
+def next_delay(policies: Sequence[RetryPolicy], exc: BaseException, attempt: int, noise: float) -> float | None:
+    """Seconds to wait before the next attempt; None: there is none.
+
+    Args:
+        policies: the first one that covers ``exc`` decides; they share one count of attempts.
+        exc: what failed attempt number ``attempt`` (from 1).
+        attempt: how many attempts were made.
+        noise: the caller's randomness, in [0, 1).
+    """
+    if isinstance(exc, GraphBubbleUp) or not isinstance(exc, Exception):
+        return None
+    for policy in policies:
+        if policy.matches(exc):
+            return policy.delay(attempt, noise) if attempt < policy.max_attempts else None
+    return None
+
+
+def run_with_retries(
+    ctx: RunContext, task: Task, answers: Sequence[Any] = (), error: NodeError | None = None
+) -> list[Write]:
+    """``run_task``, again as often as the node's retry policies say. Sleeps in this OS thread."""
+    policies = task.node.retry
+    if not policies:
+        return run_task(ctx, task, answers=answers, error=error)
+    attempt, first = 1, time()
+    while True:
+        try:
+            return run_task(ctx, task, answers=answers, attempt=attempt, first_attempt_time=first, error=error)
+        except Exception as exc:
+            delay = next_delay(policies, exc, attempt, random())
+            if delay is None:
+                raise
+        sleep(delay)
+        attempt += 1
+
+
+async def arun_with_retries(
+    ctx: RunContext, task: Task, answers: Sequence[Any] = (), error: NodeError | None = None
+) -> list[Write]:
+    """``run_with_retries`` under an event loop: waits without an OS thread."""
+    from asyncio import sleep as asleep
+
+    policies = task.node.retry
+    if not policies:
+        return await arun_task(ctx, task, answers=answers, error=error)
+    attempt, first = 1, time()
+    while True:
+        try:
+            return await arun_task(ctx, task, answers=answers, attempt=attempt, first_attempt_time=first, error=error)
+        except Exception as exc:
+            delay = next_delay(policies, exc, attempt, random())
+            if delay is None:
+                raise
+        await asleep(delay)
+        attempt += 1

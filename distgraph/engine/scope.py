@@ -1,0 +1,104 @@
+"""What one execution of a node can see, made when it asks: most nodes never look at their config or Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import time
+from typing import TYPE_CHECKING, Any
+
+from distgraph.constants import NS_SEP
+from distgraph.errors import NodeError
+from distgraph.runtime import ExecutionInfo, Runtime, TaskScope
+from distgraph.superstep.model import Task
+
+if TYPE_CHECKING:
+    from distgraph.engine.context import RunContext
+
+
+class NodeScope(TaskScope):
+    """The scope of one attempt of one task of one run.
+
+    Attributes:
+        ctx: the run.
+        task: the task.
+        attempt: counts from 1.
+        first_attempt_time: seconds since the epoch; None: this is the first attempt, look at the clock when asked.
+        error: what an error handler is to handle.
+    """
+
+    __slots__ = ("_config", "_runtime", "attempt", "ctx", "error", "first_attempt_time", "task")
+
+    def __init__(
+        self,
+        ctx: RunContext,
+        task: Task,
+        answers: Sequence[Any] = (),
+        attempt: int = 1,
+        first_attempt_time: float | None = None,
+    ) -> None:
+        self.ctx = self.session = ctx
+        self.task = task
+        self.answers = list(answers) if answers else []
+        self.asked = 0
+        self.children = 0
+        self.attempt = attempt
+        self.first_attempt_time = first_attempt_time
+        self.error: NodeError | None = None
+        self._config: dict[str, Any] | None = None
+        self._runtime: Runtime[Any] | None = None
+
+    @property
+    def ns(self) -> str:  # type: ignore[override]
+        """The task's checkpoint namespace."""
+        return self.task.checkpoint_ns
+
+    @property
+    def config(self) -> dict[str, Any]:  # type: ignore[override]
+        """The task's config, as a parameter named ``config`` receives it."""
+        if self._config is None:
+            self._config = self.ctx.config_of(self.task)
+        return self._config
+
+    @property
+    def runtime(self) -> Runtime[Any]:  # type: ignore[override]
+        """The task's Runtime."""
+        if self._runtime is None:
+            self._runtime = self._make_runtime()
+        return self._runtime
+
+    def ask(self, value: Any, response_schema: Any) -> Any:
+        if self.asked >= len(self.answers):
+            known, answer = self.ctx.take_answer()
+            if known:
+                self.answers.append(answer)
+        return super().ask(value, response_schema)
+
+    def next_child_ns(self) -> str:
+        """The namespace of the next graph this attempt runs: the task's own, then numbered."""
+        index, self.children = self.children, self.children + 1
+        return f"{self.ns}{NS_SEP}{index}" if index else self.ns
+
+    def _make_runtime(self) -> Runtime[Any]:
+        ctx, task, base = self.ctx, self.task, self.ctx.runtime
+        info = ExecutionInfo(
+            checkpoint_id=task.at.id,
+            checkpoint_ns=task.checkpoint_ns,
+            task_id=task.id,
+            thread_id=ctx.thread_id,
+            run_id=ctx.run_id or None,
+            node_attempt=self.attempt,
+            node_first_attempt_time=self.first_attempt_time or time(),
+        )
+        return Runtime(
+            context=base.context,
+            store=base.store,
+            stream_writer=ctx.writer or base.stream_writer,
+            heartbeat=base.heartbeat,
+            previous=base.previous,
+            execution_info=info,
+            server_info=base.server_info,
+            control=base.control,
+            # Without a run id the checkpoint names the task: the same for every attempt, also after a restart.
+            idempotency_key=task.idempotency_key(ctx.run_id) if ctx.run_id else task.id,
+            effects=base.effects,
+        )

@@ -1,0 +1,193 @@
+"""Chunks of the stream modes, from tasks, their writes and checkpoints.
+
+The functions are pure, so that whoever has an event log instead of a running graph derives the same chunks. ``Streams``
+sends them for one run, and computes nothing that nobody reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from distgraph.constants import ERROR, INTERRUPT, METADATA, RETURN
+from distgraph.engine.context import RunContext
+from distgraph.superstep.model import Checkpoint, Program, Task
+from distgraph.superstep.resume import pending_interrupts
+from distgraph.superstep.views import output_values, task_input, update_of
+from distgraph.types import Interrupt, Write
+
+Keys = Sequence[str] | str
+
+#: Entries of a task's metadata that say what the task itself says already.
+_PLACES = frozenset(
+    {
+        *("thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map", "langgraph_step", "langgraph_node"),
+        *("langgraph_triggers", "langgraph_path", "langgraph_checkpoint_ns"),
+    }
+)
+
+
+def update_chunk(task: Task, writes: Sequence[Write], keys: Keys, *, cached: bool = False) -> dict[str, Any]:
+    """An ``updates`` chunk: what one finished task wrote."""
+    chunk = {task.name: update_of(writes, keys)}
+    return {**chunk, METADATA: {"cached": True}} if cached else chunk
+
+
+def asked_values(program: Program, at: Checkpoint, keys: Keys, interrupts: tuple[Interrupt, ...]) -> dict[str, Any]:
+    """A ``values`` chunk of a run that stopped to ask."""
+    values = output_values(program, at, keys)
+    return {**values, INTERRUPT: interrupts} if isinstance(values, dict) else {INTERRUPT: interrupts}
+
+
+def task_chunk(task: Task, value: Any, config: Mapping[str, Any]) -> dict[str, Any]:
+    """A ``tasks`` chunk: a task starts with ``value`` as its input."""
+    chunk = {"id": task.id, "name": task.name, "input": value, "triggers": tuple(task.triggers)}
+    metadata = {key: value for key, value in (config.get("metadata") or {}).items() if key not in _PLACES}
+    metadata.update(task.node.metadata)
+    tags = [*(config.get("tags") or ()), *task.node.tags]
+    if tags:
+        metadata["tags"] = tags
+    return {**chunk, "metadata": metadata} if metadata else chunk
+
+
+def result_chunk(task: Task, writes: Sequence[Write], keys: Keys, error: Any = None) -> dict[str, Any]:
+    """A ``tasks`` chunk: a task settled."""
+    return {
+        "id": task.id,
+        "name": task.name,
+        "error": error,
+        "result": result_of(writes, keys),
+        "interrupts": [asdict(each) for channel, value in writes if channel == INTERRUPT for each in value],
+    }
+
+
+def result_of(writes: Sequence[Write], keys: Keys) -> dict[str, Any]:
+    """What a task wrote to ``keys``; several writes to one key as ``{"$writes": [...]}``."""
+    wanted = {keys} if isinstance(keys, str) else set(keys)
+    grouped: dict[str, list[Any]] = {}
+    for channel, value in writes:
+        if channel in wanted or channel == RETURN:
+            grouped.setdefault(channel, []).append(value)
+    return {name: values[0] if len(values) == 1 else {"$writes": values} for name, values in grouped.items()}
+
+
+def checkpoint_chunk(
+    program: Program,
+    at: Checkpoint,
+    tasks: Iterable[Task],
+    *,
+    config: Any,
+    parent_config: Any,
+    metadata: Mapping[str, Any],
+    states: Callable[[Task], Any],
+) -> dict[str, Any]:
+    """A ``checkpoints`` chunk: a checkpoint was made, and ``tasks`` are next."""
+    tasks = list(tasks)
+    return {
+        "config": config,
+        "parent_config": parent_config,
+        "values": output_values(program, at, program.streamed),
+        "metadata": dict(metadata),
+        "next": [task.name for task in tasks],
+        "tasks": [_planned(program, task, states(task)) for task in tasks],
+    }
+
+
+def _planned(program: Program, task: Task, state: Any) -> dict[str, Any]:
+    shown: dict[str, Any] = {"id": task.id, "name": task.name}
+    error = task.control(ERROR)
+    if error is not None:
+        return {**shown, "error": error, "state": state}
+    if task.finished and (result := result_of(task.writes, program.streamed)):
+        shown["result"] = result
+    return {**shown, "interrupts": tuple(asdict(i) for i in pending_interrupts(task.writes)), "state": state}
+
+
+class Streams:
+    """Sends the chunks of one run to whoever reads them."""
+
+    __slots__ = ("checkpoints", "ctx", "keys", "modes", "program", "tasks", "updates", "values")
+
+    def __init__(self, ctx: RunContext, keys: Keys) -> None:
+        self.ctx = ctx
+        self.program = ctx.program
+        self.keys = keys
+        self.modes = modes = ctx.modes
+        self.values = "values" in modes
+        self.updates = "updates" in modes
+        self.tasks = not modes.isdisjoint({"tasks", "debug"})
+        self.checkpoints = not modes.isdisjoint({"checkpoints", "debug"})
+
+    def send(self, mode: str, payload: Any) -> None:
+        """One chunk of this run's own."""
+        if self.ctx.emit is not None and mode in self.modes:
+            self.ctx.emit(self.ctx.ns_tuple, mode, payload)
+
+    def state(self, at: Checkpoint) -> None:
+        """The state after a superstep."""
+        if self.values:
+            self.send("values", output_values(self.program, at, self.keys))
+
+    def planned(self, step: int, chunk: dict[str, Any]) -> None:
+        """A checkpoint."""
+        self.send("checkpoints", chunk)
+        self._debug(step, "checkpoint", chunk)
+
+    def started(self, tasks: Iterable[Task]) -> None:
+        """These tasks are about to run."""
+        if not self.tasks:
+            return
+        for task in tasks:
+            if not task.node.hidden:
+                chunk = task_chunk(task, self._input(task), self.ctx.config)
+                self.send("tasks", chunk)
+                self._debug(task.step, "task", chunk)
+
+    def settled(self, task: Task, writes: Sequence[Write], *, cached: bool = False) -> None:
+        """A task finished or asked."""
+        if task.node.hidden:
+            return
+        interrupts = pending_interrupts(writes)
+        if interrupts:
+            self.asked(task, interrupts)
+        elif self.updates and not any(channel == INTERRUPT for channel, _ in writes):
+            self.send("updates", update_chunk(task, writes, self.keys, cached=cached))
+        if not cached:
+            self._result(task, writes)
+
+    def asked(self, task: Task, interrupts: tuple[Interrupt, ...]) -> None:
+        """A task asked for answers."""
+        if self.updates:
+            self.send("updates", {INTERRUPT: interrupts})
+        if self.values:
+            self.send("values", asked_values(self.program, task.at, self.keys, interrupts))
+
+    def failed(self, task: Task, exc: BaseException) -> None:
+        """A task failed for good."""
+        if not task.node.hidden:
+            self._result(task, (), exc)
+
+    def breakpoint(self) -> None:
+        """The run stopped at a breakpoint."""
+        self.send("updates", {INTERRUPT: ()})
+
+    def _result(self, task: Task, writes: Sequence[Write], error: Any = None) -> None:
+        if self.tasks:
+            chunk = result_chunk(task, writes, self.program.streamed, error)
+            self.send("tasks", chunk)
+            self._debug(task.step, "task_result", chunk)
+
+    def _input(self, task: Task) -> Any:
+        try:
+            return task_input(self.program, task, self.ctx.stop)
+        except Exception:
+            # The task meets the same exception when it runs, and reports it as its own.
+            return None
+
+    def _debug(self, step: int, kind: str, payload: Any) -> None:
+        if "debug" in self.modes:
+            from datetime import UTC, datetime
+
+            stamp = datetime.now(UTC).isoformat()
+            self.send("debug", {"step": step, "timestamp": stamp, "type": kind, "payload": payload})
