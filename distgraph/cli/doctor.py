@@ -1,0 +1,63 @@
+"""``distgraph doctor``: whether a server is fit, and how safe data are on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from distgraph.cli.exits import EPILOG, FAILED, OK, USAGE, exit_code_of
+from distgraph.cli.options import global_options
+from distgraph.cli.output import count
+from distgraph.cli.session import Session
+from distgraph.errors import StoreError
+
+if TYPE_CHECKING:
+    from distgraph.ledger.doctor import Finding
+
+
+@click.command(epilog=EPILOG)
+@global_options
+@click.pass_obj
+def doctor(session: Session) -> int:
+    """Look at the server: version, persistence, memory, access. Every finding says what to do."""
+    from distgraph.ledger.url import redact
+
+    findings = session.diagnose(session.url)
+    code = _exit_code(findings)
+    if session.json:
+        document = {"url": redact(session.url), "ok": code == OK, "findings": findings}
+        session.output.document(document)
+    else:
+        _show(session, redact(session.url), findings)
+    return code
+
+
+def _exit_code(findings: Sequence[Finding]) -> int:
+    """As any other command would end on that server; 1 where it would work, and something is wrong all the same."""
+    kinds = {_finding_code(kind): kind for kind in _kinds(StoreError)}
+    wrong = [finding.code for finding in findings if finding.level == "error"]
+    if "url" in wrong:
+        return USAGE
+    refused = [exit_code_of(kinds[code]) for code in wrong if code in kinds]
+    return refused[0] if refused else FAILED if wrong else OK
+
+
+def _finding_code(kind: type[StoreError]) -> str:
+    return kind.code.lower().replace("_", "-")
+
+
+def _kinds(kind: type[StoreError]) -> list[type[StoreError]]:
+    return [kind, *(deeper for child in kind.__subclasses__() for deeper in _kinds(child))]
+
+
+def _show(session: Session, url: str, findings: Sequence[Finding]) -> None:
+    output = session.output
+    output.text(url)
+    for finding in findings:
+        output.text(f"  {finding.level:<5}  {finding.message}")
+        if finding.fix:
+            output.text(f"         {finding.fix}")
+    found = {level: sum(finding.level == level for finding in findings) for level in ("error", "warn")}
+    output.text(f"{count(found['error'], 'error')}, {count(found['warn'], 'warning')}.")

@@ -1,0 +1,76 @@
+"""``distgraph runs ...``: what ran, what runs, and stopping it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from distgraph.cli.exits import EPILOG, OK
+from distgraph.cli.options import global_options
+from distgraph.cli.output import Row, cell
+from distgraph.cli.plain import dumps, plain
+from distgraph.cli.session import Session
+
+if TYPE_CHECKING:
+    from distgraph.cluster.client import RunHandle
+
+
+@click.group(epilog=EPILOG)
+@global_options
+def runs() -> None:
+    """What ran, what runs, and stopping it. Items of batches are found with `distgraph batch`."""
+
+
+@runs.command("list", epilog=EPILOG)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="At most so many.")
+@global_options
+@click.pass_obj
+def list_(session: Session, limit: int) -> int:
+    """The newest runs."""
+    with session.cluster() as cluster:
+        found = [plain(one) for one in cluster.runs(limit=limit)]
+    if session.json:
+        session.output.document({"runs": found})
+    elif found:
+        session.output.table(list(found[0]), [list(row.values()) for row in found])
+    else:
+        session.output.text("No run has been submitted here yet.")
+    return OK
+
+
+@runs.command(epilog=EPILOG)
+@click.argument("run_id")
+@global_options
+@click.pass_obj
+def show(session: Session, run_id: str) -> int:
+    """Where a run is, and its result if it is done."""
+    with session.cluster() as cluster:
+        row = _row(cluster.run(run_id))
+    if session.json:
+        session.output.document(row)
+        return OK
+    for name, value in row.items():
+        session.output.text(f"{name:<12} {dumps(value, indent=2) if isinstance(value, dict | list) else cell(value)}")
+    return OK
+
+
+@runs.command(epilog=EPILOG)
+@click.argument("run_id")
+@global_options
+@click.pass_obj
+def cancel(session: Session, run_id: str) -> int:
+    """Cancel a run. Its checkpoints stay."""
+    with session.cluster() as cluster:
+        handle = cluster.run(run_id)
+        handle.cancel()
+        row = _row(handle)
+    if session.json:
+        session.output.document(row)
+    else:
+        session.output.text(f"Run {run_id}: {row['status']}.")
+    return OK
+
+
+def _row(handle: RunHandle) -> Row:
+    return {"run_id": handle.run_id, "thread_id": handle.thread_id, "status": plain(handle.status())}

@@ -1,0 +1,80 @@
+"""What one call of the command line knows: the global options, where output goes, how the cluster is reached."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from distgraph.cli.output import Output
+
+if TYPE_CHECKING:
+    from distgraph.cluster import Cluster
+    from distgraph.ledger.doctor import Finding
+
+DEFAULT_URL = "redis://127.0.0.1:6379/0"
+DEFAULT_NAMESPACE = "default"
+URL_VARIABLE, NAMESPACE_VARIABLE = "DISTGRAPH_URL", "DISTGRAPH_NAMESPACE"
+
+
+def _connect(url: str, namespace: str) -> Cluster:
+    from distgraph.cluster import Cluster
+
+    return Cluster.connect(url, namespace=namespace)
+
+
+def _diagnose(url: str) -> list[Finding]:
+    from distgraph.ledger.doctor import diagnose
+
+    return diagnose(url)
+
+
+@dataclass
+class Session:
+    """The state of one call; commands get it with ``@click.pass_obj``.
+
+    Attributes:
+        connect: makes a client of the cluster at a URL, in a namespace.
+        diagnose: looks at the server at a URL.
+    """
+
+    url: str = DEFAULT_URL
+    namespace: str = DEFAULT_NAMESPACE
+    json: bool = False
+    debug: bool = False
+    connect: Callable[[str, str], Cluster] = _connect
+    diagnose: Callable[[str], list[Finding]] = _diagnose
+    _output: Output | None = field(default=None, repr=False)
+
+    @property
+    def output(self) -> Output:
+        """Where this call's answer goes."""
+        if self._output is None:
+            self._output = Output(json=self.json)
+        return self._output
+
+    def cluster(self) -> Cluster:
+        """A client of the cluster that the options name."""
+        return self.connect(self.url, self.namespace)
+
+    def command(self, *words: str) -> str:
+        """A command line that reaches what this call works on, for the user to copy."""
+        from distgraph.ledger.url import redact
+
+        given = list(words)
+        if self.url != os.environ.get(URL_VARIABLE, DEFAULT_URL):
+            # A password is not repeated on the screen; whoever has it can put it in place of the stars.
+            given += ["--url", redact(self.url)]
+        if self.namespace != os.environ.get(NAMESPACE_VARIABLE, DEFAULT_NAMESPACE):
+            given += ["--namespace", self.namespace]
+        return shlex.join(["distgraph", *given])
+
+
+def note_empty_variables() -> None:
+    """Say that a variable that is set to nothing counts as not set: a typing error in a script is easy to miss."""
+    for name in (URL_VARIABLE, NAMESPACE_VARIABLE):
+        if os.environ.get(name) == "":
+            sys.stderr.write(f"Note: {name} is set but empty, which counts as not set.\n")

@@ -1,0 +1,244 @@
+"""A cluster in memory with the public methods that the command line calls. Its graphs are plain functions.
+
+Nothing runs by itself: each look at a batch (``wait``, ``status``) runs ``PER_LOOK`` more of its items, so that a test
+sees the same progress every time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from distgraph.errors import (
+    BatchExistsError,
+    BatchNotFoundError,
+    GraphNotFoundError,
+    RunCancelledError,
+    RunNotFoundError,
+    WaitTimeoutError,
+)
+
+Graph = Callable[[dict[str, Any]], dict[str, Any]]
+
+PER_LOOK = 4
+
+
+def double(state: dict[str, Any]) -> dict[str, Any]:
+    """A graph that doubles n, and fails where n is negative."""
+    if state["n"] < 0:
+        raise ValueError(f"n is {state['n']}, which is below zero\nsecond line")
+    return {"n": state["n"] * 2}
+
+
+@dataclass(frozen=True)
+class Status:
+    """As the cluster's."""
+
+    total: int
+    done: int
+    failed: int
+    cancelled: int
+    running: int
+    queued: int
+    rate: float | None
+    eta: float | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """As the cluster's."""
+
+    index: int
+    key: str | None
+    run_id: str
+    status: str
+    value: Any = None
+    error: Any = None
+
+
+@dataclass
+class FakeBatch:
+    """A batch handle and the batch itself."""
+
+    batch_id: str
+    graph: Graph
+    items: list[dict[str, Any]]
+    keys: list[str | None]
+    rows: dict[int, Result] = field(default_factory=dict)
+    cancelled: bool = False
+    #: Called at every look; a test makes it raise.
+    on_look: Callable[[], None] = lambda: None
+
+    def _look(self) -> None:
+        self.on_look()
+        waiting = [index for index in range(len(self.items)) if index not in self.rows]
+        for index in waiting[:PER_LOOK]:
+            self.rows[index] = self._run(index)
+
+    def _run(self, index: int) -> Result:
+        row = Result(index, self.keys[index], f"{self.batch_id}:{index}", "cancelled")
+        if self.cancelled:
+            return row
+        try:
+            return Result(row.index, row.key, row.run_id, "done", value=self.graph(self.items[index]))
+        except ValueError as error:
+            wrong = {"type": type(error).__name__, "message": str(error)}
+            return Result(row.index, row.key, row.run_id, "failed", error=wrong)
+
+    def status(self) -> Status:
+        self._look()
+        return self._counted()
+
+    def _counted(self) -> Status:
+        counts = {
+            name: sum(row.status == name for row in self.rows.values()) for name in ("done", "failed", "cancelled")
+        }
+        left = len(self.items) - len(self.rows)
+        return Status(len(self.items), **counts, running=min(left, 2), queued=max(0, left - 2), rate=4.0, eta=left / 4)
+
+    def wait(self, timeout: float | None = None) -> Status:
+        self._look()
+        if len(self.rows) < len(self.items):
+            raise WaitTimeoutError("still running")
+        return self._counted()
+
+    def results(self, ordered: bool = False) -> Iterator[Result]:
+        yield from (self.rows[index] for index in sorted(self.rows, reverse=not ordered))
+
+    def failures(self) -> Iterator[Result]:
+        yield from (row for row in self.rows.values() if row.status == "failed")
+
+    def cancel(self) -> None:
+        self.cancelled = True
+        for index in range(len(self.items)):
+            self.rows.setdefault(index, self._run(index))
+
+    def retry_failed(self) -> int:
+        failed = [row.index for row in self.failures()]
+        for index in failed:
+            del self.rows[index]
+        return len(failed)
+
+
+@dataclass
+class FakeRun:
+    """A run handle and the run itself; it is done at the second look."""
+
+    run_id: str
+    thread_id: str
+    graph: Graph
+    input: dict[str, Any]
+    looks: int = 0
+    cancelled: bool = False
+
+    def status(self) -> str:
+        return "cancelled" if self.cancelled else "done" if self.looks > 1 else "running"
+
+    def result(self, timeout: float | None = None) -> Any:
+        self.looks += 1
+        if self.cancelled:
+            raise RunCancelledError(f"Run {self.run_id} was cancelled.")
+        if self.looks < 2:
+            raise WaitTimeoutError("still running")
+        return self.graph(self.input)
+
+    def stream(self) -> Iterator[Any]:
+        yield {"double": self.graph(self.input)}
+        yield {"finish": None}
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+@dataclass(frozen=True)
+class Worker:
+    """As the cluster's."""
+
+    name: str
+    pool: str
+    slots: int
+    graphs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """As the cluster's."""
+
+    run_id: str
+    graph: str
+    status: str
+
+
+@dataclass
+class Remote:
+    """A bound graph."""
+
+    cluster: FakeCluster
+    name: str
+    graph: Graph
+
+    def submit(self, value: dict[str, Any], config: Any = None, run_id: str | None = None) -> FakeRun:
+        thread = (config or {}).get("configurable", {}).get("thread_id", "thread-1")
+        run = FakeRun(run_id or f"run-{len(self.cluster.all_runs) + 1}", thread, self.graph, value)
+        self.cluster.all_runs[run.run_id] = run
+        return run
+
+    def submit_batch(
+        self,
+        items: Iterable[dict[str, Any]],
+        *,
+        batch_id: str | None = None,
+        key: Callable[[dict[str, Any]], str] | None = None,
+    ) -> FakeBatch:
+        batch = FakeBatch(batch_id or "batch-1", self.graph, [], [])
+        known = self.cluster.all_batches.setdefault(batch.batch_id, batch)
+        for item in items:
+            batch.items.append(item)
+            batch.keys.append(None if key is None else key(item))
+        if known.items != batch.items:
+            raise BatchExistsError(f"Batch {batch.batch_id} exists with other content.")
+        return known
+
+
+class FakeCluster:
+    """The cluster; ``graphs_here`` is what its workers serve."""
+
+    def __init__(self) -> None:
+        self.graphs_here: dict[str, Graph] = {"double": double}
+        self.all_batches: dict[str, FakeBatch] = {}
+        self.all_runs: dict[str, FakeRun] = {}
+        self.closed = 0
+
+    def __enter__(self) -> FakeCluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.closed += 1
+
+    def bind(self, graph: str) -> Remote:
+        if graph not in self.graphs_here:
+            raise GraphNotFoundError(f"No worker serves a graph named {graph!r}.")
+        return Remote(self, graph, self.graphs_here[graph])
+
+    def batch(self, batch_id: str) -> FakeBatch:
+        if batch_id not in self.all_batches:
+            raise BatchNotFoundError(f"There is no batch {batch_id!r}.")
+        return self.all_batches[batch_id]
+
+    def batches(self, limit: int = 100) -> list[FakeBatch]:
+        return list(self.all_batches.values())[:limit]
+
+    def run(self, run_id: str) -> FakeRun:
+        if run_id not in self.all_runs:
+            raise RunNotFoundError(f"There is no run {run_id!r}.")
+        return self.all_runs[run_id]
+
+    def runs(self, limit: int = 100) -> list[RunSummary]:
+        return [RunSummary(run.run_id, "double", run.status()) for run in self.all_runs.values()][:limit]
+
+    def workers(self) -> list[Worker]:
+        return [Worker("worker-1", "prefork", 2, ("double",))]
+
+    def graphs(self) -> list[dict[str, Any]]:
+        return [{"name": name, "workers": 1} for name in self.graphs_here]

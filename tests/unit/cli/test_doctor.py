@@ -1,0 +1,55 @@
+"""``distgraph doctor``: findings shown, and an exit code that says whether to worry."""
+
+from __future__ import annotations
+
+import pytest
+
+from distgraph.ledger.doctor import Finding
+from tests.unit.cli.conftest import Call
+
+FINE = Finding("ok", "version", "redis 8.0.4.")
+CAREFUL = Finding("warn", "persistence", "Nothing is kept.", "Set appendonly yes.")
+
+
+def test_a_fit_server(call: Call) -> None:
+    answer = call("doctor", diagnose=lambda url: [FINE, CAREFUL])
+    assert answer.code == 0
+    assert answer.out.splitlines() == [
+        "redis://127.0.0.1:6379/0",
+        "  ok     redis 8.0.4.",
+        "  warn   Nothing is kept.",
+        "         Set appendonly yes.",
+        "0 errors, 1 warning.",
+    ]
+
+
+def test_as_json_without_the_password(call: Call) -> None:
+    answer = call("doctor", "--json", "--url", "redis://:hush@db:1/0", diagnose=lambda url: [FINE])
+    assert answer.json == {
+        "url": "redis://:***@db:1/0",
+        "ok": True,
+        "findings": [{"level": "ok", "code": "version", "message": "redis 8.0.4.", "fix": ""}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("url", 2),
+        ("server-unreachable", 3),
+        ("server-auth", 3),
+        ("server-setting", 3),
+        ("server-loading", 75),
+        ("aof-write", 1),
+    ],
+)
+def test_an_error_ends_as_any_other_command_would_there(call: Call, code: str, expected: int) -> None:
+    answer = call("doctor", "--json", diagnose=lambda url: [CAREFUL, Finding("error", code, "No.")])
+    assert answer.code == expected
+    assert answer.json["ok"] is False
+
+
+def test_a_server_that_is_not_there_is_a_finding_of_the_real_doctor(call: Call) -> None:
+    answer = call("doctor", "--url", "redis://127.0.0.1:1/0", "--json")
+    assert answer.code == 3
+    assert answer.json["findings"][0]["code"] == "server-unreachable"

@@ -1,0 +1,62 @@
+"""``distgraph runs``, ``graphs`` and ``workers``: lists and single runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.cli.conftest import Call
+from tests.unit.cli.fakes import FakeCluster
+
+
+@pytest.fixture
+def run_id(call: Call) -> str:
+    call("run", "double", "--input", '{"n": 4}')
+    return "run-1"
+
+
+def test_list(call: Call, run_id: str) -> None:
+    assert "run-1" in call("runs", "list").out
+    assert call("runs", "list", "--json").json == {"runs": [{"run_id": "run-1", "graph": "double", "status": "done"}]}
+
+
+def test_an_empty_list(call: Call) -> None:
+    assert call("runs", "list").out == "No run has been submitted here yet.\n"
+    assert call("runs", "list", "--json").json == {"runs": []}
+
+
+def test_show(call: Call, run_id: str) -> None:
+    answer = call("runs", "show", run_id)
+    assert answer.code == 0
+    assert "status       done" in answer.out
+    assert call("runs", "show", run_id, "--json").json["status"] == "done"
+
+
+def test_cancel(call: Call, cluster: FakeCluster, run_id: str) -> None:
+    assert call("runs", "cancel", run_id).out == "Run run-1: cancelled.\n"
+    assert cluster.run(run_id).cancelled
+    assert call("runs", "cancel", run_id, "--json").json["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("verb", ["show", "cancel"])
+def test_an_unknown_run_is_a_wrong_name(call: Call, verb: str) -> None:
+    assert call("runs", verb, "nope").err == "Error [RUN_NOT_FOUND]: There is no run 'nope'.\n"
+    answer = call("runs", verb, "nope", "--json")
+    assert (answer.code, answer.error["code"]) == (2, "RUN_NOT_FOUND")
+
+
+def test_graphs(call: Call) -> None:
+    assert "double" in call("graphs").out
+    assert call("graphs", "--json").json == {"graphs": [{"name": "double", "workers": 1}]}
+
+
+def test_workers(call: Call) -> None:
+    out = call("workers").out
+    assert "worker-1" in out
+    assert "prefork" in out
+    (row,) = call("workers", "--json").json["workers"]
+    assert row == {"name": "worker-1", "pool": "prefork", "slots": 2, "graphs": ["double"]}
+
+
+def test_no_workers_says_how_to_start_one(call: Call, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "workers", list)
+    assert "distgraph worker --graphs MODULE" in call("workers").out
