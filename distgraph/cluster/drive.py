@@ -44,6 +44,10 @@ class Run:
         self.batch_epoch = record.get("batch_e", b"").decode()
         self.until = 0.0
 
+    def mark(self, task: Task) -> str:
+        """What the slot's row says while ``task`` runs."""
+        return f"n:{self.address.run_id}\n{self.address.thread_id}\n{task.name}"
+
 
 def drive(place: Workplace, hint: RunHint) -> None:
     """Drive a run on, if it needs driving and this process can."""
@@ -158,7 +162,7 @@ def _begin(place: Workplace, run: Run) -> bool:
 
 
 def _run_in_place(place: Workplace, run: Run, tasks: Sequence[Task]) -> str:
-    """Run tasks here. '' if all have settled, 'wide' if others should have the rest, 'gone' if one waits for a retry."""
+    """Run tasks here: '' if all settled, 'wide' if others should have the rest, 'gone' if one waits for a retry."""
     started = place.monotonic()
     wide = len(tasks) > 1 and run.options.placement == "auto"
     for task in tasks:
@@ -184,9 +188,11 @@ def attempt_task(place: Workplace, run: Any, task: Task, attempt: int) -> float 
     """
     lane: Lane = run.lane
     answers = run.record.get(f"n:{task.id}")
-    place.watch(f"n:{run.address.run_id}\n{task.id}\n{task.name}", _run_timeout(task))
+    given = run.served.codec.decode(answers) if answers else ()
+    seconds = run_timeout(task)
+    place.watch(run.mark(task), seconds)
     try:
-        task.writes = lane.execute(task, answers=run.served.codec.decode(answers) if answers else (), attempt=attempt)
+        task.writes = lane.execute(task, answers=given, attempt=attempt, seconds=seconds)
     except KeyboardInterrupt:
         raise
     except BaseException as exc:
@@ -198,12 +204,12 @@ def attempt_task(place: Workplace, run: Any, task: Task, attempt: int) -> float 
     return None
 
 
-def _run_timeout(task: Task) -> float | None:
-    policy = task.timeout if task.timeout is not None else task.node.timeout
+def run_timeout(task: Task) -> float | None:
+    policy: Any = task.timeout if task.timeout is not None else task.node.timeout
     limit = getattr(policy, "run_timeout", policy)
     if limit is None:
         return None
-    return float(limit.total_seconds() if hasattr(limit, "total_seconds") else limit)
+    return float(limit.total_seconds()) if hasattr(limit, "total_seconds") else float(limit)
 
 
 def retry_later(place: Workplace, run: Run, task: Task, attempt: int, delay: float, *, offered: bool) -> None:
@@ -494,6 +500,6 @@ def _fail_unread(place: Workplace, address: Address, head: str, record: Record, 
 
 def _poison(run_id: str, crashes: int) -> PoisonTaskError:
     return PoisonTaskError(
-        f"Run {run_id!r} was quarantined: {crashes} worker processes died while it ran. Look at what its node does to its "
-        "process (memory, os._exit, native code), then retry it."
+        f"Run {run_id!r} was quarantined: {crashes} worker processes died while it ran. Look at what its node does to "
+        "its process (memory, os._exit, native code), then retry it."
     )

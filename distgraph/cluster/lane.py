@@ -21,7 +21,7 @@ from distgraph.cluster.workplace import Workplace
 from distgraph.constants import ERROR, INPUT, INTERRUPT, RESUME
 from distgraph.engine.context import RunContext
 from distgraph.engine.execute import arun_task, run_task
-from distgraph.errors import CheckpointCorruptError, EmptyInputError, InvalidUpdateError
+from distgraph.errors import CheckpointCorruptError, EmptyInputError, InvalidUpdateError, NodeTimeoutError
 from distgraph.runtime import Runtime
 from distgraph.superstep.advance import Next, Rules, advance, look, restore, resumed
 from distgraph.superstep.apply import apply_writes
@@ -126,6 +126,13 @@ class Lane:
     ) -> list[Write]:
         """Run one task here.
 
+        Args:
+            task: planned from the head.
+            answers: to its interrupts so far.
+            attempt: counts from 1.
+            first: seconds since the epoch of its first attempt.
+            seconds: time limit; kept here for async nodes, by whoever watches the slot for others.
+
         Returns:
             What it wants to change, or control writes alone if it asks.
 
@@ -137,11 +144,23 @@ class Lane:
         if getattr(node.action, "sync_ok", True) and all(getattr(b.path, "sync_ok", True) for b in node.branches):
             writes = run_task(self.ctx, task, answers=answers, attempt=attempt, first_attempt_time=first)
         else:
-            writes = asyncio.run(arun_task(self.ctx, task, answers=answers, attempt=attempt, first_attempt_time=first))
+            writes = asyncio.run(self._awaited(task, answers, attempt, first, seconds))
         if any(channel == INTERRUPT for channel, _ in writes):
             # What was answered comes before what is asked: the last of the two says whether somebody waits.
             writes = sorted(writes, key=lambda write: write[0] != RESUME)
         return writes
+
+    async def _awaited(
+        self, task: Task, answers: Sequence[Any], attempt: int, first: float | None, seconds: float | None
+    ) -> list[Write]:
+        work = arun_task(self.ctx, task, answers=answers, attempt=attempt, first_attempt_time=first)
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                return await work
+        except TimeoutError:
+            if limit.expired() and seconds is not None:
+                raise NodeTimeoutError(task.name, timeout=seconds, run_timeout=seconds) from None
+            raise
 
     def _refresh(self, task: Task) -> None:
         """Give the task values nobody else holds."""

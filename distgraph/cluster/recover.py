@@ -51,6 +51,7 @@ class Sweeper:
         self._server = ""
         self._trusted_from = 0.0
         self._live: set[str] = set()
+        self._fallen: set[str] = set()
         self._idle = 0
         self._slots = 0
         self._waiting = 0
@@ -88,14 +89,17 @@ class Sweeper:
                 self.distrust()
             self._server = server
         workers = self.fleet.workers()
-        self._live = {slot for record in workers.values() for slot in record["slots"]}
+        self._live = set(workers)
+        self._fallen = {slot for record in workers.values() for slot in record["dead"]}
         self._slots = sum(record["concurrency"] for record in workers.values())
         self._idle = sum(record["idle"] for record in workers.values())
         self._waiting = self.dispatcher.waiting()
 
     def dead(self, slot: str) -> bool:
-        """Whether ``slot`` is known to be dead; false while that cannot be told."""
-        return slot not in self._live and self.monotonic() >= self._trusted_from
+        """Whether ``slot`` is known to be dead: its worker says so, or does not beat any more and that can be trusted."""
+        if slot in self._fallen:
+            return True
+        return slot.partition(":")[0] not in self._live and self.monotonic() >= self._trusted_from
 
     def _handle(self, partition: int, due: Due, now_ms: int) -> None:
         if due.kind == "run":

@@ -21,6 +21,7 @@ from distgraph.errors import GraphRecursionError
 from distgraph.ledger.keys import CHUNK, item_id
 from distgraph.ledger.replies import Address, ItemStep, Taken
 from distgraph.superstep.advance import Verdict
+from distgraph.superstep.model import Task
 
 #: What is not committed is flushed at least this often, so that a kill repeats little. Seconds.
 FLUSH = 0.02
@@ -42,9 +43,21 @@ class BatchPlan:
 class Item:
     """One item of a slice: an unrecorded run. Has what ``attempt_task`` and ``travels`` need of a run."""
 
-    __slots__ = ("address", "batch_epoch", "epoch", "index", "lane", "options", "record", "retry", "served", "step")
+    __slots__ = (
+        "address",
+        "batch_epoch",
+        "epoch",
+        "index",
+        "lane",
+        "options",
+        "record",
+        "retry",
+        "served",
+        "slice_id",
+        "step",
+    )
 
-    def __init__(self, index: int, address: Address, plan: BatchPlan, lane: Lane, epoch: str) -> None:
+    def __init__(self, index: int, address: Address, plan: BatchPlan, lane: Lane, epoch: str, slice_id: str) -> None:
         self.index, self.address, self.lane = index, address, lane
         self.served, self.options, self.batch_epoch = plan.served, plan.options, epoch
         self.epoch = 1
@@ -53,6 +66,11 @@ class Item:
         self.retry: tuple[str, float] | None = None
         #: What the next flush commits for it.
         self.step: ItemStep | None = None
+        self.slice_id = slice_id
+
+    def mark(self, task: Task) -> str:
+        """What the slot's row says while ``task`` runs: the item, should it kill its process."""
+        return f"s:{self.address.run_id}\n{self.slice_id}\n{task.name}"
 
 
 def run_batch(place: Workplace, hint: BatchHint) -> None:
@@ -80,7 +98,8 @@ def run_batch(place: Workplace, hint: BatchHint) -> None:
         began = place.monotonic()
         Slice(place, plan, slice_id, taken).run()
         _learn(place, hint.batch_id, (place.monotonic() - began) / (taken.stop - taken.start))
-    if partitions:
+    if partitions and place.dispatcher.waiting() < 2 * place.slots():
+        # About two hints a slot wait at any time: more would only stand in the way of other work.
         place.dispatcher.publish([hint._replace(hops=0)])
 
 
@@ -145,9 +164,9 @@ class Slice:
         plan, place = self.plan, self.place
         name = item_id(plan.batch_id, index)
         ctx = context_for(plan.served, plan.options, run_id=name, thread_id=name)
-        item = Item(index, Address(name, name), plan, Lane(place, plan.served, plan.options, ctx), self.taken.epoch)
+        lane = Lane(place, plan.served, plan.options, ctx)
+        item = Item(index, Address(name, name), plan, lane, self.taken.epoch, self.slice_id)
         self.live.append(item)
-        lane = item.lane
         try:
             if line.get(b"head"):
                 head = line[b"head"].decode()
@@ -167,13 +186,12 @@ class Slice:
         """One superstep of one item; START comes for free with the first."""
         if item.lane.next is None:
             return
-        self.place.watch(f"s:{self.plan.batch_id}\n{self.slice_id}\n{item.index}", None)
         for _ in range(2):
             if not self._superstep(item):
                 return
             if item.lane.at.step > 0:
                 break
-        if item.lane.next is not None and item.lane.at.id != item.lane.stored.id:
+        if item.lane.at.id != item.lane.stored.id:
             self._plan_step(item, "step")
 
     def _superstep(self, item: Item) -> bool:
@@ -218,11 +236,11 @@ class Slice:
                 self._end_item(item, b"f" + item.served.codec.encode(describe(exc)))
         elif verdict is Verdict.OUT_OF_STEPS:
             limit = item.options.recursion_limit
-            exc = GraphRecursionError(
+            stuck = GraphRecursionError(
                 f"Recursion limit of {limit} reached without hitting a stop condition, in item {item.index}. Raise "
                 "config['recursion_limit'], or look for a loop that does not end."
             )
-            self._end_item(item, b"f" + item.served.codec.encode(describe(exc)))
+            self._end_item(item, b"f" + item.served.codec.encode(describe(stuck)))
         else:
             self._promote(item)
 

@@ -36,7 +36,8 @@ class Workplace:
         watch: tells whoever watches the slot what runs there and by when it must have ended (seconds from now; None:
             no limit), so that a crash has a culprit and a node that hangs can be stopped.
         draining: whether to hand work back instead of going on.
-        idle: how many other slots of the fleet wait for work, as far as this process knows.
+        idle: how many slots of the fleet wait for work, as far as this process knows.
+        slots: how many slots the fleet has.
     """
 
     runs: RunLedger
@@ -47,6 +48,7 @@ class Workplace:
     watch: Callable[[str, float | None], None] = _nobody
     draining: Callable[[], bool] = lambda: False
     idle: Callable[[], int] = lambda: 1
+    slots: Callable[[], int] = lambda: 1
     monotonic: Callable[[], float] = time.monotonic
     now: Callable[[], float] = time.time
     noise: Callable[[int], int] = random.Random().getrandbits
