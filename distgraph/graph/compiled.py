@@ -14,6 +14,8 @@ from distgraph.superstep.model import Program
 from distgraph.types import Checkpointer
 
 if TYPE_CHECKING:
+    from distgraph.config import RunnableConfig
+    from distgraph.graph.picture import Drawing
     from distgraph.graph.state import StateGraph
 
 
@@ -61,6 +63,16 @@ class CompiledGraph(Pregel[StateT, ContextT, InputT, OutputT]):
         for schema in (*self.builder.schemas, self.context_schema):
             registry.add(schema)
         return tuple(registry.by_type)
+
+    def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Drawing:
+        """The graph to look at: ``get_graph().draw_mermaid()``. ``xray`` opens nested graphs, to that depth."""
+        from distgraph.graph.drawing import draw
+
+        return draw(self, xray)
+
+    async def aget_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Drawing:
+        """``get_graph`` for async programs."""
+        return self.get_graph(config, xray=xray)
 
     def check(self) -> list[Problem]:
         """The graph's lints (it has no errors, or it would not be here)."""

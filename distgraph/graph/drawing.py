@@ -1,0 +1,100 @@
+"""Compiled graph -> drawing.
+
+Solid arrows are edges that are always taken; dashed ones are conditional edges and declared destinations of Commands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from distgraph.constants import END, START
+from distgraph.graph.picture import Drawing, Edge, Node
+from distgraph.graph.specs import NodeSpec
+
+if TYPE_CHECKING:
+    from distgraph.graph.compiled import CompiledGraph
+
+
+def draw(graph: CompiledGraph[Any, Any, Any, Any], xray: int | bool = False) -> Drawing:
+    """The drawing of a compiled graph; with ``xray`` nested graphs are opened, to that depth."""
+    specs = graph.specs
+    edges = sorted(_edges(graph), key=lambda edge: (edge.source, edge.target, edge.conditional, edge.data or ""))
+    unique: dict[tuple[str, str], Edge] = {}
+    for edge in edges:
+        unique.setdefault((edge.source, edge.target), edge)
+    sources = {edge.source for edge in edges}
+    for name in sorted({edge.target for edge in edges} - sources - {END}):
+        unique[name, END] = Edge(name, END)
+    nodes = {START: Node(START, START)}
+    nodes |= {name: Node(name, name, spec.runnable, _metadata(graph, name, spec)) for name, spec in specs.items()}
+    if any(edge.target == END for edge in unique.values()):
+        nodes[END] = Node(END, END)
+    drawing = Drawing(nodes, unique.values())
+    if xray:
+        for name, spec in specs.items():
+            if hasattr(spec.runnable, "get_graph"):
+                _open(drawing, name, spec.runnable.get_graph(xray=xray if xray is True else xray - 1))
+    return drawing
+
+
+def _edges(graph: CompiledGraph[Any, Any, Any, Any]) -> Iterator[Edge]:
+    builder = graph.builder
+    for start, end in builder.edges:
+        yield Edge(start, end)
+    for starts, end in builder.waiting_edges:
+        for start in starts:
+            yield Edge(start, end)
+    for source, branches in builder.branches.items():
+        for branch in branches.values():
+            for label, end in (branch.ends or {}).items():
+                yield _conditional(source, end, str(label))
+    for name, spec in graph.specs.items():
+        if isinstance(spec.ends, Mapping):
+            for end, label in spec.ends.items():
+                yield _conditional(name, end, label)
+        else:
+            for end in spec.ends:
+                yield Edge(name, end, None, True)
+        if spec.error_handler_node is not None:
+            yield Edge(name, spec.error_handler_node, "error", True)
+
+
+def _conditional(source: str, end: str, label: str) -> Edge:
+    return Edge(source, end, label if label != end else None, True)
+
+
+def _metadata(graph: CompiledGraph[Any, Any, Any, Any], name: str, spec: NodeSpec) -> dict[str, Any] | None:
+    found = dict(spec.metadata or {})
+    if spec.defer:
+        found["defer"] = True
+    stops = (("before", graph.interrupt_before_nodes), ("after", graph.interrupt_after_nodes))
+    when = [moment for moment, names in stops if names and name in names]
+    if when:
+        found["__interrupt"] = ",".join(when)
+    return found or None
+
+
+def _open(drawing: Drawing, name: str, inner: Drawing) -> None:
+    """Replace node ``name`` by the nested drawing, without its START and END."""
+    firsts = [edge.target for edge in inner.edges if edge.source == START]
+    lasts = [edge.source for edge in inner.edges if edge.target == END]
+    if len(inner.nodes) <= 1 or len(firsts) != 1 or len(lasts) != 1:
+        # Several ways in or out have no single node that the outer edges could be bent to.
+        return
+    del drawing.nodes[name]
+    for node in inner.nodes.values():
+        if node.id not in (START, END):
+            drawing.nodes[f"{name}:{node.id}"] = node._replace(id=f"{name}:{node.id}")
+    first, last = f"{name}:{firsts[0]}", f"{name}:{lasts[0]}"
+    drawing.edges = [
+        edge._replace(
+            source=last if edge.source == name else edge.source, target=first if edge.target == name else edge.target
+        )
+        for edge in drawing.edges
+    ]
+    drawing.edges += [
+        edge._replace(source=f"{name}:{edge.source}", target=f"{name}:{edge.target}")
+        for edge in inner.edges
+        if edge.source != START and edge.target != END
+    ]
