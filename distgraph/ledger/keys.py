@@ -7,14 +7,16 @@ one tag and the state can be spread over several servers later. ``T`` is ``dg:{<
                                     r:<run>  s:<batch>\\n<slice>  t:<run>\\n<task>  b:<batch>
     T:runs                  ZSET    run id -> ms of submission.                              delete of the run
     T:rid:<run>             STRING  thread of a run whose id is not its thread's id.         delete of the run
-    T:run:<run>             HASH    the run's record.                                        delete of the run, its batch
+    T:run:<run>             HASH    the run's record; p:<task> path of one that waits.       delete of the run, its batch
     T:open:<run>            HASH    task -> outcome: the barrier of the current superstep.   the commit that closes it
     T:claims:<run>          HASH    task -> slot that runs it.                               the commit that closes it
-    T:log:<run>             STREAM  the run's events, if it keeps a log.                     delete of the run
-    T:line:<thread>:<ns>    HASH    head, e(poch), run (active), c:<checkpoint>, v:<channel>@<version>.  delete of the thread
+    T:tries:<run>           HASH    a:<task> attempts, f: ms of the first, x: crashes.       the commit that closes it
+    T:log:<run>             STREAM  the run's events, if it keeps a log.                     delete of the run, its batch
+    T:line:<thread>:<ns>    HASH    head, e(poch), run (active), own (a batch item's, while a run of its own has it),
+                                    c:<checkpoint>, v:<channel>@<version>.                   delete of the thread, batch
     T:hist:<thread>:<ns>    ZSET    checkpoint ids, where history is kept.                   delete of the thread
     T:pend:<thread>:<ns>    HASH    <checkpoint>|<task>|<kind> -> writes (savers, history).  delete of the thread
-    T:once:<run>            HASH    effect key -> recorded result.                           delete of the run
+    T:once:<run>            HASH    effect key -> recorded result.                           delete of the run, its batch
     T:batch:<batch>         HASH    counters, epoch, chunk digests of this partition.        delete of the batch
     T:in:<batch>:<chunk>    LIST    the chunk's items.                                       the last item done
     T:ready:<batch>         LIST    ranges of items nobody has taken.                        taken empty

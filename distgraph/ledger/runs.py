@@ -47,12 +47,12 @@ class RunLedger:
 
     def reserve(self, address: Address) -> str:
         """Tie a run's id to its thread; returns the thread it is tied to, which is another one if the id is taken."""
+        directory = self.keys.directory(address.run_id)
         if address.own_thread:
-            return address.thread_id
-        key = self.keys.directory(address.run_id)
-        with guard():
-            self.client.set(key, address.thread_id, nx=True)
-            return _text(self.client.get(key))
+            with guard():
+                return _text(self.client.get(directory) or address.thread_id)
+        own = self._run(Address(address.run_id, address.run_id), "run")
+        return _text(self.scripts.run(Call("reserve", (directory, own), address)))
 
     def address(self, run_id: str) -> Address | None:
         """Where a run lives; None if no such run was ever submitted."""
@@ -72,18 +72,15 @@ class RunLedger:
     ) -> Submitted:
         """Put the run on the ledger. The same id with the same digest again is the same run."""
         flat = [part for pair in fields.items() for part in pair]
-        reply = self.scripts.run(
-            Call(
-                "submit",
-                (
-                    self._run(address, "run"),
-                    self.keys.line(address.thread_id),
-                    self._due(address),
-                    self.keys.of(address.thread_id, "runs"),
-                ),
-                (address.run_id, digest, due_ms, *flat),
-            )
-        )
+        keys = [
+            self._run(address, "run"),
+            self.keys.line(address.thread_id),
+            self._due(address),
+            self.keys.of(address.thread_id, "runs"),
+        ]
+        if address.own_thread:
+            keys.append(self.keys.directory(address.run_id))
+        reply = self.scripts.run(Call("submit", keys, (address.run_id, digest, due_ms, *flat)))
         kind = _text(reply[0])
         if kind == "busy":
             return Submitted("busy", other=_text(reply[1]))
@@ -113,13 +110,15 @@ class RunLedger:
         address = commit.address
         item = split_item(address.run_id) if commit.batch_epoch else None
         partition = self.keys.partition(address.thread_id)
+        batch_keys: tuple[str, ...] = ()
         if item:
+            chunk = item[1] // CHUNK
             batch_keys = (
+                self._run(address, "once"),
                 self.keys.batch(partition, "batch", item[0]),
-                self.keys.batch(partition, "out", item[0], item[1] // CHUNK),
+                self.keys.batch(partition, "out", item[0], chunk),
+                self.keys.batch(partition, "in", item[0], chunk),
             )
-        else:
-            batch_keys = (self._run(address, "run"), self._run(address, "run"))
         return Call(
             "commit",
             (
@@ -128,6 +127,7 @@ class RunLedger:
                 self._due(address),
                 self._run(address, "open"),
                 self._run(address, "claims"),
+                self._run(address, "tries"),
                 self._run(address, "log"),
                 self.keys.of(address.thread_id, "hist", address.thread_id, ""),
                 self.keys.of(address.thread_id, "pend", address.thread_id, ""),
@@ -148,6 +148,7 @@ class RunLedger:
                 item[1] if item else "",
                 commit.batch_epoch,
                 "compact" if commit.compact else "",
+                item[1] // CHUNK if item else "",
                 len(commit.sets),
                 len(commit.drops),
                 len(commit.fields),
@@ -210,6 +211,7 @@ class RunLedger:
                     self.keys.line(address.thread_id),
                     self._run(address, "open"),
                     self._run(address, "claims"),
+                    self._run(address, "tries"),
                     self._due(address),
                 ),
                 (address.run_id, slot, epoch, head, task_id),
@@ -261,12 +263,14 @@ class RunLedger:
         attempts: int,
         path: str,
     ) -> Answer:
-        """Give a failed task back, due again after ``wait_ms``."""
+        """Give a failed task back, due again after ``wait_ms``: ok, done (settled by another attempt), held, stale."""
         keys = (
             self._run(address, "run"),
             self.keys.line(address.thread_id),
             self._due(address),
+            self._run(address, "open"),
             self._run(address, "claims"),
+            self._run(address, "tries"),
         )
         args = (address.run_id, slot, epoch, head, task_id, wait_ms, attempts, path)
         return _answer(self.scripts.run(Call("retry_task", keys, args)))
@@ -302,23 +306,24 @@ class RunLedger:
         """``cancel``, or ``requeue`` a resting run: ok (``info`` the new epoch), gone (its status), busy (a run id)."""
         item = split_item(address.run_id) if row else None
         partition = self.keys.partition(address.thread_id)
-        own = self._run(address, "run")
-        batch_keys = (
-            (self.keys.batch(partition, "batch", item[0]), self.keys.batch(partition, "out", item[0], item[1] // CHUNK))
-            if item
-            else (own, own)
-        )
+        batch_keys: tuple[str, ...] = ()
+        if item:
+            batch_keys = (
+                self.keys.batch(partition, "batch", item[0]),
+                self.keys.batch(partition, "out", item[0], item[1] // CHUNK),
+            )
         flat = [part for pair in (fields or {}).items() for part in pair]
         return _answer(
             self.scripts.run(
                 Call(
                     "control",
                     (
-                        own,
+                        self._run(address, "run"),
                         self.keys.line(address.thread_id),
                         self._due(address),
                         self._run(address, "open"),
                         self._run(address, "claims"),
+                        self._run(address, "tries"),
                         self._run(address, "log"),
                         *batch_keys,
                     ),
@@ -341,7 +346,12 @@ class RunLedger:
 
     def reclaim(self, address: Address, slot: str, *, crashed: bool, task_id: str = "") -> tuple[int, int]:
         """Take a dead slot's rights to this run away; (rights taken, crashes counted so far)."""
-        keys = (self._run(address, "run"), self._due(address), self._run(address, "claims"))
+        keys = (
+            self._run(address, "run"),
+            self._due(address),
+            self._run(address, "claims"),
+            self._run(address, "tries"),
+        )
         reply = self.scripts.run(Call("reclaim", keys, (address.run_id, slot, "1" if crashed else "0", task_id)))
         return int(reply[0]), int(reply[1])
 
@@ -370,9 +380,8 @@ class RunLedger:
             self.client.zrem(self.keys.due(partition), entry)
 
     def hinted(self, address: Address, now_ms: int) -> None:
-        """Note that the run was hinted again."""
-        with guard():
-            self.client.hset(self._run(address, "run"), "hinted", now_ms)
+        """Note that the run was hinted again, if it still is there."""
+        self.scripts.run(Call("hinted", (self._run(address, "run"),), (now_ms,)))
 
     def read_line(self, thread_id: str, fields: Sequence[str], ns: str = "") -> list[bytes | None]:
         """These fields of a line of checkpoints."""
@@ -424,7 +433,7 @@ class RunLedger:
     def delete(self, address: Address) -> None:
         """Delete a resting run's record, log and effects; the thread's checkpoints stay."""
         with guard(), self.client.pipeline(transaction=False) as pipe:
-            for kind in ("run", "open", "claims", "log", "once"):
+            for kind in ("run", "open", "claims", "tries", "log", "once"):
                 pipe.delete(self._run(address, kind))
             pipe.zrem(self.keys.of(address.thread_id, "runs"), address.run_id)
             pipe.zrem(self._due(address), f"r:{address.run_id}")

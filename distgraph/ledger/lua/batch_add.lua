@@ -2,7 +2,8 @@
 --
 -- KEYS  batch HASH   input LIST   ready LIST   due ZSET
 -- ARGV  batch id, chunk, digest of the items, ms until due, item, ...
--- -> {'new'} | {'same'} | {'conflict'} | {'cancelled'}
+-- -> {'new'}   a repeat is answered 'same'
+--  | {'same'} | {'conflict'} | {'cancelled'}
 local batch, input, ready, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local chunk = ARGV[2]
 local got = redis.call('HMGET', batch, 'c:' .. chunk, 'state')
@@ -12,10 +13,10 @@ if got[1] then
 end
 if got[2] == 'cancelled' then return {'cancelled'} end
 local count = #ARGV - 4
-for first = 5, #ARGV, 1000 do redis.call('RPUSH', input, unpack(ARGV, first, math.min(first + 999, #ARGV))) end
 redis.call('HSET', batch, 'c:' .. chunk, ARGV[3])
 redis.call('HSETNX', batch, 'e', '0')
 redis.call('HINCRBY', batch, 'total', count)
+for first = 5, #ARGV, 500 do redis.call('RPUSH', input, unpack(ARGV, first, math.min(first + 499, #ARGV))) end
 redis.call('RPUSH', ready, chunk .. ':0:' .. count .. ':n')
 local clock = redis.call('TIME')
 redis.call('ZADD', due, clock[1] * 1000 + math.floor(clock[2] / 1000) + ARGV[4], 'b:' .. ARGV[1])

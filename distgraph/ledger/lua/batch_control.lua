@@ -1,19 +1,19 @@
--- Change a partition of a batch as a whole.
+-- Change a partition of a batch as a whole, also one that has no items yet: a submitter may still be adding some.
 --
 -- KEYS  batch HASH   ready LIST   due ZSET
 -- ARGV  batch id, 'cancel' | 'pause' | 'continue'
--- -> {'ok', state}
+-- -> {'ok', state}: 'cancelled' (which is final), 'paused' or ''
 local batch, ready, due = KEYS[1], KEYS[2], KEYS[3]
-if redis.call('EXISTS', batch) == 0 then return {'ok', ''} end
-local state = redis.call('HGET', batch, 'state') or ''
-if state == 'cancelled' then return {'ok', state} end
-if ARGV[2] == 'cancel' then
+local what = ARGV[2]
+if redis.call('HGET', batch, 'state') == 'cancelled' then return {'ok', 'cancelled'} end
+if what == 'cancel' then
   redis.call('HSET', batch, 'state', 'cancelled')
   redis.call('HINCRBY', batch, 'e', 1)
   redis.call('DEL', ready)
   redis.call('ZREM', due, 'b:' .. ARGV[1])
   return {'ok', 'cancelled'}
 end
-redis.call('HSET', batch, 'state', ARGV[2] == 'pause' and 'paused' or '')
-if ARGV[2] == 'continue' then redis.call('ZADD', due, 0, 'b:' .. ARGV[1]) end
-return {'ok', ARGV[2]}
+local state = what == 'pause' and 'paused' or ''
+redis.call('HSET', batch, 'state', state)
+if what == 'continue' and redis.call('EXISTS', ready) == 1 then redis.call('ZADD', due, 0, 'b:' .. ARGV[1]) end
+return {'ok', state}

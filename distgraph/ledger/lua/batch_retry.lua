@@ -2,21 +2,27 @@
 --
 -- KEYS  batch HASH   rows HASH (of the chunk)   ready LIST   due ZSET   crashes HASH
 -- ARGV  batch id, chunk, first index of the chunk
--- -> number of items made ready
-local batch, rows, ready, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+-- -> number of items made ready; 0 for a cancelled batch
+local batch, rows, ready, due, crashes = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local chunk, base = ARGV[2], tonumber(ARGV[3])
+if redis.call('HGET', batch, 'state') == 'cancelled' then return 0 end
 local all = redis.call('HGETALL', rows)
-local again = 0
+local failed = {}
 for at = 1, #all, 2 do
-  if string.sub(all[at + 1], 1, 1) == 'f' then
-    local offset = all[at] - ARGV[3]
-    redis.call('RPUSH', ready, ARGV[2] .. ':' .. offset .. ':' .. (offset + 1) .. ':r')
-    redis.call('HDEL', rows, all[at])
-    redis.call('HDEL', KEYS[5], all[at])
-    again = again + 1
+  if string.sub(all[at + 1], 1, 1) == 'f' then failed[#failed + 1] = tonumber(all[at]) end
+end
+if #failed == 0 then return 0 end
+table.sort(failed)
+local start = failed[1]
+for at = 1, #failed do
+  -- neighbours go as one range, so that they can be taken together
+  if failed[at + 1] ~= failed[at] + 1 then
+    redis.call('RPUSH', ready, chunk .. ':' .. (start - base) .. ':' .. (failed[at] + 1 - base) .. ':r')
+    start = failed[at + 1]
   end
 end
-if again > 0 then
-  redis.call('HINCRBY', batch, 'failed', -again)
-  redis.call('ZADD', due, 0, 'b:' .. ARGV[1])
-end
-return again
+redis.call('HDEL', rows, unpack(failed))
+redis.call('HDEL', crashes, unpack(failed))
+redis.call('HINCRBY', batch, 'failed', -#failed)
+redis.call('ZADD', due, 0, 'b:' .. ARGV[1])
+return #failed

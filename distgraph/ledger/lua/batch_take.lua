@@ -9,18 +9,27 @@ local slice, slot, k = ARGV[2], ARGV[3], tonumber(ARGV[4])
 local got = redis.call('HMGET', batch, 'e', 'state')
 local mine = redis.call('HGET', slices, slice)
 if mine then return {'ok', string.sub(mine, string.find(mine, '|', 1, true) + 1), got[1]} end
-if not got[1] or got[2] == 'cancelled' or got[2] == 'paused' then return {'none', got[2] or ''} end
-local range = redis.call('LPOP', ready)
+if got[2] == 'cancelled' or got[2] == 'paused' then return {'none', got[2]} end
+local range = redis.call('LINDEX', ready, 0)
 if not range then return {'none', ''} end
 local chunk, from, to, flag = string.match(range, '^(%d+):(%d+):(%d+):(%a)$')
 from, to = tonumber(from), tonumber(to)
 if flag == 'a' then k = 1 end
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local rest = nil
 if to - from > k then
-  redis.call('LPUSH', ready, chunk .. ':' .. (from + k) .. ':' .. to .. ':' .. flag)
+  rest = chunk .. ':' .. (from + k) .. ':' .. to .. ':' .. flag
   to = from + k
 end
 range = chunk .. ':' .. from .. ':' .. to .. ':' .. flag
 redis.call('HSET', slices, slice, slot .. '|' .. range)
-local clock = redis.call('TIME')
-redis.call('ZADD', due, clock[1] * 1000 + math.floor(clock[2] / 1000) + ARGV[5], 's:' .. ARGV[1] .. '\n' .. slice)
+redis.call('ZADD', due, now + ARGV[5], 's:' .. ARGV[1] .. '\n' .. slice)
+if rest then
+  redis.call('LSET', ready, 0, rest)
+else
+  redis.call('LPOP', ready)
+  -- nobody needs to look for items here until there are some again
+  if redis.call('EXISTS', ready) == 0 then redis.call('ZREM', due, 'b:' .. ARGV[1]) end
+end
 return {'ok', range, got[1]}

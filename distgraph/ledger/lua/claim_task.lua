@@ -1,21 +1,24 @@
 -- Take one offered task. A claim saves work, it never decides: the first valid settlement wins.
 --
--- KEYS  run HASH   line HASH   open HASH   claims HASH   due ZSET
+-- KEYS  run HASH   line HASH   open HASH   claims HASH   tries HASH   due ZSET
 -- ARGV  run id, slot, epoch, head, task id
 -- -> {'ok', crashes of this task so far, attempts so far, ms of the first attempt, {field, value, ...} of the run}
 --  | {'done'} settled   | {'held', slot}   | {'stale', why}
-local run, line, open, claims, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local task = ARGV[5]
-local got = redis.call('HMGET', run, 'epoch', 'plan', 'status', 'x:' .. task, 'a:' .. task, 'f:' .. task)
+local run, line, open, claims, tries, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local slot, task = ARGV[2], ARGV[5]
+local got = redis.call('HMGET', run, 'epoch', 'plan', 'status')
 if got[1] ~= ARGV[3] then return {'stale', 'epoch'} end
 if got[3] ~= 'running' then return {'stale', got[3]} end
 if (redis.call('HGET', line, 'head') or '') ~= ARGV[4] or got[2] == '0' then return {'stale', 'head'} end
 if redis.call('HEXISTS', open, task) == 1 then return {'done'} end
 local holder = redis.call('HGET', claims, task)
-if holder and holder ~= ARGV[2] then return {'held', holder} end
+if holder and holder ~= slot then return {'held', holder} end
+local tried = redis.call('HMGET', tries, 'x:' .. task, 'a:' .. task, 'f:' .. task)
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-redis.call('HSET', claims, task, ARGV[2])
+redis.call('HSET', claims, task, slot)
+if not tried[3] then redis.call('HSET', tries, 'f:' .. task, now) end
+-- it waits for its next attempt no longer; if this one dies, whoever finds it unclaimed hints it
+redis.call('HDEL', run, 'p:' .. task)
 redis.call('ZREM', due, 't:' .. ARGV[1] .. '\n' .. task)
-redis.call('HSETNX', run, 'f:' .. task, now)
-return {'ok', got[4] or '0', got[5] or '0', got[6] or tostring(now), redis.call('HGETALL', run)}
+return {'ok', tried[1] or '0', tried[2] or '0', tried[3] or tostring(now), redis.call('HGETALL', run)}

@@ -1,26 +1,38 @@
 -- Apply one superstep: the new checkpoint, the end of the old one's outcomes, the run's next state. All or nothing,
 -- compare-and-set on (epoch, parent checkpoint). The new checkpoint's id is the operation id: a repeat finds it as
--- the head and answers as the first time.
+-- the head and answers as the first time; one that only brings the run to rest finds it at rest.
 --
--- KEYS  run HASH   line HASH   due ZSET   open HASH   claims HASH   log STREAM   hist ZSET   pending HASH
---       batch HASH   rows HASH                          (the last two: of the run's batch, else the run's own keys)
+-- KEYS  run HASH   line HASH   due ZSET   open HASH   claims HASH   tries HASH   log STREAM   hist ZSET   pending HASH
+--       and of a batch item: once HASH   batch HASH   rows HASH (of its chunk)   input LIST (of its chunk)
 -- ARGV   1 run id   2 slot   3 epoch   4 parent   5 new head ('' = the head stays)   6 status after it
 --        7 ms until a sweep looks at the run   8 'private' (no task of the superstep was offered) or 'offered'
---        9 'index' to keep history, else ''   10 row of the finished batch item, or ''   11 log length, 0 = no log
---       12 index of the batch item ('' = none)   13 epoch of the batch   14 'compact' to delete the run at its end
---       15 #line sets   16 #line dels   17 #run sets   18 #log entries   19 #pending sets   then the data in that order
+--        9 'index' to keep history, else ''   10 row of the finished batch item, or ''   11 log length
+--       12 index of the batch item ('' = none)   13 epoch of the batch   14 'compact': the row is all that is kept
+--       15 chunk of the batch item
+--       16 #line sets   17 #line dels   18 #run sets   19 #log entries   20 #pending sets   then the data in that order
 -- -> {'ok'} | {'stale', why} | {'offered'} (private, but the tasks were offered meanwhile) | {'open'} (some not settled)
-local run, line, due, open, claims, log, hist, pending = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
-local batch, rows = KEYS[9], KEYS[10]
-local id, new, status, row, index = ARGV[1], ARGV[5], ARGV[6], ARGV[10], ARGV[12]
+local run, line, due, open, claims, tries, log, hist, pending =
+  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9]
+local once, batch, rows, input = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
+local id, slot, parent, new, status, row, index =
+  ARGV[1], ARGV[2], ARGV[4], ARGV[5], ARGV[6], ARGV[10], ARGV[12]
+if index ~= '' then
+  local kept = redis.call('HGET', rows, index)
+  if kept and kept == row then return {'ok'} end
+  if kept then return {'stale', 'row'} end
+end
 local got = redis.call('HMGET', run, 'epoch', 'plan', 'status')
 local head = redis.call('HGET', line, 'head') or ''
-if index ~= '' and redis.call('HEXISTS', rows, index) == 1 then return {'ok'} end
 if not got[1] then return {'stale', 'gone'} end
 if new ~= '' and head == new and got[3] == status then return {'ok'} end
 if got[1] ~= ARGV[3] then return {'stale', 'epoch'} end
-if head ~= ARGV[4] then return {'stale', 'head'} end
-if index ~= '' and (redis.call('HGET', batch, 'e') or '0') ~= ARGV[13] then return {'stale', 'batch'} end
+if head ~= parent then return {'stale', 'head'} end
+if got[3] ~= 'running' then
+  if new == '' and got[3] == status then return {'ok'} end
+  return {'stale', got[3]}
+end
+if new ~= '' and new <= head then return {'stale', 'order'} end
+if index ~= '' and (redis.call('HGET', batch, 'e') or '') ~= ARGV[13] then return {'stale', 'batch'} end
 local plan = tonumber(got[2])
 if plan > 0 then
   if ARGV[8] == 'private' then return {'offered'} end
@@ -28,35 +40,27 @@ if plan > 0 then
 end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local at = 20
-local function pairs_into(command, key, count)
-  if count > 0 then
-    for first = at, at + 2 * count - 1, 200 do
-      redis.call(command, key, unpack(ARGV, first, math.min(first + 199, at + 2 * count - 1)))
-    end
-    at = at + 2 * count
-  end
+local at = 21
+local function spread(command, key, count)
+  local last = at + count - 1
+  for first = at, last, 500 do redis.call(command, key, unpack(ARGV, first, math.min(first + 499, last))) end
+  at = last + 1
 end
-local sets, dels, fields, entries, kept =
-  tonumber(ARGV[15]), tonumber(ARGV[16]), tonumber(ARGV[17]), tonumber(ARGV[18]), tonumber(ARGV[19])
-pairs_into('HSET', line, sets)
-if dels > 0 then
-  redis.call('HDEL', line, unpack(ARGV, at, at + dels - 1))
-  at = at + dels
-end
-pairs_into('HSET', run, fields)
-for _ = 1, entries do
+redis.call('HSET', run, 'status', status, 'updated', now)
+spread('HSET', line, 2 * ARGV[16])
+spread('HDEL', line, tonumber(ARGV[17]))
+spread('HSET', run, 2 * ARGV[18])
+for _ = 1, tonumber(ARGV[19]) do
   redis.call('XADD', log, 'MAXLEN', '~', ARGV[11], '*', 'd', ARGV[at])
   at = at + 1
 end
-pairs_into('HSET', pending, kept)
+spread('HSET', pending, 2 * ARGV[20])
 if new ~= '' then
   redis.call('HSET', line, 'head', new)
-  redis.call('DEL', open, claims)
+  redis.call('DEL', open, claims, tries)
   redis.call('HSET', run, 'plan', 0, 'x', 0)
   if ARGV[9] == 'index' then redis.call('ZADD', hist, 0, new) end
 end
-redis.call('HSET', run, 'status', status, 'updated', now)
 if status == 'running' then
   redis.call('ZADD', due, now + ARGV[7], 'r:' .. id)
   return {'ok'}
@@ -65,13 +69,20 @@ end
 redis.call('HSET', run, 'lease', '', 'ended', now)
 redis.call('ZREM', due, 'r:' .. id)
 if redis.call('HGET', line, 'run') == id then redis.call('HDEL', line, 'run') end
-if row ~= '' and redis.call('HSETNX', rows, index, row) == 1 then
+if row ~= '' then
+  redis.call('HSET', rows, index, row)
   redis.call('HINCRBY', batch, status, 1)
   redis.call('HINCRBY', batch, 'promoted', -1)
+  if status == 'done' and redis.call('HINCRBY', batch, 'k:' .. ARGV[15], 1) >= redis.call('LLEN', input) then
+    redis.call('DEL', input)
+  end
 end
-if ARGV[14] == 'compact' then
-  -- a batch item: its row is what is kept, and the line of a failed one, from which a retry goes on
-  redis.call('DEL', run, open, claims, pending, hist)
-  if status == 'done' then redis.call('DEL', line) end
+if row ~= '' and ARGV[14] == 'compact' then
+  redis.call('DEL', run, open, claims, tries, once, pending, hist)
+  if status == 'done' then
+    redis.call('DEL', line)
+  else
+    redis.call('HDEL', line, 'own') -- its line stays: a retry goes on from there, in a slice again
+  end
 end
 return {'ok'}

@@ -2,19 +2,29 @@
 --
 -- KEYS  run HASH   line HASH   due ZSET   open HASH
 -- ARGV  run id, slot, epoch, head, number of tasks planned, ms until a sweep looks, then task id, outcome, ...
--- -> {'ok', hinted} | {'closed', hinted} (all are settled: the caller drives) | {'stale', why}
+-- -> {'ok', hinted} | {'closed', hinted} (all are settled: the caller drives on) | {'stale', why}
+--    A superstep that is open already takes the outcomes it lacks; a repeat finds none that are new.
 local run, line, due, open = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local got = redis.call('HMGET', run, 'epoch', 'plan', 'lease')
+local id, slot, head = ARGV[1], ARGV[2], ARGV[4]
+local got = redis.call('HMGET', run, 'epoch', 'status', 'plan', 'lease', 'at', 'hinted')
 if got[1] ~= ARGV[3] then return {'stale', 'epoch'} end
-if (redis.call('HGET', line, 'head') or '') ~= ARGV[4] then return {'stale', 'head'} end
+if got[2] ~= 'running' then return {'stale', got[2]} end
+if (redis.call('HGET', line, 'head') or '') ~= head then return {'stale', 'head'} end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-redis.call('HSET', run, 'plan', ARGV[5], 'hinted', now)
-for at = 7, #ARGV, 2 do redis.call('HSETNX', open, ARGV[at], ARGV[at + 1]) end
-redis.call('ZADD', due, now + ARGV[6], 'r:' .. ARGV[1])
-if redis.call('HLEN', open) >= tonumber(ARGV[5]) then
-  redis.call('HSET', run, 'lease', ARGV[2])
-  return {'closed', tostring(now)}
+local plan, lease, hinted = got[3], got[4], got[6]
+if plan == '0' then
+  plan, hinted = ARGV[5], tostring(now)
+  redis.call('HSET', run, 'plan', plan, 'at', head, 'hinted', hinted)
+  redis.call('ZADD', due, now + ARGV[6], 'r:' .. id)
+  -- outcomes left from another checkpoint (update_state moved the head of a resting run) would close this barrier early
+  if got[5] ~= head then redis.call('DEL', open) end
 end
-redis.call('HSET', run, 'lease', '')
-return {'ok', tostring(now)}
+for at = 7, #ARGV, 2 do redis.call('HSETNX', open, ARGV[at], ARGV[at + 1]) end
+if redis.call('HLEN', open) >= tonumber(plan) and (lease == '' or lease == slot) then
+  redis.call('HSET', run, 'lease', slot)
+  redis.call('ZADD', due, now + ARGV[6], 'r:' .. id)
+  return {'closed', hinted}
+end
+if lease == slot then redis.call('HSET', run, 'lease', '') end
+return {'ok', hinted}

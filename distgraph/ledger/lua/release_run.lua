@@ -2,11 +2,15 @@
 --
 -- KEYS  run HASH   due ZSET
 -- ARGV  run id, slot, ms until it is due
--- -> {'ok', hinted} | {'stale'}
-local run = KEYS[1]
-if redis.call('HGET', run, 'lease') ~= ARGV[2] then return {'stale'} end
+-- -> {'ok', hinted}   a repeat too, while nobody has taken the run
+--  | {'stale'}        the lease is not that slot's
+local run, due = KEYS[1], KEYS[2]
+local slot = ARGV[2]
+local got = redis.call('HMGET', run, 'lease', 'left', 'hinted')
+if got[1] == '' and got[2] == slot then return {'ok', got[3]} end
+if got[1] ~= slot then return {'stale'} end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-redis.call('HSET', run, 'lease', '', 'hinted', now)
-redis.call('ZADD', KEYS[2], now + ARGV[3], 'r:' .. ARGV[1])
+redis.call('HSET', run, 'lease', '', 'left', slot, 'hinted', now)
+redis.call('ZADD', due, now + ARGV[3], 'r:' .. ARGV[1])
 return {'ok', tostring(now)}

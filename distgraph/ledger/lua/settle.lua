@@ -6,17 +6,21 @@
 -- -> {'ok'} | {'closed'} (the caller holds the lease now) | {'dup'} (another attempt was first) | {'stale', why}
 local run, line, due, open, claims = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local slot, task, nonce = ARGV[2], ARGV[5], ARGV[6]
-local got = redis.call('HMGET', run, 'epoch', 'plan', 'status', 'lease')
+local waits = 'p:' .. task
+local got = redis.call('HMGET', run, 'epoch', 'plan', 'status', 'lease', waits)
 if got[1] ~= ARGV[3] then return {'stale', 'epoch'} end
 if got[3] ~= 'running' then return {'stale', got[3]} end
-local plan = tonumber(got[2])
+local plan, lease = tonumber(got[2]), got[4]
 if plan == 0 or (redis.call('HGET', line, 'head') or '') ~= ARGV[4] then return {'stale', 'head'} end
 local first = redis.call('HGET', open, task)
 if first and string.sub(first, 1, 16) ~= nonce then return {'dup'} end
 if not first then redis.call('HSET', open, task, nonce .. ARGV[7]) end
 redis.call('HDEL', claims, task)
-redis.call('ZREM', due, 't:' .. ARGV[1] .. '\n' .. task)
-local lease = got[4]
+if got[5] then
+  -- another attempt failed and put the task back for later: that is not needed any more
+  redis.call('HDEL', run, waits)
+  redis.call('ZREM', due, 't:' .. ARGV[1] .. '\n' .. task)
+end
 if redis.call('HLEN', open) >= plan and (lease == '' or lease == slot) then
   local clock = redis.call('TIME')
   local now = clock[1] * 1000 + math.floor(clock[2] / 1000)

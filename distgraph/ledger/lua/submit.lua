@@ -1,15 +1,18 @@
 -- Put a run on the ledger: its record, its thread's claim on it, its due entry.
 --
--- KEYS  run HASH   line HASH   due ZSET   runs ZSET
+-- KEYS  run HASH   line HASH   due ZSET   runs ZSET   (and of a run on the thread of its own id:) directory STRING
 -- ARGV  run id, digest of what was asked, ms until the entry is due, then field, value, ... of the run record
--- -> {'new', epoch} | {'same', epoch} | {'conflict'} | {'busy', active run id}
+-- -> {'new', epoch}   a repeat is answered 'same'
+--  | {'same', epoch} | {'conflict'} (the id is taken by another run) | {'busy', active run id}
 local run, line, due, runs = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local id, digest = ARGV[1], ARGV[2]
 local known = redis.call('HMGET', run, 'digest', 'epoch')
-if known[1] then
+if known[2] then
   if known[1] == digest then return {'same', known[2]} end
   return {'conflict'}
 end
+-- somebody tied the id to another thread while nothing was here yet
+if KEYS[5] and redis.call('EXISTS', KEYS[5]) == 1 then return {'conflict'} end
 local active = redis.call('HGET', line, 'run')
 if active and active ~= id then return {'busy', active} end
 local clock = redis.call('TIME')
