@@ -59,6 +59,11 @@ class BatchHint(NamedTuple):
 Hint = RunHint | NodeHint | BatchHint
 
 
+def queue_name(namespace: str, queue: str | None = None) -> str:
+    """The list that hints of a namespace wait in; ``queue`` for nodes that ask for one of their own."""
+    return f"dg.{namespace}" if queue is None else f"dg.{namespace}.{queue}"
+
+
 def path_text(task: Task) -> str:
     """A task's path and node as one text, as the ledger keeps it for a task that waits for its next attempt."""
     return f"={task.name}" if task.path[0] == PULL else f"{task.path[1]} {task.name}"

@@ -122,7 +122,13 @@ class Lane:
     # ------------------------------------------------------------- a superstep
 
     def execute(
-        self, task: Task, *, answers: Sequence[Any] = (), attempt: int = 1, first: float | None = None
+        self,
+        task: Task,
+        *,
+        answers: Sequence[Any] = (),
+        attempt: int = 1,
+        first: float | None = None,
+        seconds: float | None = None,
     ) -> list[Write]:
         """Run one task here.
 

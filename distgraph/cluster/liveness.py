@@ -22,6 +22,9 @@ from typing import NamedTuple
 BEAT_SECONDS = 0.5
 TTL_MS = 2000
 
+#: Rows at the end of a table that are no slots: what the worker's processes tell one another.
+RESERVED = 2
+
 _ROW = 512
 _HEAD = struct.Struct("<IBdH")
 _TEXT = _ROW - _HEAD.size
@@ -54,10 +57,12 @@ class SlotTable:
         self._map[row * _ROW : row * _ROW + _HEAD.size] = _HEAD.pack(pid, 0, 0.0, 0)
 
     def take_free(self, pid: int) -> int:
-        """A row nobody alive works in, now ``pid``'s. Call it under a lock that all processes of the worker share."""
-        for row in range(self.rows):
-            holder = self.read(row).pid
-            if holder == 0 or not alive(holder):
+        """A row nobody works in, now ``pid``'s (a dead process keeps its row until the watcher has looked into it).
+
+        Call it under a lock that all processes of the worker share.
+        """
+        for row in range(self.rows - RESERVED):
+            if self.read(row).pid == 0:
                 self.take(row, pid)
                 return row
         raise RuntimeError(f"All {self.rows} slots of this worker are taken.")
@@ -85,7 +90,7 @@ class SlotTable:
 
     def occupied(self) -> list[tuple[int, Row]]:
         """(row, what it says) of all rows somebody took."""
-        return [(row, said) for row in range(self.rows) if (said := self.read(row)).pid]
+        return [(row, said) for row in range(self.rows - RESERVED) if (said := self.read(row)).pid]
 
 
 def slot_name(boot: str, pid: int, row: int) -> str:
@@ -129,3 +134,17 @@ class Mark:
     def __call__(self, what: str, seconds: float | None) -> None:
         deadline = time.monotonic() + seconds if seconds is not None else 0.0
         self.table.write(self.row, self.pid, self.busy or bool(what), deadline, what or self._kept)
+
+
+def beat_record(table: SlotTable, boot: str, about: dict[str, object], dead: list[str]) -> dict[str, object]:
+    """What a beat says: who the worker is, its slots and those that died lately, and how many wait for work."""
+    rows = [(row, said) for row, said in table.occupied() if slot_name(boot, said.pid, row) not in dead]
+    busy = sum(said.busy for _, said in rows)
+    return {
+        **about,
+        "boot": boot,
+        "slots": [slot_name(boot, said.pid, row) for row, said in rows],
+        "dead": dead,
+        "busy": busy,
+        "idle": max(0, int(str(about["concurrency"])) - busy),
+    }

@@ -1,0 +1,148 @@
+"""Makes the Celery application of a worker: three tasks, and a boot step that watches."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import time
+from typing import Any
+
+from celery import Celery, bootsteps, signals
+from kombu import Exchange, Queue
+
+from distgraph.cluster import companion
+from distgraph.cluster.celery.config import settings
+from distgraph.cluster.celery.dispatcher import CeleryDispatcher
+from distgraph.cluster.celery.envelope import BATCH_TASK, NODE_TASK, RUN_TASK
+from distgraph.cluster.celery.site import Site, SiteOptions
+from distgraph.cluster.drive import drive
+from distgraph.cluster.hints import BatchHint, NodeHint, RunHint, queue_name
+from distgraph.cluster.node_task import run_tasks
+from distgraph.cluster.recover import Sweeper
+from distgraph.cluster.slices import run_batch
+from distgraph.cluster.watcher import Watcher
+from distgraph.errors import StoreError
+from distgraph.ledger.connection import check_server
+
+log = logging.getLogger(__name__)
+
+
+def make_app(options: SiteOptions, overrides: dict[str, Any] | None = None) -> Celery:
+    """The application of a worker that serves ``options.graphs``.
+
+    Raises:
+        ConfigError: the graphs cannot be loaded.
+    """
+    site = Site(options)
+    app = Celery("distgraph", set_as_current=True)
+    app.conf.update(settings(options.url, options.namespace))
+    if options.queues:
+        names = [queue_name(options.namespace, queue) for queue in options.queues]
+        app.conf.task_queues = [
+            *app.conf.task_queues,
+            *(Queue(name, Exchange(""), routing_key=name) for name in names),
+        ]
+    app.conf.update(overrides or {})
+    _add_tasks(app, site)
+    app.steps["worker"].add(_watch_step(site))
+    signals.worker_process_init.connect(lambda **_: site.workplace(), weak=False)
+    signals.worker_shutting_down.connect(lambda **_: site.drain(), weak=False)
+    return app
+
+
+def client_app(url: str, namespace: str) -> Celery:
+    """The application as Flower and `celery inspect` need it: configured, without graphs."""
+    app = Celery("distgraph", set_as_current=True)
+    app.conf.update(settings(url, namespace))
+    return app
+
+
+def _add_tasks(app: Celery, site: Site) -> None:
+    def run(*args: Any) -> None:
+        _work(drive, site, RunHint(*args))
+
+    def node(*args: Any) -> None:
+        _work(run_tasks, site, NodeHint(*args))
+
+    def batch(*args: Any) -> None:
+        _work(run_batch, site, BatchHint(*args))
+
+    for name, function in ((RUN_TASK, run), (NODE_TASK, node), (BATCH_TASK, batch)):
+        app.task(function, name=name, bind=False, typing=False)
+
+
+def _work(driver: Any, site: Site, hint: Any) -> None:
+    place = site.workplace()
+    mark: Any = place.watch
+    mark.hold(f"h:{hint[0]}")
+    try:
+        driver(place, hint)
+    except StoreError as exc:
+        # What was not committed is still owed by the ledger and is hinted again.
+        log.warning("%s is put off: %s", hint[0], exc)
+    finally:
+        mark.hold("")
+
+
+def _watch_step(site: Site) -> type[bootsteps.StartStopStep]:
+    class Watch(bootsteps.StartStopStep):  # type: ignore[misc]
+        """Watches the worker's slots from when its pool stands to when it has ended."""
+
+        requires = ("celery.worker.components:Pool",)
+
+        def __init__(self, parent: Any, **kwargs: Any) -> None:
+            super().__init__(parent, **kwargs)
+            self.companion: subprocess.Popen[bytes] | None = None
+            self.watcher: Watcher | None = None
+
+        def start(self, parent: Any) -> None:
+            ledger = site.ledger("watcher")
+            check_server(ledger.client, where=site.options.url)
+            ledger.scripts.load()
+            ledger.fleet.join()
+            ledger.fleet.serve(site.registry.names())
+            pool = parent.pool_cls.__module__.rpartition(".")[2]
+            about = {
+                "name": site.options.name or parent.hostname,
+                "host": site.host,
+                "pid": os.getpid(),
+                "pool": {"thread": "threads"}.get(pool, pool),
+                "concurrency": int(parent.concurrency or 1),
+                "graphs": site.registry.names(),
+                "queues": [queue_name(site.options.namespace), *site.options.queues],
+            }
+            own = about["pool"] == "prefork"
+            sweeper = Sweeper(
+                ledger.runs,
+                ledger.batches,
+                ledger.fleet,
+                site.registry,
+                CeleryDispatcher(site.options.url, site.options.namespace),
+                time.monotonic,
+            )
+            self.watcher = Watcher(ledger.fleet, sweeper, site.table, site.boot, about, beats=own, know=site.know_fleet)
+            if not own:
+                self.companion = companion.start(site.table, site.options.url, site.options.namespace, site.boot, about)
+            self.watcher.start()
+
+        def stop(self, parent: Any) -> None:
+            site.drain()
+
+        def terminate(self, parent: Any) -> None:
+            self._end()
+
+        def shutdown(self, parent: Any) -> None:
+            """After the pool has finished what it ran: only now is the worker gone."""
+            self._end()
+
+        def _end(self) -> None:
+            watcher, self.watcher = self.watcher, None
+            if watcher is not None:
+                watcher.stop()
+            if self.companion is not None and self.companion.stdin is not None:
+                self.companion.stdin.close()
+                self.companion.wait(5)
+                self.companion = None
+
+    return Watch

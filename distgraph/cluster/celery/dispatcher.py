@@ -1,0 +1,30 @@
+"""Publishes hints as Celery messages. Needs no Celery itself: a submitter does not pay for importing it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from distgraph.cluster.celery.envelope import render
+from distgraph.cluster.hints import Hint, queue_name
+from distgraph.ledger.queues import Queues
+
+
+class CeleryDispatcher:
+    """The broker's side of one namespace."""
+
+    def __init__(self, url: str, namespace: str) -> None:
+        self.namespace = namespace
+        self.queues = Queues(url)
+
+    def publish(self, hints: Sequence[Hint]) -> None:
+        """Send hints; at once, in one round trip."""
+        if hints:
+            self.queues.push(render(self.namespace, hint) for hint in hints)
+
+    def waiting(self) -> int:
+        """How many hints wait in the namespace's own queue."""
+        return self.queues.length(queue_name(self.namespace))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.queues.close()

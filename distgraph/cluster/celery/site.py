@@ -1,0 +1,114 @@
+"""What one worker has: its graphs, its slot table, and a workplace for each process and OS thread that works.
+
+Made in the parent before it forks. What must not be shared over a fork - connections, random numbers - is made anew by
+whoever works first in a process.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from distgraph.cluster.celery.dispatcher import CeleryDispatcher
+from distgraph.cluster.liveness import Mark, SlotTable, slot_name
+from distgraph.cluster.registry import Registry, load
+from distgraph.cluster.workplace import Workplace
+from distgraph.ledger.ledger import Ledger
+
+#: Rows of a slot table: more than any pool has slots, for a dead child keeps its row until it was looked into.
+ROWS = 512
+#: The row whose ``busy`` tells every process of the worker to hand its work back.
+DRAIN_ROW = ROWS - 1
+#: The row in which the watcher leaves what it knows of the fleet: "idle slots".
+FLEET_ROW = ROWS - 2
+
+
+@dataclass(frozen=True, slots=True)
+class SiteOptions:
+    """What a worker is told.
+
+    Attributes:
+        graphs: modules, or module:attribute, whose graphs it serves.
+        queues: queues of nodes that ask for one of their own; empty: the namespace's own queue alone.
+        secret: signs stored values.
+    """
+
+    url: str
+    namespace: str = "default"
+    graphs: Sequence[str] = ("workers.graphs",)
+    name: str = ""
+    pool: str = "prefork"
+    queues: Sequence[str] = ()
+    secret: bytes | None = None
+    drain_seconds: float = 30.0
+
+
+class Site:
+    """One worker, as all its processes see it."""
+
+    def __init__(self, options: SiteOptions) -> None:
+        self.options = options
+        self.boot = secrets.token_hex(8)
+        self.registry = load(options.graphs, Registry(secret=options.secret))
+        self.table = SlotTable(ROWS)
+        self.host = socket.gethostname()
+        self._lock = threading.Lock()
+        self._local = threading.local()
+
+    def ledger(self, role: str) -> Ledger:
+        """A ledger for this process and role; not to be carried over a fork."""
+        return Ledger(self.options.url, self.options.namespace, client_name=f"distgraph-{role}")
+
+    def workplace(self) -> Workplace:
+        """This process's and OS thread's workplace, made when it first works."""
+        made: tuple[int, Workplace] | None = getattr(self._local, "made", None)
+        if made is None or made[0] != os.getpid():
+            made = (os.getpid(), self._make())
+            self._local.made = made
+        return made[1]
+
+    def _make(self) -> Workplace:
+        import fcntl
+
+        pid = os.getpid()
+        # The file lock keeps processes apart, the other one the threads of this process.
+        with self._lock:
+            fcntl.lockf(self.table.fd, fcntl.LOCK_EX)
+            try:
+                row = self.table.take_free(pid)
+            finally:
+                fcntl.lockf(self.table.fd, fcntl.LOCK_UN)
+        ledger = self.ledger("worker")
+        return Workplace(
+            runs=ledger.runs,
+            batches=ledger.batches,
+            registry=self.registry,
+            dispatcher=CeleryDispatcher(self.options.url, self.options.namespace),
+            slot=slot_name(self.boot, pid, row),
+            watch=Mark(self.table, row),
+            draining=lambda: self.table.read(DRAIN_ROW).busy,
+            idle=lambda: self.fleet()[0],
+            slots=lambda: self.fleet()[1],
+            monotonic=time.monotonic,
+            now=time.time,
+            noise=random.Random(secrets.randbits(128)).getrandbits,
+        )
+
+    def drain(self) -> None:
+        """Tell every process of this worker to hand its work back."""
+        self.table.write(DRAIN_ROW, 0, True, 0.0, "")
+
+    def know_fleet(self, idle: int, slots: int) -> None:
+        """Leave what the watcher knows of the fleet, for the processes that work."""
+        self.table.write(FLEET_ROW, 0, False, 0.0, f"{idle} {slots}")
+
+    def fleet(self) -> tuple[int, int]:
+        """(idle slots, slots) of the fleet, as last known; at least one slot, this one."""
+        said = self.table.read(FLEET_ROW).what.split()
+        return (int(said[0]), max(1, int(said[1]))) if len(said) == 2 else (1, 1)

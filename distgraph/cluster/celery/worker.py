@@ -1,0 +1,83 @@
+"""`distgraph worker`: one worker process with its pool."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from distgraph.errors import ConfigError
+
+POOLS = ("prefork", "threads", "solo")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """What `distgraph worker` takes.
+
+    Attributes:
+        graphs: modules, or module:attribute, whose graphs are served.
+        concurrency: slots; a solo pool has one.
+        queues: queues of nodes that ask for one of their own, besides the namespace's own queue.
+        drain_timeout: seconds that a stop waits for nodes that run.
+        secret: signs stored values.
+    """
+
+    graphs: Sequence[str]
+    url: str
+    namespace: str = "default"
+    pool: str = "prefork"
+    concurrency: int = 1
+    name: str = ""
+    queues: Sequence[str] = ()
+    log_level: str = "INFO"
+    drain_timeout: float = 30.0
+    secret: bytes | None = None
+
+
+def main(options: WorkerOptions) -> int:
+    """Run a worker until it is told to stop; returns its exit code.
+
+    Raises:
+        ConfigError: an option is wrong, or the graphs cannot be loaded.
+        StoreError: the server cannot be used.
+    """
+    if options.pool not in POOLS:
+        raise ConfigError(f"Pool {options.pool!r} is not supported. Use one of {', '.join(POOLS)}.")
+    if not options.graphs:
+        raise ConfigError("A worker needs graphs to serve: --graphs package.module[,package.module:attribute].")
+    from distgraph.cluster.celery.app import make_app
+    from distgraph.cluster.celery.site import SiteOptions
+    from distgraph.ledger.connection import check_server, connect
+
+    client = connect(options.url, client_name="distgraph-check")
+    try:
+        check_server(client, where=options.url)
+    finally:
+        client.close()
+    name = options.name or f"worker-{socket.gethostname()}"
+    app = make_app(
+        SiteOptions(
+            url=options.url,
+            namespace=options.namespace,
+            graphs=tuple(options.graphs),
+            name=name,
+            pool=options.pool,
+            queues=tuple(options.queues),
+            secret=options.secret,
+            drain_seconds=options.drain_timeout,
+        )
+    )
+    worker = app.Worker(
+        pool_cls=options.pool,
+        concurrency=1 if options.pool == "solo" else options.concurrency,
+        hostname=f"{name}@{socket.gethostname()}",
+        loglevel=options.log_level,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        task_events=True,
+        quiet=True,
+    )
+    worker.start()
+    return int(worker.exitcode or 0)

@@ -1,0 +1,33 @@
+"""The ledger of one namespace on one server: runs, batches and the fleet over one connection."""
+
+from __future__ import annotations
+
+from distgraph.ledger.batches import BatchLedger
+from distgraph.ledger.connection import connect
+from distgraph.ledger.fleet import FleetLedger
+from distgraph.ledger.keys import Keys
+from distgraph.ledger.runs import RunLedger
+from distgraph.ledger.scripts import Scripts
+
+
+class Ledger:
+    """What a process needs of the ledger.
+
+    Args:
+        url: the server; nothing is sent yet.
+        namespace: whose runs, batches and workers.
+        client_name: shown by the server's CLIENT LIST.
+    """
+
+    def __init__(self, url: str, namespace: str = "default", *, client_name: str = "distgraph") -> None:
+        self.url, self.namespace = url, namespace
+        self.client = connect(url, client_name=client_name)
+        self.keys = Keys(namespace)
+        self.scripts = Scripts(self.client)
+        self.runs = RunLedger(self.scripts, self.keys)
+        self.batches = BatchLedger(self.scripts, self.keys)
+        self.fleet = FleetLedger(self.scripts, self.keys)
+
+    def close(self) -> None:
+        """Close the connections; using it again opens new ones."""
+        self.client.close()

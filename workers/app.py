@@ -1,0 +1,22 @@
+"""The composition root: `celery -A workers.app worker`, configured by DISTGRAPH_* variables (see settings.py)."""
+
+from __future__ import annotations
+
+from distgraph.cluster.celery.app import make_app
+from distgraph.cluster.celery.site import SiteOptions
+from workers import celeryconfig
+from workers.settings import Settings
+
+settings = Settings.load()
+app = make_app(
+    SiteOptions(
+        url=settings.url,
+        namespace=settings.namespace,
+        graphs=settings.graphs,
+        pool=settings.pool,
+        queues=settings.queues,
+        secret=settings.secret.get_secret_value().encode() if settings.secret else None,
+        drain_seconds=settings.drain_timeout,
+    ),
+    overrides=celeryconfig.OVERRIDES,
+)
