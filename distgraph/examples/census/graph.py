@@ -1,16 +1,16 @@
 """The census as a graph: what one module goes through.
 
-    START -> parse -> package ─┐
-                   -> module  ─┴─> measure (x definitions, Send) -> size       ─┐
-                   |                                                complexity  ├─> join -> refine <-┐
-                   |                                                naming      │            |  └────┘
-                   |                                                imports    ─┘            v
-                   -> broken ──────────────────────────────────────────────────────────> summary -> END
+    START -> parse -> look_at_package ─┐
+                   -> look_at_module  ─┴─> measure (x definitions, Send) -> size       ─┐
+                   |                                                        complexity  ├─> join -> refine <-┐
+                   |                                                        naming      │            |  └────┘
+                   |                                                        imports    ─┘            v
+                   -> note_broken ───────────────────────────────────────────────────────────────> conclude -> END
 
 What to look at:
 
-* `route` and `fan_out` are conditional edges: the first picks a name, the second makes tasks out of data, one `Send` a
-  portion of definitions. `measure` has placement "spread": each of its tasks travels to whichever worker is free.
+* `route` and `fan_out` are conditional edges: the first picks one of three ways, the second makes tasks out of
+  data, one `Send` a portion of definitions. `measure` has placement "spread": each of its tasks travels to whichever worker is free.
 * `facts`, `measured`, `scores` and `notes` have reducers: parallel tasks write them in one superstep.
 * `join` waits for the four metrics together; `refine` leads back to itself until its search is settled.
 * A task is sent a path and line numbers, not source: state stays small, and workers read their own library.
@@ -29,6 +29,9 @@ from distgraph.types import Send
 
 #: The widest fan-out of one module: more definitions than this share tasks.
 WIDEST = 24
+
+#: Kind of file -> node that is the first on its way.
+WAYS = {"package": "look_at_package", "module": "look_at_module", "broken": "note_broken"}
 
 METRICS = ("size", "complexity", "naming", "imports")
 
@@ -52,20 +55,20 @@ def route(state: CensusState) -> Kind:
     return state["kind"]
 
 
-def package(state: CensusState) -> Update:
+def look_at_package(state: CensusState) -> Update:
     """A package is a door: many things that it imports and few that it defines."""
     inner = [entry for entry in state["outline"]["imports"] if _within(entry["module"], state["module"])]
     defined = len(state["outline"]["definitions"])
     return {"scores": {"package": {"own_imports": len(inner), "door": int(len(inner) > defined)}}}
 
 
-def module(state: CensusState) -> Update:
+def look_at_module(state: CensusState) -> Update:
     """A module that neither defines nor imports anything holds data: tables, constants."""
     outline = state["outline"]
     return {"scores": {"module": {"data": int(not outline["definitions"] and not outline["imports"])}}}
 
 
-def broken(state: CensusState) -> Update:
+def note_broken(state: CensusState) -> Update:
     """Note it for the report."""
     return {"notes": [{"rule": "broken source", "where": "", "value": 1}]}
 
@@ -110,12 +113,12 @@ def refine(state: CensusState) -> Update:
     return {"search": hotspots.refine(state["search"], state["facts"])}
 
 
-def again(state: CensusState) -> Literal["refine", "summary"]:
+def again(state: CensusState) -> Literal["refine", "conclude"]:
     """Back to another round until the search is settled."""
-    return "summary" if hotspots.settled(state["search"]) else "refine"
+    return "conclude" if hotspots.settled(state["search"]) else "refine"
 
 
-def summary(state: CensusState) -> Update:
+def conclude(state: CensusState) -> Update:
     """The row that is kept."""
     return {"summary": summarise(state)}
 
@@ -132,21 +135,23 @@ def _within(name: str, parent: str) -> bool:
 def build() -> StateGraph[Any, Any, Any, Any]:
     """The graph, not yet compiled."""
     builder = StateGraph(CensusState, input_schema=CensusItem, output_schema=CensusResult)
-    for node in (parse, package, module, broken, size, complexity, naming, imports, join, refine, summary):
-        builder.add_node(node.__name__, node)
+    for node in (parse, look_at_package, look_at_module, note_broken):
+        builder.add_node(node)
+    for node in (size, complexity, naming, imports, join, refine, conclude):
+        builder.add_node(node)
     builder.add_node("measure", measure, placement="spread", metadata={"stage": "fan-out"})
 
     builder.add_edge(START, "parse")
-    builder.add_conditional_edges("parse", route, ["package", "module", "broken"])
-    for kind in ("package", "module"):
+    builder.add_conditional_edges("parse", route, WAYS)
+    for kind in ("look_at_package", "look_at_module"):
         builder.add_conditional_edges(kind, fan_out, ["measure", *METRICS])
     for metric in METRICS:
         builder.add_edge("measure", metric)
     builder.add_edge(list(METRICS), "join")
     builder.add_edge("join", "refine")
     builder.add_conditional_edges("refine", again)
-    builder.add_edge("broken", "summary")
-    builder.add_edge("summary", END)
+    builder.add_edge("note_broken", "conclude")
+    builder.add_edge("conclude", END)
     return builder
 
 

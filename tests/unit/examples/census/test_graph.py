@@ -36,10 +36,10 @@ def travel(folder: Path, path: str, text: str) -> tuple[Summary, list[str]]:
 
 def test_a_module_is_measured_definition_by_definition(folder: Path) -> None:
     row, nodes = travel(folder, "m.py", "import os\ndef f(): pass\ndef g(): pass\nclass C:\n    def h(self): pass\n")
-    assert nodes[:2] == ["parse", "module"]
+    assert nodes[:2] == ["parse", "look_at_module"]
     assert nodes.count("measure") == 3
     assert sorted(nodes[5:9]) == sorted(METRICS)
-    assert nodes[9:] == ["join", "refine", "summary"]
+    assert nodes[9:] == ["join", "refine", "conclude"]
     assert (row["kind"], row["planned"], row["measured"]) == ("module", 3, 3)
     assert row["scores"]["size"]["functions"] == 3
     assert (row["imports"], row["unused"]) == (["os"], ["os"])
@@ -48,8 +48,8 @@ def test_a_module_is_measured_definition_by_definition(folder: Path) -> None:
 
 def test_a_package_takes_a_way_of_its_own(folder: Path) -> None:
     row, nodes = travel(folder, "p/__init__.py", "from .a import x\nfrom .b import y\ndef f(): pass\n")
-    assert "package" in nodes
-    assert "module" not in nodes
+    assert "look_at_package" in nodes
+    assert "look_at_module" not in nodes
     assert row["kind"] == "package"
     assert row["unused"] == []
 
@@ -63,7 +63,7 @@ def test_a_module_without_definitions_skips_the_fan_out(folder: Path) -> None:
 
 def test_a_broken_module_goes_straight_to_its_row(folder: Path) -> None:
     row, nodes = travel(folder, "m.py", "def f(:\n")
-    assert nodes == ["parse", "broken", "summary"]
+    assert nodes == ["parse", "note_broken", "conclude"]
     assert row["kind"] == "broken"
     assert row["problem"].startswith("line 1")
 
