@@ -14,6 +14,23 @@ from distgraph.types import Durability, StreamWriter
 Emit = Callable[[tuple[str, ...], str, Any], None]
 
 
+class Replay:
+    """Takes nested graphs back to where they were at a checkpoint of the root, each once."""
+
+    __slots__ = ("_visited", "before")
+
+    def __init__(self, before: str) -> None:
+        self.before = before
+        self._visited: set[str] = set()
+
+    def first_visit(self, ns: str) -> bool:
+        """Whether the graph in ``ns`` was not run yet in this run."""
+        if ns in self._visited:
+            return False
+        self._visited.add(ns)
+        return True
+
+
 class RunContext:
     """One run, as its tasks see it. A shell makes one per run and process.
 
@@ -29,15 +46,17 @@ class RunContext:
         stop: the last superstep allowed.
         emit: None where nobody reads a stream.
         modes: stream modes that somebody reads.
+        nested_emit: where chunks of graphs nested in nodes go too; None: nowhere.
+        nested_modes: stream modes that are wanted of them.
         resuming: nested graphs continue from their own checkpoints.
-        replay: nested graphs continue from their checkpoint before this id of the root; "" is their latest.
+        replay: nested graphs go back to where they were at a checkpoint of the root; None: they do not.
         resume_map: interrupt id -> answer, for nested graphs.
         loose: answers to whichever question is asked next.
     """
 
     __slots__ = (
-        *("cache", "config", "durability", "emit", "loose", "modes", "ns", "ns_tuple", "program", "replay", "resume_map"),
-        *("resuming", "run_id", "runtime", "saver", "stop", "subgraphs", "thread_id", "writer"),
+        *("cache", "config", "durability", "emit", "loose", "modes", "nested_emit", "nested_modes", "ns", "ns_tuple"),
+        *("program", "replay", "resume_map", "resuming", "run_id", "runtime", "saver", "stop", "thread_id", "writer"),
     )
 
     def __init__(
@@ -54,7 +73,6 @@ class RunContext:
         stop: int = 0,
         emit: Emit | None = None,
         modes: frozenset[str] = frozenset(),
-        subgraphs: bool = False,
         durability: Durability = "async",
     ) -> None:
         self.program = program
@@ -69,10 +87,11 @@ class RunContext:
         self.stop = stop
         self.emit = emit
         self.modes = modes
-        self.subgraphs = subgraphs
         self.durability = durability
         self.resuming = False
-        self.replay = ""
+        self.replay: Replay | None = None
+        self.nested_emit: Emit | None = None
+        self.nested_modes: frozenset[str] = frozenset()
         self.resume_map: dict[str, Any] = {}
         self.loose: list[Any] = []
         self.writer = self._make_writer()

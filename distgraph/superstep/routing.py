@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from distgraph.constants import BRANCH_TO, END, START, TASKS
+from distgraph.constants import BRANCH_TO, END, ROOT, START, TASKS
 from distgraph.errors import InvalidUpdateError, RoutingError
 from distgraph.superstep.model import Branch
 from distgraph.types import Send, Write
@@ -86,3 +86,16 @@ class BranchKeyError(RoutingError, KeyError):
     """A branch's result is not in its mapping; a KeyError too, as the peer raises."""
 
     __str__ = Exception.__str__
+
+
+def update_pairs(update: Any) -> list[Write]:
+    """The update of a ``Command`` as pairs of key and value; one that has no keys goes to the root value."""
+    if update is None:
+        return []
+    if isinstance(update, Mapping):
+        return list(update.items())
+    if isinstance(update, list | tuple) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in update):
+        return list(update)
+    names = {name for base in type(update).__mro__ for name in getattr(base, "__annotations__", ())}
+    pairs = [(name, getattr(update, name)) for name in sorted(names) if hasattr(update, name)]
+    return pairs or [(ROOT, update)]

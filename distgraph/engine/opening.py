@@ -1,0 +1,270 @@
+"""Input, None or Command + stored checkpoint -> where the run starts.
+
+``opening`` is a generator of saver calls: it yields (method, arguments) and is sent what the saver returned, so that
+both engines share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any
+
+from distgraph.checkpoint.base import NULL_TASK_ID, from_public
+from distgraph.constants import INPUT, RESUME
+from distgraph.engine.context import Replay
+from distgraph.engine.session import Op, Session
+from distgraph.errors import EmptyInputError, InvalidUpdateError
+from distgraph.superstep.advance import Rules, look, resumed
+from distgraph.superstep.apply import Bump, apply_writes
+from distgraph.superstep.identity import ticks_of
+from distgraph.superstep.model import EMPTY, Checkpoint, Program, Task
+from distgraph.superstep.plan import plan
+from distgraph.superstep.resume import answers_of, give_answers
+from distgraph.superstep.routing import goto_writes, update_pairs
+from distgraph.types import Command, Write
+
+Calls = Generator[Op, Any, None]
+#: task id -> what it wrote
+Pending = dict[str, list[Write]]
+
+
+def opening(session: Session) -> Calls:
+    """Bring ``session`` to its first superstep.
+
+    Raises:
+        EmptyInputError: nothing to run, nothing to resume.
+        InvalidUpdateError: input that the channels do not accept.
+        UnknownInterruptError: an answer without its question.
+    """
+    start = _Opening(session)
+    if session.saver is not None:
+        yield from start.load()
+    start.go()
+
+
+class _Opening:
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.program = session.program
+        self.ctx = session.ctx
+        self.place = session.place
+        self.pending: Pending = {}
+        self.metadata: Mapping[str, Any] = {}
+        #: The caller, or a replaying parent, named the checkpoint.
+        self.addressed = bool(session.place.wanted)
+        #: The thread has gone on from the checkpoint that was named.
+        self.superseded = False
+
+    # ------------------------------------------------------------ what is stored
+
+    def load(self) -> Calls:
+        session, wanted = self.session, self.place.wanted
+        replay = self.ctx.replay = self._replay_of_parent()
+        if replay is not None and not wanted:
+            self.addressed = True
+        if replay is not None and not wanted and replay.first_visit(self.ctx.ns):
+            before = {"configurable": {"thread_id": self.place.thread_id, "checkpoint_id": replay.before}}
+            found = yield ("list", (session.address(None), before, 1))
+            saved = found[0] if found else None
+        else:
+            saved = yield ("get_tuple", (session.address(wanted),))
+        if saved is None:
+            return
+        at = from_public(saved)
+        self.metadata = saved.metadata
+        for task_id, channel, value in saved.pending_writes or ():
+            self.pending.setdefault(task_id, []).append((channel, value))
+        ticks = ticks_of(at.id)
+        if wanted:
+            latest = yield ("get_tuple", (session.address(None),))
+            self.superseded = latest is not None and latest.checkpoint["id"] != at.id
+            ticks = max(ticks, ticks_of(latest.checkpoint["id"]) if latest is not None else 0)
+        session.loaded(at, saved.metadata, ticks)
+
+    def _replay_of_parent(self) -> Replay | None:
+        return self.place.scope.ctx.replay if self.place.scope is not None else None
+
+    # ------------------------------------------------------------ where to start
+
+    def go(self) -> None:
+        session, request, ctx = self.session, self.session.request, self.ctx
+        before = request.interrupt_before or self.program.interrupt_before
+        after = request.interrupt_after or self.program.interrupt_after
+        ctx.stop = session.at.step + 2 + self.place.recursion_limit
+        session.rules = Rules(ctx.stop, _stops(before), _stops(after))
+        given = request.input
+        command = given if isinstance(given, Command) else None
+        resuming = bool(session.at.versions) and self._resumes(given)
+        travelling = self._travels(command)
+        forks = (
+            resuming
+            and travelling
+            and (self.metadata.get("source") not in ("update", "fork") or self.superseded)
+        )
+        if travelling:
+            self._forget_answers()
+        outside = self._take_command(command, forks) if command is not None else self._from_outside()
+        if outside:
+            session.at = apply_outside(self.program, session.at, outside, session._bump)
+        if resuming:
+            self._resume(forks, travelling)
+        elif given is not None:
+            self._take_input(given)
+        elif self.place.scope is None:
+            raise EmptyInputError(
+                f"Received no input for {self.program.inputs}: this thread has nothing to resume. Pass an input."
+            )
+        ctx.resuming = resuming
+        replaying = travelling or self.superseded
+        following = look(
+            self.program, session.at, session.rules, pending=None if replaying else self.pending, ns=ctx.ns
+        )
+        self._hand_back_answers(following.tasks)
+        session.begin(following)
+        if resuming:
+            session.notify("on_resume")
+
+    def _resumes(self, given: Any) -> bool:
+        if given is None or isinstance(given, Command):
+            return True
+        scope = self.place.scope
+        if scope is not None:
+            return scope.ctx.resuming or scope.attempt > 1
+        run_id = (self.place.config.get("metadata") or {}).get("run_id") or self.place.configurable.get("run_id")
+        return run_id is not None and run_id == self.metadata.get("run_id")
+
+    def _travels(self, command: Command[Any] | None) -> bool:
+        """Whether the run goes back to an earlier checkpoint instead of going on from where the thread stopped."""
+        if not self.addressed:
+            return False
+        scope = self.place.scope
+        if scope is not None and self.ctx.ns in (self.place.configurable.get("checkpoint_map") or {}):
+            return True
+        answered = command is not None and command.resume is not None
+        return not (answered or (scope is not None and scope.ctx.resuming))
+
+    def _forget_answers(self) -> None:
+        self.pending = {
+            task_id: [write for write in writes if write[0] != RESUME] for task_id, writes in self.pending.items()
+        }
+
+    def _resume(self, forks: bool, travelling: bool) -> None:
+        session = self.session
+        before = session.at.id
+        if self.metadata.get("source") in ("update", "fork") and session.at.parent:
+            before = session.at.parent
+        session.at = resumed(session.at)
+        if forks:
+            session.fork()
+            self.pending.clear()
+            if self.metadata.get("source") not in ("update", "fork"):
+                before = session.at.id
+        if travelling and self.place.scope is None:
+            self.ctx.replay = Replay(before)
+        session.output(session.at)
+
+    def _take_input(self, given: Any) -> None:
+        session = self.session
+        writes = input_writes(self.program, given)
+        discarded = plan(self.program, session.at, self.ctx.ns) if session.at is not EMPTY else []
+        session.take_input([*discarded, _outside_task(session.at, writes)])
+        self.pending.clear()
+
+    # ------------------------------------------------------------ commands and answers
+
+    def _from_outside(self) -> list[Write]:
+        return self.pending.get(NULL_TASK_ID, [])
+
+    def _take_command(self, command: Command[Any], forks: bool) -> list[Write]:
+        if command.graph == Command.PARENT:
+            raise InvalidUpdateError("There is no parent graph: a Command for it can only be returned by a nested graph.")
+        if command.resume is not None:
+            self._take_answers(command.resume)
+        writes = command_writes(self.program, command)
+        if not writes and command.resume is None:
+            raise EmptyInputError("Received empty Command input: it has no update, no goto and no resume.")
+        everything = [*self._from_outside(), *writes]
+        if writes and self.session.saver is not None and not forks:
+            self.session.keep_from_outside(NULL_TASK_ID, everything)
+        return everything
+
+    def _take_answers(self, resume: Any) -> None:
+        session = self.session
+        if session.saver is None:
+            raise RuntimeError(
+                "Cannot use Command(resume=...) without checkpointer: nothing remembers what the graph asked. Compile "
+                "it with one."
+            )
+        strict = bool(self.place.configurable.get("__pregel_strict_resume")) and self.place.scope is None
+        tasks = plan(self.program, session.at, self.ctx.ns)
+        given = give_answers(tasks, self.pending, resume, strict=strict and not self.superseded)
+        for task_id, answers in given.tasks.items():
+            self.pending.setdefault(task_id, []).append((RESUME, answers))
+            session.keep_from_outside(task_id, [(RESUME, answers)])
+        self.ctx.resume_map.update(given.nested)
+        self.ctx.loose += given.loose
+
+    def _hand_back_answers(self, tasks: Sequence[Task]) -> None:
+        scope = self.place.scope
+        if scope is not None and scope.ctx.resume_map:
+            self._take_answers_of_parent(tasks, scope.ctx.resume_map)
+        if not self.pending:
+            return
+        for task in tasks:
+            if not task.finished and (answers := answers_of(self.pending.get(task.id, ()))):
+                self.session.answers[task.id] = answers
+
+    def _take_answers_of_parent(self, tasks: Sequence[Task], answers: dict[str, Any]) -> None:
+        if self.session.saver is None:
+            # It starts anew and remembers no question: it asks again, in the same order.
+            self.ctx.loose = [*self.ctx.loose, *answers.values()]
+            return
+        given = give_answers(tasks, self.pending, answers)
+        for task_id, own in given.tasks.items():
+            self.pending.setdefault(task_id, []).append((RESUME, own))
+            self.session.keep_from_outside(task_id, [(RESUME, own)])
+        self.ctx.resume_map.update(given.nested)
+
+
+def command_writes(program: Program, command: Command[Any]) -> list[Write]:
+    """What a ``Command`` given from outside writes; keys that the graph does not have are dropped."""
+    updates = [pair for pair in update_pairs(command.update) if pair[0] in program.channels]
+    return [*goto_writes(command.goto, program.nodes, "The Command"), *updates] if command.goto else updates
+
+
+def input_writes(program: Program, given: Any) -> list[Write]:
+    """What an input writes.
+
+    Raises:
+        InvalidUpdateError: the graph takes several channels, and the input is no dict or has none of them.
+    """
+    inputs = program.inputs
+    if isinstance(inputs, str):
+        return [(inputs, given)]
+    if not isinstance(given, Mapping):
+        raise InvalidUpdateError(
+            f"Expected the input to be a dict of {', '.join(map(repr, inputs))}, got {type(given).__name__}."
+        )
+    writes = [(key, value) for key, value in given.items() if key in inputs]
+    if not writes:
+        raise EmptyInputError(f"Received no input for {inputs}: the dict has {', '.join(map(repr, given)) or 'no keys'}.")
+    return writes
+
+
+def apply_outside(program: Program, at: Checkpoint, writes: Sequence[Write], bump: Bump) -> Checkpoint:
+    """``at`` with what came from outside its tasks; still the same checkpoint, and before the same superstep."""
+    after = apply_writes(program, at, [_outside_task(at, writes)], bump, new_id=at.id)
+    updated = None if at.updated is None or after.updated is None else at.updated | after.updated
+    return at._replace(
+        values=after.values, versions=after.versions, seen={**at.seen, **after.seen}, updated=updated, clock=after.clock
+    )
+
+
+def _outside_task(at: Checkpoint, writes: Sequence[Write]) -> Task:
+    task = Task(None, (), (), at, name=INPUT)
+    task.writes = list(writes)
+    return task
+
+
+def _stops(stops: Any) -> Any:
+    return stops if stops == "*" else tuple(stops)

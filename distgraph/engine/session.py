@@ -1,0 +1,432 @@
+"""One run in one process, without any waiting: what to run next, what its outcome means, what is to be stored.
+
+A shell asks ``opening`` where to start, runs what ``todo`` holds, hands every outcome to ``settle`` or ``fail``, calls
+``step``, and so on while ``running``. Calls to the saver are collected in ``ops`` for the shell to make, in order: the
+synchronous one calls them, the other awaits them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from random import getrandbits
+from time import time_ns
+from typing import Any, NamedTuple
+
+from distgraph.checkpoint.base import new_versions, to_public
+from distgraph.constants import INTERRUPT, NS_END, TASKS
+from distgraph.engine.context import Emit, RunContext
+from distgraph.engine.execute import failure_writes
+from distgraph.engine.place import Place, place_of
+from distgraph.engine.request import Request
+from distgraph.engine.streams import Streams, checkpoint_chunk
+from distgraph.errors import (
+    ErrorCode,
+    GraphBubbleUp,
+    GraphDrained,
+    GraphInterrupt,
+    GraphRecursionError,
+    create_error_message,
+)
+from distgraph.runtime import RunControl, Runtime
+from distgraph.superstep.advance import Next, Rules, Verdict, advance
+from distgraph.superstep.apply import Bump, apply_writes, count_up
+from distgraph.superstep.identity import checkpoint_id, path_key
+from distgraph.superstep.model import EMPTY, Checkpoint, Task
+from distgraph.superstep.views import output_values
+from distgraph.types import Interrupt, Send, Write
+
+#: A call of the saver: method and arguments.
+Op = tuple[str, tuple[Any, ...]]
+
+
+class Result(NamedTuple):
+    """What a run came to: the output, and the questions that wait."""
+
+    value: Any
+    interrupts: tuple[Interrupt, ...]
+
+
+class Session:
+    """One run.
+
+    Args:
+        request: what the caller asks for.
+        sink: receives stream chunks, from any OS thread; None where nobody reads them.
+
+    Attributes:
+        at: the head.
+        tasks: the tasks of the superstep after it.
+        verdict: what is to be done next.
+        answers: task id -> answers to its questions so far.
+        ops: calls of the saver that are due.
+        events: calls of callback handlers that are due: method and event.
+    """
+
+    __slots__ = (
+        *("_bump", "_id_base", "_ids", "_keys", "_metadata", "_output_at", "_settled", "_stored_id", "_stored_versions"),
+        *("_unstored", "answers", "asked", "at", "ctx", "drained", "events", "interrupts", "ops", "output_keys"),
+        *("place", "program", "request", "rules", "saver", "streams", "tasks", "verdict", "wakes"),
+    )
+
+    def __init__(self, request: Request, sink: Callable[[Any], None] | None = None) -> None:
+        self.request = request
+        self.program = request.program
+        self.place = place = place_of(request)
+        self.saver = place.saver
+        self.ctx = ctx = _context_of(request, place, sink)
+        self.output_keys = request.program.streamed if request.output_keys is None else request.output_keys
+        keys = self.output_keys
+        self._keys = frozenset((keys,) if isinstance(keys, str) else keys)
+        self.streams = Streams(ctx, keys) if ctx.emit is not None else None
+        self.rules = Rules(0)
+        self.at: Checkpoint = EMPTY
+        self.tasks: list[Task] = []
+        self.verdict = Verdict.RUN
+        self.answers: dict[str, list[Any]] = {}
+        self.asked: list[Task] = []
+        self.interrupts: list[Interrupt] = []
+        self.drained = False
+        self.ops: list[Op] = []
+        self.events: list[tuple[str, Any]] = []
+        self._bump: Bump = self.saver.get_next_version if self.saver is not None else count_up
+        self._ids = 0
+        self._id_base = ""
+        self._metadata: Mapping[str, Any] = {}
+        self._output_at: Checkpoint | None = None
+        self._settled: list[tuple[Task, Sequence[Write]]] = []
+        self._stored_id = ""
+        self._stored_versions: Mapping[str, Any] = {}
+        self._unstored = False
+
+    # ------------------------------------------------------------ going on
+
+    @property
+    def running(self) -> bool:
+        """Whether tasks are to be run."""
+        return self.verdict is Verdict.RUN and not self.asked and not self.drained
+
+    def todo(self) -> list[Task]:
+        """The tasks of this superstep that have not settled."""
+        return [task for task in self.tasks if not task.writes]
+
+    def begin(self, following: Next) -> None:
+        """Stand where ``following`` says."""
+        self.at, self.tasks, self.verdict = following
+        streams = self.streams
+        if streams is not None and streams.checkpoints and self.saver is not None:
+            streams.planned(self.at.step, self._checkpoint_chunk())
+        control = self.ctx.runtime.control
+        if self.verdict is not Verdict.RUN:
+            return
+        if control is not None and control.drain_reason is not None:
+            self.drained = True
+            return
+        if streams is not None:
+            streams.started(self.tasks)
+            for task in self.tasks:
+                if task.writes:
+                    streams.settled(task, task.writes, cached=True)
+
+    def settle(self, task: Task, writes: list[Write], *, cached: bool = False) -> None:
+        """``task`` finished, or asked."""
+        task.writes = writes
+        if writes[0][0] == INTERRUPT:
+            self.asked.append(task)
+            self.interrupts += writes[0][1]
+            self._output_at = self.at
+        if self.saver is not None:
+            self._keep_writes(task, writes)
+        if self.streams is not None:
+            self.streams.settled(task, writes, cached=cached)
+
+    def fail(self, task: Task, exc: BaseException) -> None:
+        """``task`` failed for good."""
+        if isinstance(exc, GraphBubbleUp):
+            return
+        if self.saver is not None:
+            self._keep_writes(task, failure_writes(exc))
+        if self.streams is not None:
+            self.streams.failed(task, exc)
+
+    def step(self) -> None:
+        """All tasks of the superstep settled: apply them, and look what is next.
+
+        Raises:
+            InvalidUpdateError: updates that a channel cannot reconcile.
+            Exception: whatever a reducer raised.
+        """
+        if self.asked:
+            return
+        ts = _now() if self.saver is not None else ""
+        following = advance(
+            self.program, self.at, self.tasks, self._bump, self.rules, new_id=self.new_id(), ts=ts, ns=self.ctx.ns
+        )
+        at = following.at
+        if at.updated is not None and not self._keys.isdisjoint(at.updated):
+            self.output(at)
+        self.at = at
+        self.store("loop")
+        ctx = self.ctx
+        if ctx.resuming:
+            ctx.resuming = False
+        self.begin(following)
+
+    def output(self, at: Checkpoint) -> None:
+        """``at`` is what callers see of the state from now on."""
+        self._output_at = at
+        if self.streams is not None:
+            self.streams.state(at)
+
+    # ------------------------------------------------------------ the end
+
+    def result(self) -> Result:
+        """What the run came to."""
+        value = None if self._output_at is None else output_values(self.program, self._output_at, self.output_keys)
+        return Result(value, tuple(self.interrupts))
+
+    def close(self, exc: BaseException | None) -> None:
+        """The run is over, in whatever way: what was not stored yet becomes due."""
+        nested = self.place.scope is not None
+        keeps = not nested or exc is not None or self.stopped or NS_END not in self.ctx.ns
+        if self.ctx.durability == "exit" and self.saver is not None and keeps:
+            if self._unstored:
+                self._put()
+            for task, writes in self._settled:
+                self._put_writes(task.id, writes, path_key(task.path))
+
+    def conclude(self) -> None:
+        """Say how the run ended, to streams, callbacks and the caller.
+
+        Raises:
+            GraphRecursionError: no superstep is left.
+            GraphDrained: somebody asked for it.
+            GraphInterrupt: a nested graph stopped; its parent stops too.
+        """
+        if self.verdict is Verdict.OUT_OF_STEPS:
+            raise GraphRecursionError(self._out_of_steps())
+        if self.drained:
+            control = self.ctx.runtime.control
+            raise GraphDrained((control.drain_reason if control is not None else None) or "drained")
+        if not self.stopped:
+            return
+        if self.place.scope is not None:
+            raise GraphInterrupt(self.interrupts)
+        self._stopped_at_root()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the run waits: a node asked, or there is a breakpoint."""
+        return bool(self.asked) or self.verdict in (Verdict.STOP_BEFORE, Verdict.STOP_AFTER)
+
+    def _stopped_at_root(self) -> None:
+        self.notify("on_interrupt")
+        if any(task.finished for task in self.tasks):
+            # Callers see what finished beside the node that asked, as it will be applied once that one has its answer.
+            done = [task for task in self.tasks if task.finished]
+            after = apply_writes(self.program, self.at, done, self._bump, new_id=self.at.id)
+            if after.updated is not None and not self._keys.isdisjoint(after.updated):
+                self.output(after)
+        if not self.interrupts and self.streams is not None:
+            self.streams.breakpoint()
+
+    def _out_of_steps(self) -> str:
+        return create_error_message(
+            message=f"Recursion limit of {self.place.recursion_limit} reached without hitting a stop condition, in graph "
+            f"{self.request.name!r} at step {self.at.step}; next would be "
+            f"{', '.join(sorted({task.name for task in self.tasks})) or 'nothing'}. "
+            "You can increase the limit by setting the `recursion_limit` config key; the state is saved.",
+            error_code=ErrorCode.GRAPH_RECURSION_LIMIT,
+        )
+
+    def notify(self, method: str) -> None:
+        """Make a call of the callback handlers due."""
+        callbacks = self.place.config.get("callbacks")
+        if not callbacks:
+            return
+        handlers = callbacks if isinstance(callbacks, list | tuple) else getattr(callbacks, "handlers", ())
+        wanted = [getattr(handler, method) for handler in handlers if hasattr(handler, method)]
+        if wanted:
+            from distgraph.engine.events import event_for
+
+            event = event_for(self, method)
+            self.events += [(call, event) for call in wanted]
+
+    # ------------------------------------------------------------ storing
+
+    def new_id(self) -> str:
+        """The id of the next checkpoint: sorts after the head's."""
+        if self.saver is None:
+            # Nobody stores it: unique to this run, and counted from there.
+            self._ids += 1
+            if not self._id_base:
+                self._id_base = checkpoint_id(time_ns() // 1000, getrandbits(64))[:24]
+            return f"{self._id_base}{self._ids:012x}"
+        self._ids = ticks = max(self._ids + 1, time_ns() // 1000)
+        return checkpoint_id(ticks, getrandbits(64))
+
+    def loaded(self, at: Checkpoint, metadata: Mapping[str, Any], ticks: int) -> None:
+        """``at`` is what the saver has."""
+        self.at = at
+        self._stored_id, self._stored_versions = at.id, at.versions
+        self._metadata, self._ids = metadata, ticks
+
+    def fork(self) -> None:
+        """Go on from a copy of the head: what this run stores leaves the line of the original alone."""
+        at = self.at
+        self.at = at._replace(id=self.new_id(), parent=at.id, step=at.step + 1, source="fork", ts=_now())
+        self.store("fork")
+
+    def take_input(self, tasks: list[Task]) -> None:
+        """The head becomes what ``tasks`` make of it: those that are given up, and the one that holds the input."""
+        ts = _now() if self.saver is not None else ""
+        self.at = apply_writes(
+            self.program, self.at, tasks, self._bump, new_id=self.new_id(), ts=ts, source="input"
+        )
+        self.store("input")
+
+    def store(self, source: str) -> None:
+        """The head is new: store it, now or at the end."""
+        if self.saver is None:
+            return
+        self._metadata = {"source": source, "step": self.at.step, "parents": self._parents()}
+        if self.ctx.durability == "exit":
+            self._unstored = True
+            self._settled.clear()
+        else:
+            self._put()
+
+    def keep_from_outside(self, task_id: str, writes: Sequence[Write]) -> None:
+        """Store writes that a ``Command`` brought in."""
+        self._put_writes(task_id, writes, "")
+
+    def _put(self) -> None:
+        at, untracked = self.at, self.program.untracked
+        public = to_public(at, untracked)
+        if untracked and TASKS in public["channel_values"]:
+            public["channel_values"][TASKS] = [_tracked(send, untracked) for send in public["channel_values"][TASKS]]
+        versions = public["channel_versions"]
+        changed = new_versions(self._stored_versions, versions)
+        self.ops.append(("put", (self.address(self._stored_id), public, self._metadata, changed)))
+        self._stored_id, self._stored_versions, self._unstored = at.id, versions, False
+
+    def _keep_writes(self, task: Task, writes: Sequence[Write]) -> None:
+        if self.ctx.durability == "exit":
+            self._settled.append((task, writes))
+        else:
+            self._put_writes(task.id, writes, path_key(task.path))
+
+    def _put_writes(self, task_id: str, writes: Sequence[Write], path: str) -> None:
+        if untracked := self.program.untracked:
+            writes = [(c, _tracked(v, untracked)) for c, v in writes if c not in untracked]
+        args = (self.address(self.at.id), writes, task_id)
+        self.ops.append(("put_writes", (*args, path) if _takes_path(type(self.saver)) else args))
+
+    def address(self, checkpoint_id: str | None) -> dict[str, Any]:
+        """The run's config, naming one checkpoint."""
+        place = self.place
+        named = {
+            "thread_id": place.thread_id,
+            "checkpoint_ns": self.ctx.ns,
+            "checkpoint_id": checkpoint_id or None,
+        }
+        return {**place.config, "configurable": {**place.configurable, **named}}
+
+    def _parents(self) -> dict[str, str]:
+        return self.place.configurable.get("checkpoint_map") or {} if self.place.scope is not None else {}
+
+    def _checkpoint_chunk(self) -> dict[str, Any]:
+        parents = self._parents()
+        return checkpoint_chunk(
+            self.program,
+            self.at,
+            self.tasks,
+            config=self._shown(self.at.id, parents),
+            parent_config=self._shown(self.at.parent, parents) if self.at.parent else None,
+            metadata=self._metadata,
+            states=self._state_of,
+        )
+
+    def _shown(self, checkpoint_id: str, parents: Mapping[str, str]) -> dict[str, Any]:
+        configurable: dict[str, Any] = self.address(checkpoint_id)["configurable"]
+        configurable.pop("checkpoint_map", None)
+        if parents:
+            configurable["checkpoint_map"] = {**parents, self.ctx.ns: checkpoint_id}
+        return {"configurable": configurable}
+
+    def _state_of(self, task: Task) -> Any:
+        if task.node.subgraph is None:
+            return None
+        return {"configurable": {"thread_id": self.place.thread_id, "checkpoint_ns": task.checkpoint_ns}}
+
+
+def _context_of(request: Request, place: Place, sink: Callable[[Any], None] | None) -> RunContext:
+    parent = place.scope.ctx if place.scope is not None else None
+    base: Runtime[Any] = place.scope.runtime if place.scope is not None else Runtime()
+    emit, modes = _emission(request, parent, sink)
+    configurable = place.configurable
+    run_id = place.config.get("run_id") or configurable.get("run_id") or (parent.run_id if parent is not None else "")
+    ctx = RunContext(
+        request.program,
+        config=place.config,
+        runtime=Runtime(
+            context=request.context if request.context is not None else base.context,
+            store=request.store if parent is None else base.store,
+            previous=base.previous,
+            server_info=base.server_info,
+            control=request.control or base.control or RunControl(),
+            effects=base.effects,
+        ),
+        saver=place.saver,
+        cache=request.cache if parent is None else parent.cache,
+        ns=place.ns,
+        thread_id=place.thread_id,
+        run_id=str(run_id),
+        emit=emit,
+        modes=modes,
+        durability=request.durability or (parent.durability if parent is not None else "async"),
+    )
+    if parent is not None:
+        ctx.loose = parent.loose
+    if request.subgraphs and emit is not None:
+        ctx.nested_emit, ctx.nested_modes = emit, modes
+    elif parent is not None:
+        ctx.nested_emit, ctx.nested_modes = parent.nested_emit, parent.nested_modes
+    return ctx
+
+
+def _emission(
+    request: Request, parent: RunContext | None, sink: Callable[[Any], None] | None
+) -> tuple[Emit | None, frozenset[str]]:
+    """Where the run's chunks go: to its own reader, to those of the graphs around it, or to both."""
+    own = request.modes if sink is not None else frozenset()
+    above = parent.nested_modes if parent is not None else frozenset()
+    outer = parent.nested_emit if parent is not None else None
+
+    def emit(ns: tuple[str, ...], mode: str, payload: Any) -> None:
+        if sink is not None and mode in own:
+            sink((ns, mode, payload))
+        if outer is not None and mode in above:
+            outer(ns, mode, payload)
+
+    return (emit if own or above else None), own | above
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+def _tracked(value: Any, untracked: frozenset[str]) -> Any:
+    """A write as it is stored: a Send without the values that are no part of checkpoints."""
+    if isinstance(value, Send) and isinstance(value.arg, dict) and not untracked.isdisjoint(value.arg):
+        return Send(value.node, {key: part for key, part in value.arg.items() if key not in untracked}, value.timeout)
+    return value
+
+
+@lru_cache(maxsize=64)
+def _takes_path(saver: type) -> bool:
+    """Whether the saver's ``put_writes`` has the fourth parameter; older ones have three."""
+    from inspect import signature
+
+    return "task_path" in signature(saver.put_writes).parameters  # type: ignore[attr-defined]

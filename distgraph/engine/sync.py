@@ -1,0 +1,293 @@
+"""The engine for callers without an event loop: a thin loop around a session.
+
+A superstep of one task runs in the caller's OS thread. A wide one shares its tasks between a few OS threads that live
+as long as the run; each takes the next task when it is done with one, so that many small tasks cost no hand-over each.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextvars import Context, copy_context
+from os import cpu_count
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from distgraph.engine.opening import opening
+from distgraph.engine.request import Request
+from distgraph.engine.retry import run_with_retries
+from distgraph.engine.session import Op, Result, Session
+from distgraph.errors import StepTimeoutError
+from distgraph.superstep.model import Task
+from distgraph.types import Write
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+#: Namespace, stream mode, payload.
+Chunk = tuple[tuple[str, ...], str, Any]
+#: A task, and what it wrote or why it failed.
+Outcome = tuple[Task, list[Write] | None, BaseException | None]
+
+#: Modes whose chunks come from inside running nodes: they cannot wait for the node to end.
+LIVE = frozenset({"custom", "messages"})
+
+
+def run(request: Request) -> Result:
+    """Run ``request`` to its end, or to where it must wait.
+
+    Raises:
+        Exception: as ``stream``.
+    """
+    engine = _Engine(request, None)
+    for _ in engine.chunks():
+        pass
+    return engine.session.result()
+
+
+def stream(request: Request) -> Iterator[Chunk]:
+    """Run ``request`` and yield its chunks as they come.
+
+    Raises:
+        InputError: nothing to run, or updates that the channels cannot reconcile.
+        GraphRecursionError: no superstep is left in the budget.
+        GraphDrained: somebody asked the run to stop.
+        StepTimeoutError: a superstep took too long.
+        Exception: whatever a node raised, after the tasks beside it have ended and their writes are kept.
+    """
+    ready: deque[Chunk] = deque()
+    return _Engine(request, ready).chunks()
+
+
+class _Engine:
+    def __init__(self, request: Request, ready: deque[Chunk] | None) -> None:
+        self.request = request
+        self.ready = ready
+        self.session = Session(request, None if ready is None else self._sink)
+        self.live = ready is not None and (request.subgraphs or not LIVE.isdisjoint(request.modes))
+        self.crew: _Crew | None = None
+
+    def _sink(self, chunk: Chunk) -> None:
+        assert self.ready is not None
+        self.ready.append(chunk)
+        if self.crew is not None:
+            self.crew.wake()
+
+    def chunks(self) -> Iterator[Chunk]:
+        session = self.session
+        try:
+            self._open()
+            while session.running:
+                yield from self._superstep()
+                self._flush()
+                session.step()
+                self._flush()
+                if self.ready:
+                    yield from self._taken()
+            session.close(None)
+            self._flush()
+        except BaseException as exc:
+            if not isinstance(exc, GeneratorExit):
+                yield from self._taken()
+            session.close(exc)
+            self._flush()
+            raise
+        finally:
+            if self.crew is not None:
+                self.crew.leave()
+        try:
+            session.conclude()
+        finally:
+            self._flush()
+            yield from self._taken()
+
+    # ------------------------------------------------------------ the saver, callbacks, chunks
+
+    def _open(self) -> None:
+        calls = opening(self.session)
+        found = None
+        try:
+            while True:
+                op = calls.send(found)
+                self._flush()
+                found = self._call(op)
+        except StopIteration:
+            pass
+        self._flush()
+
+    def _call(self, op: Op) -> Any:
+        name, args = op
+        if name == "list":
+            config, before, limit = args
+            return list(self.session.saver.list(config, before=before, limit=limit))
+        return getattr(self.session.saver, name)(*args)
+
+    def _flush(self) -> None:
+        session = self.session
+        if session.ops:
+            due, session.ops = session.ops, []
+            for op in due:
+                self._call(op)
+        if session.events:
+            happened, session.events = session.events, []
+            for call, event in happened:
+                call(event)
+
+    def _taken(self) -> Iterator[Chunk]:
+        ready = self.ready
+        while ready:
+            yield ready.popleft()
+
+    # ------------------------------------------------------------ one superstep
+
+    def _superstep(self) -> Iterator[Chunk]:
+        todo = self.session.todo()
+        if len(todo) == 1 and not self.live and self.request.step_timeout is None:
+            self._alone(todo[0])
+        elif todo:
+            yield from self._together(todo)
+
+    def _alone(self, task: Task) -> None:
+        session = self.session
+        try:
+            writes = run_with_retries(session.ctx, task, session.answers.get(task.id, ()) if session.answers else ())
+        except BaseException as exc:
+            session.fail(task, exc)
+            raise
+        session.settle(task, writes)
+
+    def _together(self, todo: Sequence[Task]) -> Iterator[Chunk]:
+        if self.crew is None:
+            self.crew = _Crew(_width(self.request, self.session))
+        timeout = self.request.step_timeout
+        deadline = None if timeout is None else monotonic() + timeout
+        # Who reads chunks, or watches a deadline, cannot also work on a task.
+        helps = self.ready is None and deadline is None
+        failure: BaseException | None = None
+        crew = self.crew
+        crew.start(self.session, todo, helps)
+        if self.ready:
+            yield from self._taken()
+        while crew.left:
+            outcome = crew.next(helps, deadline)
+            if outcome is not None:
+                failure = self._settle(outcome) or failure
+                if failure is not None:
+                    crew.give_up()
+            if self.ready:
+                yield from self._taken()
+        if failure is not None:
+            raise failure
+
+    def _settle(self, outcome: Outcome) -> BaseException | None:
+        task, writes, exc = outcome
+        if exc is None and writes is not None:
+            self.session.settle(task, writes)
+        elif exc is not None:
+            self.session.fail(task, exc)
+        self._flush()
+        return exc
+
+
+class _Crew:
+    """The OS threads of one run. They are made when first needed, and share the tasks of one superstep at a time."""
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self.left = 0
+        self._todo: deque[Task] = deque()
+        self._done: SimpleQueue[Outcome | None] = SimpleQueue()
+        self._pool: ThreadPoolExecutor | None = None
+        self._session: Session | None = None
+        self._context = copy_context()
+
+    def start(self, session: Session, todo: Sequence[Task], helps: bool) -> None:
+        """Work on ``todo``; with ``helps`` the caller will work too."""
+        self._session = session
+        self._todo = deque(todo)
+        self._context = copy_context()
+        self.left = len(todo)
+        threads = min(self.width, self.left) - (1 if helps else 0)
+        if threads > 0:
+            pool = self._threads()
+            for _ in range(threads):
+                pool.submit(self._work, self._todo)
+
+    def next(self, helps: bool, deadline: float | None) -> Outcome | None:
+        """The next outcome; None where only a chunk came.
+
+        Raises:
+            StepTimeoutError: the deadline passed.
+        """
+        if helps and self._todo:
+            try:
+                return self._got(self._done.get_nowait())
+            except Empty:
+                return self._help()
+        try:
+            return self._got(self._done.get(timeout=None if deadline is None else max(0.0, deadline - monotonic())))
+        except Empty:
+            self.give_up()
+            self.left = 0
+            raise StepTimeoutError("Timed out: a superstep took longer than the graph's step_timeout.") from None
+
+    def give_up(self) -> None:
+        """Do not start the tasks that nobody has started."""
+        while self._todo:
+            try:
+                self._todo.popleft()
+            except IndexError:
+                return
+            self.left -= 1
+
+    def wake(self) -> None:
+        """A chunk came."""
+        self._done.put(None)
+
+    def leave(self) -> None:
+        """Let the OS threads go, without waiting for those that are still busy."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _got(self, outcome: Outcome | None) -> Outcome | None:
+        if outcome is not None:
+            self.left -= 1
+        return outcome
+
+    def _help(self) -> Outcome | None:
+        try:
+            task = self._todo.popleft()
+        except IndexError:
+            return None
+        return self._got(self._attempt(task))
+
+    def _work(self, todo: deque[Task]) -> None:
+        while True:
+            try:
+                task = todo.popleft()
+            except IndexError:
+                return
+            self._done.put(self._attempt(task))
+
+    def _attempt(self, task: Task) -> Outcome:
+        session = self._session
+        assert session is not None
+        context: Context = self._context.copy()
+        answers = session.answers.get(task.id, ()) if session.answers else ()
+        try:
+            return task, context.run(run_with_retries, session.ctx, task, answers), None
+        except BaseException as exc:
+            return task, None, exc
+
+    def _threads(self) -> ThreadPoolExecutor:
+        if self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._pool = ThreadPoolExecutor(self.width, thread_name_prefix="distgraph")
+        return self._pool
+
+
+def _width(request: Request, session: Session) -> int:
+    limit = request.max_concurrency or session.place.config.get("max_concurrency")
+    return int(limit) if limit else min(32, (cpu_count() or 1) + 4)
