@@ -10,7 +10,8 @@
 What to look at:
 
 * `route` and `fan_out` are conditional edges: the first picks one of three ways, the second makes tasks out of
-  data, one `Send` a portion of definitions. `measure` has placement "spread": each of its tasks travels to whichever worker is free.
+  data, one `Send` a portion of definitions. `measure` has placement "spread": each of its tasks travels to whichever
+  worker is free.
 * `facts`, `measured`, `scores` and `notes` have reducers: parallel tasks write them in one superstep.
 * `join` waits for the four metrics together; `refine` leads back to itself until its search is settled.
 * A task is sent a path and line numbers, not source: state stays small, and workers read their own library.
