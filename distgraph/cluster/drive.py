@@ -44,9 +44,24 @@ class Run:
         self.batch_epoch = record.get("batch_e", b"").decode()
         self.until = 0.0
 
+    def row(self, kind: str, data: bytes) -> bytes:
+        """The result row of a batch item; empty for a run that is none."""
+        return result_row(kind, self.record.get("key", b""), data) if self.batch_epoch else b""
+
     def mark(self, task: Task) -> str:
         """What the slot's row says while ``task`` runs."""
         return f"n:{self.address.run_id}\n{self.address.thread_id}\n{task.name}"
+
+
+def result_row(kind: str, key: bytes, data: bytes) -> bytes:
+    """A batch item's row: 'd' (done) or 'f' (failed), the length of the item's key, the key, the output or error."""
+    return kind.encode() + len(key).to_bytes(4, "big") + key + data
+
+
+def split_row(row: bytes) -> tuple[str, bytes, bytes]:
+    """(kind, key, data) from ``result_row``."""
+    size = int.from_bytes(row[1:5], "big")
+    return chr(row[0]), row[5 : 5 + size], row[5 + size :]
 
 
 def drive(place: Workplace, hint: RunHint) -> None:
@@ -378,7 +393,7 @@ def _store(
     if done:
         output = lane.output()
         more.append(("output", output))
-        row = b"d" + output if run.batch_epoch else b""
+        row = run.row("d", output)
         if run.options.log:
             logged.append(events.end_entry(run, "done"))
     kept = []
@@ -453,11 +468,11 @@ def _end(
     if error is not None:
         data = codec.encode(error)
         fields.append(("error", data))
-        row = b"f" + data if run.batch_epoch else b""
+        row = run.row("f", data)
     if status == "done":
         output = lane.output()
         fields.append(("output", output))
-        row = b"d" + output if run.batch_epoch else b""
+        row = run.row("d", output)
     if stop:
         fields.append(("stopped", stop))
     if status == "interrupted":

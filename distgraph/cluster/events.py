@@ -12,17 +12,19 @@ One entry per superstep, appended by the very commit that applies it, so the log
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from distgraph.checkpoint.lines import Delta, decode_value
+from distgraph.checkpoint.lines import Delta
 from distgraph.cluster.registry import Served
 from distgraph.constants import INTERRUPT
 from distgraph.ledger.replies import Address
 from distgraph.ledger.runs import RunLedger
 from distgraph.runtime import EffectLog
-from distgraph.superstep.model import EMPTY, Task
-from distgraph.superstep.views import output_values, update_of
+from distgraph.superstep.model import Task
+from distgraph.superstep.views import update_of
+from distgraph.types import MISSING
+from distgraph.wire import Codec
 
 if TYPE_CHECKING:
     from distgraph.cluster.drive import Run
@@ -38,7 +40,14 @@ def step_entry(run: Run, tasks: Sequence[Task], change: Delta) -> bytes:
         for task in tasks
     ]
     kept = {channel: data for channel, data in change.changed.items() if channel in shown}
-    gone = [channel for channel in shown if channel not in change.raw]
+    gone = []
+    for channel in shown.difference(change.raw):
+        # A reducer's key that is empty shows its empty value, as a node sees it.
+        value = program.channels[channel].initial() if channel in program.channels else MISSING
+        if value is MISSING:
+            gone.append(channel)
+        else:
+            kept[channel] = run.served.codec.encode(value)
     return run.served.codec.encode(["step", at.step, at.id, at.source, settled, kept, gone])
 
 
@@ -79,15 +88,14 @@ class LedgerEffects(EffectLog):
 class Replay:
     """Turns a run's log back into stream chunks."""
 
-    def __init__(self, served: Served, modes: Sequence[str], output_keys: Sequence[str] | str | None = None) -> None:
-        self.served, self.modes = served, modes
-        self.keys = served.program.streamed if output_keys is None else output_keys
+    def __init__(self, codec: Codec, modes: Collection[str], keys: Sequence[str] | str) -> None:
+        self.codec, self.modes, self.keys = codec, modes, keys
         self.values: dict[str, Any] = {}
         self.ended: tuple[str, Any, list[Any]] | None = None
 
     def chunks(self, entry: bytes) -> Iterator[tuple[str, Any]]:
         """(mode, payload) of one entry, in the order the engine emits them."""
-        kind, *rest = self.served.codec.decode(entry)
+        kind, *rest = self.codec.decode(entry)
         if kind == "custom":
             if "custom" in self.modes:
                 yield "custom", rest[1]
@@ -104,7 +112,7 @@ class Replay:
                 if not hidden:
                     yield "updates", {name: update_of([(c, v) for c, v in writes], self.keys)}
         for channel, data in kept.items():
-            self.values[channel] = decode_value(self.served.codec, channel, data)
+            self.values[channel] = self.codec.decode(data)
         for channel in gone:
             self.values.pop(channel, None)
         wanted = {self.keys} if isinstance(self.keys, str) else set(self.keys)
@@ -124,4 +132,6 @@ class Replay:
 
     def state(self) -> Any:
         """The state as the stream shows it so far."""
-        return output_values(self.served.program, EMPTY._replace(values=self.values), self.keys)
+        if isinstance(self.keys, str):
+            return self.values.get(self.keys)
+        return {key: self.values[key] for key in self.keys if key in self.values}

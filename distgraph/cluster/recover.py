@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
+from distgraph.cluster.drive import result_row
 from distgraph.cluster.failures import describe
 from distgraph.cluster.hints import BatchHint, Dispatcher, NodeHint, RunHint, path_from
 from distgraph.cluster.registry import Registry
@@ -183,7 +184,7 @@ class Sweeper:
         row = b""
         if alone is not None and alone not in done:
             spans.append(f"{taken.chunk}:{alone - first}:{alone - first + 1}:a")
-            row = b"f" + Codec().encode(describe(_poison(batch_id, alone), kind="poison"))
+            row = result_row("f", b"", Codec().encode(describe(_poison(batch_id, alone), kind="poison")))
         answer = self.batches.give_back(
             batch_id, slice_id, slot, taken, spans, crashed=alone, allowed=CRASHES_ALLOWED, row=row
         )

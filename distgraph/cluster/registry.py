@@ -26,6 +26,14 @@ def own_types() -> TypeRegistry:
     return registry
 
 
+def codec_for(graph: Any = None, *, secret: bytes | None = None) -> Codec:
+    """The codec of a graph's values; without a graph, of those that need no types of a schema."""
+    registry = own_types()
+    for annotation in graph.types() if graph is not None else ():
+        registry.add(annotation)
+    return Codec(registry, secret=secret)
+
+
 class Served:
     """A graph with what is derived from it once."""
 
@@ -36,10 +44,11 @@ class Served:
         self.name: str = graph.name
         self.program: Program = graph.program
         self.fingerprint: str = graph.fingerprint
-        registry = own_types()
-        for annotation in graph.types():
-            registry.add(annotation)
-        self.codec = Codec(registry, secret=secret)
+        self.codec = codec_for(graph, secret=secret)
+
+    def about(self) -> dict[str, Any]:
+        """What a client must know that has the graph's name alone."""
+        return {"streamed": self.program.streamed, "outputs": self.program.outputs}
 
 
 class Registry:
@@ -75,6 +84,10 @@ class Registry:
     def names(self) -> dict[str, str]:
         """Name -> fingerprint of every graph here."""
         return {name: fingerprint for name, fingerprint in self._served}
+
+    def about(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """(name, fingerprint) -> what clients must know, of every graph here."""
+        return {key: served.about() for key, served in self._served.items()}
 
     def get(self, name: str) -> Served:
         """The graph with that name.

@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from distgraph.cluster.drive import attempt_task, carry_on, node_hints, open_run, pass_on, retry_later, travels
+from distgraph.cluster.drive import (
+    attempt_task,
+    carry_on,
+    node_hints,
+    open_run,
+    pass_on,
+    result_row,
+    retry_later,
+    travels,
+)
 from distgraph.cluster.failures import describe
 from distgraph.cluster.hints import BatchHint
 from distgraph.cluster.lane import Lane, context_for
@@ -22,6 +31,7 @@ from distgraph.ledger.keys import CHUNK, item_id
 from distgraph.ledger.replies import Address, ItemStep, Taken
 from distgraph.superstep.advance import Verdict
 from distgraph.superstep.model import Task
+from distgraph.wire import Codec
 
 #: What is not committed is flushed at least this often, so that a kill repeats little. Seconds.
 FLUSH = 0.02
@@ -44,17 +54,8 @@ class Item:
     """One item of a slice: an unrecorded run. Has what ``attempt_task`` and ``travels`` need of a run."""
 
     __slots__ = (
-        "address",
-        "batch_epoch",
-        "epoch",
-        "index",
-        "lane",
-        "options",
-        "record",
-        "retry",
-        "served",
-        "slice_id",
-        "step",
+        *("address", "batch_epoch", "epoch", "index", "key", "lane"),
+        *("options", "record", "retry", "served", "slice_id", "step"),
     )
 
     def __init__(self, index: int, address: Address, plan: BatchPlan, lane: Lane, epoch: str, slice_id: str) -> None:
@@ -67,10 +68,24 @@ class Item:
         #: What the next flush commits for it.
         self.step: ItemStep | None = None
         self.slice_id = slice_id
+        #: The key its submitter gave it, encoded; empty without one.
+        self.key = b""
 
     def mark(self, task: Task) -> str:
         """What the slot's row says while ``task`` runs: the item, should it kill its process."""
         return f"s:{self.address.run_id}\n{self.slice_id}\n{task.name}"
+
+
+def item_data(codec: Codec, key: Any, value: Any) -> bytes:
+    """One item as its batch stores it: the length of the key, the key, the input."""
+    named = b"" if key is None else codec.encode(key)
+    return len(named).to_bytes(4, "big") + named + codec.encode(value)
+
+
+def split_item_data(codec: Codec, data: bytes) -> tuple[bytes, Any]:
+    """(key as stored, input) from ``item_data``."""
+    size = int.from_bytes(data[:4], "big")
+    return data[4 : 4 + size], codec.decode(data[4 + size :])
 
 
 def run_batch(place: Workplace, hint: BatchHint) -> None:
@@ -168,6 +183,7 @@ class Slice:
         item = Item(index, Address(name, name), plan, lane, self.taken.epoch, self.slice_id)
         self.live.append(item)
         try:
+            item.key, given = split_item_data(plan.served.codec, data)
             if line.get(b"head"):
                 head = line[b"head"].decode()
                 fields = {key.decode(): value for key, value in line.items()}
@@ -175,10 +191,10 @@ class Slice:
                 lane.limit(plan.options.recursion_limit)
             else:
                 lane.limit()
-                lane.begin(plan.served.codec.decode(data))
+                lane.begin(given)
             lane.look()
         except Exception as exc:
-            self._end_item(item, b"f" + plan.served.codec.encode(describe(exc)))
+            self._fail_item(item, describe(exc))
 
     # ------------------------------------------------------------- advancing
 
@@ -213,7 +229,7 @@ class Slice:
                 return False
         failed = next((task for task in tasks if not task.finished and task.control(ERROR) is not None), None)
         if failed is not None:
-            self._end_item(item, b"f" + item.served.codec.encode(failed.control(ERROR)))
+            self._fail_item(item, failed.control(ERROR))
             return False
         if any(not task.finished and task.control(INTERRUPT) is not None for task in tasks):
             self._promote(item)
@@ -221,7 +237,7 @@ class Slice:
         try:
             lane.advance()
         except Exception as exc:
-            self._end_item(item, b"f" + item.served.codec.encode(describe(exc)))
+            self._fail_item(item, describe(exc))
             return False
         if lane.next.verdict is not Verdict.RUN:
             self._finish(item, lane.next.verdict)
@@ -231,18 +247,21 @@ class Slice:
     def _finish(self, item: Item, verdict: Verdict) -> None:
         if verdict is Verdict.DONE:
             try:
-                self._end_item(item, b"d" + item.lane.output())
+                self._end_item(item, result_row("d", item.key, item.lane.output()))
             except Exception as exc:
-                self._end_item(item, b"f" + item.served.codec.encode(describe(exc)))
+                self._fail_item(item, describe(exc))
         elif verdict is Verdict.OUT_OF_STEPS:
             limit = item.options.recursion_limit
             stuck = GraphRecursionError(
                 f"Recursion limit of {limit} reached without hitting a stop condition, in item {item.index}. Raise "
                 "config['recursion_limit'], or look for a loop that does not end."
             )
-            self._end_item(item, b"f" + item.served.codec.encode(describe(stuck)))
+            self._fail_item(item, describe(stuck))
         else:
             self._promote(item)
+
+    def _fail_item(self, item: Item, error: Any) -> None:
+        self._end_item(item, result_row("f", item.key, item.served.codec.encode(error)))
 
     def _end_item(self, item: Item, row: bytes) -> None:
         item.step = ItemStep("end", item.index, item.lane.stored.id, row=row)
@@ -260,7 +279,7 @@ class Slice:
         try:
             change = lane.changes()
         except Exception as exc:
-            self._end_item(item, b"f" + item.served.codec.encode(describe(exc)))
+            self._fail_item(item, describe(exc))
             return
         fields: list[tuple[str, bytes | str | int]] = []
         if kind == "promote":
@@ -272,6 +291,7 @@ class Slice:
                 ("stop", lane.rules.stop),
                 ("batch_e", self.taken.epoch),
                 ("digest", ""),
+                ("key", item.key),
             ]
         sets = change.sets if lane.at.id != parent else []
         drops = change.drops if lane.at.id != parent else []

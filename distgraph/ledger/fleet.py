@@ -8,7 +8,7 @@ from typing import Any
 
 from distgraph.errors import LedgerCorruptError
 from distgraph.ledger.connection import guard
-from distgraph.ledger.keys import PARTITIONS, Keys
+from distgraph.ledger.keys import Keys
 from distgraph.ledger.scripts import Scripts
 
 #: The layout written here. Another one is refused, not guessed at.
@@ -16,7 +16,7 @@ FORMAT = 1
 
 
 class FleetLedger:
-    """Who works in this namespace, and on what."""
+    """Who works in this namespace, and on what. The promises: :class:`distgraph.ledger.contract.Fleet`."""
 
     def __init__(self, scripts: Scripts, keys: Keys) -> None:
         self.scripts, self.keys = scripts, keys
@@ -30,13 +30,14 @@ class FleetLedger:
         """
         key = self.keys.shared("meta")
         with guard():
-            self.client.hsetnx(key, "format", FORMAT)  # type: ignore[arg-type]
-            self.client.hsetnx(key, "partitions", PARTITIONS)  # type: ignore[arg-type]
+            self.client.hsetnx(key, "format", str(FORMAT))
+            self.client.hsetnx(key, "partitions", str(self.keys.partitions))
             found: Any = self.client.hmget(key, ["format", "partitions"])
-        if [int(value) for value in found] != [FORMAT, self.keys.partitions]:
+        written, partitions = (value.decode() for value in found)
+        if (written, partitions) != (str(FORMAT), str(self.keys.partitions)):
             raise LedgerCorruptError(
-                f"Namespace {self.keys.namespace!r} has format {int(found[0])} with {int(found[1])} partitions; this "
-                f"version reads format {FORMAT} with {self.keys.partitions}. Use another namespace or version."
+                f"Namespace {self.keys.namespace!r} has format {written} with {partitions} partitions; this version reads "
+                f"format {FORMAT} with {self.keys.partitions}. Use another namespace or version."
             )
 
     # ------------------------------------------------------------- beats
@@ -77,19 +78,22 @@ class FleetLedger:
 
     # ------------------------------------------------------------- graphs
 
-    def serve(self, graphs: Mapping[str, str]) -> None:
-        """Record that graphs (name -> fingerprint) are served; kept for ever, as "served once" is what submit asks."""
-        key = self.keys.shared("graphs")
-        with guard():
-            for name, fingerprint in graphs.items():
-                self.client.hset(key, f"{name}\n{fingerprint}", "1")
+    def serve(self, graphs: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
+        """Record that graphs are served: (name, fingerprint) -> what a client must know of one it does not have.
 
-    def served(self) -> dict[str, set[str]]:
-        """Graph name -> fingerprints ever served in this namespace."""
+        Kept for ever, as "served once" is what submit asks.
+        """
+        if graphs:
+            told = {f"{name}\n{fingerprint}": json.dumps(dict(about)) for (name, fingerprint), about in graphs.items()}
+            with guard():
+                self.client.hset(self.keys.shared("graphs"), mapping=told)
+
+    def served(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Graph name -> fingerprint -> what was told of it, of all graphs ever served in this namespace."""
         with guard():
-            found: Any = self.client.hkeys(self.keys.shared("graphs"))
-        out: dict[str, set[str]] = {}
-        for field in found:
+            found: Any = self.client.hgetall(self.keys.shared("graphs"))
+        out: dict[str, dict[str, dict[str, Any]]] = {}
+        for field, about in found.items():
             name, _, fingerprint = field.decode().rpartition("\n")
-            out.setdefault(name, set()).add(fingerprint)
+            out.setdefault(name, {})[fingerprint] = json.loads(about)
         return out

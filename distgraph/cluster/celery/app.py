@@ -101,7 +101,7 @@ def _watch_step(site: Site) -> type[bootsteps.StartStopStep]:
             check_server(ledger.client, where=site.options.url)
             ledger.scripts.load()
             ledger.fleet.join()
-            ledger.fleet.serve(site.registry.names())
+            ledger.fleet.serve(site.registry.about())
             pool = parent.pool_cls.__module__.rpartition(".")[2]
             about = {
                 "name": site.options.name or parent.hostname,

@@ -18,7 +18,7 @@ if active and active ~= id then return {'busy', active} end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local epoch = redis.call('HINCRBY', line, 'e', 1)
-redis.call('HSET', line, 'run', id)
+redis.call('HSET', line, 'run', id, 'last', id)
 redis.call('HSET', run, 'digest', digest, 'epoch', epoch, 'status', 'queued', 'plan', 0, 'lease', '',
   'created', now, 'hinted', now, unpack(ARGV, 4))
 redis.call('ZADD', due, now + ARGV[3], 'r:' .. id)
