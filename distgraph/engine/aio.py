@@ -7,13 +7,16 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+from distgraph.checkpoint.memory import InMemorySaver
 from distgraph.engine.opening import opening
 from distgraph.engine.request import Request
 from distgraph.engine.retry import arun_with_retries
 from distgraph.engine.session import Op, Result, Session
-from distgraph.engine.sync import LIVE, Chunk
-from distgraph.errors import NodeCancelledError, StepTimeoutError
+from distgraph.engine.sync import LIVE, Chunk, Outcome, stops_others, worse
+from distgraph.errors import StepTimeoutError
 from distgraph.superstep.model import Task
+
+_STORES = ("aput", "aput_writes")
 
 
 async def run(request: Request) -> Result:
@@ -44,7 +47,11 @@ class _Engine:
         self.session = Session(request, None if ready is None else self._sink)
         self.live = ready is not None and (request.subgraphs or not LIVE.isdisjoint(request.modes))
         self.loop = asyncio.get_running_loop()
+        #: An outcome or a chunk came while tasks run beside each other.
         self.came = asyncio.Event()
+        saver = self.session.saver
+        #: The saver does not wait: nothing to protect from a cancellation.
+        self.quick = all(getattr(type(saver), name, None) is getattr(InMemorySaver, name) for name in _STORES)
 
     def _sink(self, chunk: Chunk) -> None:
         assert self.ready is not None
@@ -79,3 +86,158 @@ class _Engine:
             await self._flush()
             while self.ready:
                 yield self.ready.popleft()
+
+    # ------------------------------------------------------------ the saver and callbacks
+
+    async def _open(self) -> None:
+        calls = opening(self.session)
+        found = None
+        try:
+            while True:
+                op = calls.send(found)
+                await self._flush()
+                found = await self._call(op)
+        except StopIteration:
+            pass
+        await self._flush()
+
+    async def _call(self, op: Op) -> Any:
+        name, args = op
+        saver = self.session.saver
+        if name == "list":
+            config, before, limit = args
+            return [found async for found in saver.alist(config, before=before, limit=limit)]
+        call = getattr(saver, "a" + name)(*args)
+        return await (call if name == "get_tuple" or self.quick else _to_its_end(call))
+
+    async def _flush(self) -> None:
+        session = self.session
+        if session.ops:
+            due, session.ops = session.ops, []
+            for op in due:
+                await self._call(op)
+        if session.events:
+            happened, session.events = session.events, []
+            for call, event in happened:
+                answer = call(event)
+                if hasattr(answer, "__await__"):
+                    await answer
+
+    # ------------------------------------------------------------ one superstep
+
+    async def _superstep(self) -> AsyncIterator[Chunk]:
+        todo = self.session.todo()
+        if len(todo) == 1 and not self.live and self.request.step_timeout is None:
+            outcome = await self._attempt(todo[0])
+            if (failure := self._settle(outcome)) is not None:
+                raise failure
+        elif todo:
+            async for chunk in self._together(todo):
+                yield chunk
+
+    async def _attempt(self, task: Task) -> Outcome:
+        session = self.session
+        try:
+            return task, await arun_with_retries(session.ctx, task, session.answers.get(task.id, ())), None
+        except BaseException as exc:
+            return task, None, exc
+
+    async def _together(self, todo: Sequence[Task]) -> AsyncIterator[Chunk]:
+        crew = _Crew(self, todo)
+        failure: BaseException | None = None
+        try:
+            while crew.working:
+                await crew.wait()
+                while crew.done:
+                    exc = self._settle(crew.done.popleft())
+                    failure = worse(failure, exc)
+                    if stops_others(exc):
+                        crew.give_up()
+                await self._flush()
+                while self.ready:
+                    yield self.ready.popleft()
+        finally:
+            for outcome in await crew.leave():
+                self._settle(outcome)
+        if failure is not None:
+            raise failure
+
+    def _settle(self, outcome: Outcome) -> BaseException | None:
+        task, writes, exc = outcome
+        if exc is None and writes is not None:
+            self.session.settle(task, writes)
+        elif exc is not None:
+            self.session.fail(task, exc)
+        return exc
+
+
+class _Crew:
+    """The asyncio tasks of one superstep."""
+
+    def __init__(self, engine: _Engine, todo: Sequence[Task]) -> None:
+        request, session = engine.request, engine.session
+        limit = request.max_concurrency or session.place.config.get("max_concurrency")
+        self.engine = engine
+        self.limit = int(limit) if limit else len(todo)
+        self.done: deque[Outcome] = deque()
+        self._todo = deque(todo)
+        self._running: set[asyncio.Task[None]] = set()
+        timeout = request.step_timeout
+        self._deadline = None if timeout is None else engine.loop.time() + timeout
+        self._start()
+
+    @property
+    def working(self) -> bool:
+        """Whether outcomes are still to come."""
+        return bool(self._running or self.done)
+
+    async def wait(self) -> None:
+        """Until an outcome or a chunk came.
+
+        Raises:
+            StepTimeoutError: the deadline passed.
+        """
+        came = self.engine.came
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                await came.wait()
+        except TimeoutError:
+            raise StepTimeoutError("Timed out: a superstep took longer than the graph's step_timeout.") from None
+        came.clear()
+
+    def give_up(self) -> None:
+        """Start nothing more, and cancel what runs."""
+        self._todo.clear()
+        for running in self._running:
+            running.cancel()
+
+    async def leave(self) -> list[Outcome]:
+        """End everything that still runs; what came of it."""
+        self.give_up()
+        while self._running:
+            await asyncio.wait(self._running)
+        return [*self.done]
+
+    def _start(self) -> None:
+        while self._todo and len(self._running) < self.limit:
+            self._running.add(self.engine.loop.create_task(self._work(self._todo.popleft())))
+
+    async def _work(self, task: Task) -> None:
+        outcome = await self.engine._attempt(task)
+        self.done.append(outcome)
+        current = asyncio.current_task()
+        assert current is not None
+        self._running.discard(current)
+        self._start()
+        self.engine.came.set()
+
+
+async def _to_its_end(call: Any) -> Any:
+    """What ``call`` returns; a cancellation waits for it, so that what is stored is stored whole."""
+    task = asyncio.ensure_future(call)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if not task.cancelled():
+            await asyncio.wait([task])
+        raise

@@ -6,6 +6,7 @@ decided once, in the functions between them.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from distgraph.constants import ERROR, INTERRUPT, NO_WRITES, NS_END, NS_SEP, RESUME
 from distgraph.engine.context import RunContext
 from distgraph.engine.scope import NodeScope
-from distgraph.errors import GraphBubbleUp, GraphInterrupt, NodeError, ParentCommand
+from distgraph.errors import GraphBubbleUp, GraphInterrupt, NodeCancelledError, NodeError, ParentCommand
 from distgraph.runtime import _scope
 from distgraph.superstep.model import Branch, Node, Task
 from distgraph.superstep.routing import branch_writes
@@ -132,9 +133,23 @@ def _settle(ctx: RunContext, task: Task, scope: NodeScope, exc: BaseException) -
             return _output_writes(task.node, replace(command, graph=None))
         if command.graph == Command.PARENT and ctx.ns:
             exc.args = (replace(command, graph=ctx.parent_task_ns),)
-    if not isinstance(exc, GraphBubbleUp) and isinstance(exc, Exception):
+    if _cancelled_itself(exc):
+        raise NodeCancelledError(task.name) from exc
+    if isinstance(exc, Exception) and not isinstance(exc, GraphBubbleUp):
         exc.add_note(f"During task with name '{task.name}' and id '{task.id}'")
     raise exc
+
+
+def _cancelled_itself(exc: BaseException) -> bool:
+    """Whether a node raised ``CancelledError`` although nobody cancelled it; its run would end without a word."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None or not isinstance(exc, asyncio.CancelledError):
+        return False
+    try:
+        current = asyncio.current_task()
+    except RuntimeError:  # no event loop in this OS thread, so nobody to cancel it
+        return True
+    return current is None or not current.cancelling()
 
 
 def _names_of(task: Task) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from distgraph.engine.context import RunContext
 from distgraph.engine.execute import arun_task, run_task
-from distgraph.errors import GraphBubbleUp, NodeError
+from distgraph.errors import GraphBubbleUp, NodeCancelledError, NodeError
 from distgraph.superstep.model import Task
 from distgraph.types import RetryPolicy, Write
 
@@ -27,7 +27,7 @@ def next_delay(policies: Sequence[RetryPolicy], exc: BaseException, attempt: int
         attempt: how many attempts were made.
         noise: the caller's randomness, in [0, 1).
     """
-    if isinstance(exc, GraphBubbleUp) or not isinstance(exc, Exception):
+    if isinstance(exc, GraphBubbleUp | NodeCancelledError) or not isinstance(exc, Exception):
         return None
     for policy in policies:
         if policy.matches(exc):

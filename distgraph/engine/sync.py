@@ -18,7 +18,7 @@ from distgraph.engine.opening import opening
 from distgraph.engine.request import Request
 from distgraph.engine.retry import run_with_retries
 from distgraph.engine.session import Op, Result, Session
-from distgraph.errors import StepTimeoutError
+from distgraph.errors import GraphBubbleUp, StepTimeoutError
 from distgraph.superstep.model import Task
 from distgraph.types import Write
 
@@ -58,6 +58,16 @@ def stream(request: Request) -> Iterator[Chunk]:
     """
     ready: deque[Chunk] = deque()
     return _Engine(request, ready).chunks()
+
+
+def stops_others(exc: BaseException | None) -> bool:
+    """Whether the tasks beside one that ended with ``exc`` are not to be started any more."""
+    return exc is not None and not isinstance(exc, GraphBubbleUp)
+
+
+def worse(one: BaseException | None, other: BaseException | None) -> BaseException | None:
+    """Which of two outcomes of one superstep its run ends with: the first failure, else what comes from a node."""
+    return other if one is None or (not stops_others(one) and stops_others(other)) else one
 
 
 class _Engine:
@@ -172,8 +182,9 @@ class _Engine:
         while crew.left:
             outcome = crew.next(helps, deadline)
             if outcome is not None:
-                failure = self._settle(outcome) or failure
-                if failure is not None:
+                exc = self._settle(outcome)
+                failure = worse(failure, exc)
+                if stops_others(exc):
                     crew.give_up()
             if self.ready:
                 yield from self._taken()
