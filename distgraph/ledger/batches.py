@@ -7,16 +7,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from distgraph.ledger.connection import guard
-from distgraph.ledger.keys import CHUNK, Keys
+from distgraph.ledger.keys import CHUNK, Keys, item_id
+from distgraph.ledger.reads import answer_of, text
 from distgraph.ledger.replies import Answer, BatchCounts, ItemStep, Taken
-from distgraph.ledger.runs import _answer, _text
 from distgraph.ledger.scripts import Call, Scripts
+
+#: Keys of a batch in one partition.
+OF_PARTITION = ("batch", "ready", "slices", "crash")
+#: Keys that an item leaves when it is done, and those it has before.
+ITEM_KEPT = ("log", "once")
+OF_THREAD = ("line", "hist", "pend")
+ITEM_LIVE = ("run", "open", "claims", "tries", *OF_THREAD)
 
 
 class BatchLedger:
     """The part of the ledger that holds batches.
 
-    A batch has one manifest for the namespace and, in every partition, the items whose chunks fall there.
+    A batch has one manifest for the namespace and, in every partition, the items whose chunks fall there. What each
+    operation promises is written in :class:`distgraph.ledger.contract.Batches`.
     """
 
     def __init__(self, scripts: Scripts, keys: Keys) -> None:
@@ -38,7 +46,7 @@ class BatchLedger:
         return self.manifest(batch_id) or {}
 
     def manifest(self, batch_id: str) -> dict[str, Any] | None:
-        """The manifest with ``total`` and ``content`` once sealed, ``created`` in ms; None if there is no such batch."""
+        """The manifest, with ``created`` in ms, and ``total`` and ``content`` (None until sealed); None: no such batch."""
         with guard():
             found: Any = self.client.hgetall(self.keys.shared("manifest", batch_id))
         if not found:
@@ -46,7 +54,7 @@ class BatchLedger:
         out: dict[str, Any] = json.loads(found[b"manifest"])
         out["created"] = int(found.get(b"created", 0))
         out["total"] = int(found[b"total"]) if b"total" in found else None
-        out["content"] = _text(found[b"content"]) if b"content" in found else None
+        out["content"] = text(found[b"content"]) if b"content" in found else None
         return out
 
     def seal(self, batch_id: str, total: int, content: str) -> str:
@@ -54,8 +62,11 @@ class BatchLedger:
         key = self.keys.shared("manifest", batch_id)
         with guard():
             self.client.hsetnx(key, "content", content)
-            self.client.hsetnx(key, "total", total)  # type: ignore[arg-type]
-            return _text(self.client.hget(key, "content"))
+            first = text(self.client.hget(key, "content"))
+            if first == content:
+                # whoever died between the two left this to the next one with the same content
+                self.client.hsetnx(key, "total", str(total))
+            return first
 
     def ids(self, *, most: int = 100) -> list[str]:
         """The newest batches, newest first."""
@@ -90,7 +101,7 @@ class BatchLedger:
             self.keys.batch(part, "ready", batch_id),
             self.keys.due(part),
         )
-        return _text(self.scripts.run(Call("batch_add", keys, (batch_id, chunk, digest, due_ms, *items)))[0])
+        return text(self.scripts.run(Call("batch_add", keys, (batch_id, chunk, digest, due_ms, *items)))[0])
 
     def chunk_digests(self, batch_id: str, chunks: Sequence[int]) -> list[str | None]:
         """Digests of chunks that are there, None for those that are not."""
@@ -98,7 +109,7 @@ class BatchLedger:
             for chunk in chunks:
                 part = self.keys.chunk_partition(batch_id, chunk)
                 pipe.hget(self.keys.batch(part, "batch", batch_id), f"c:{chunk}")
-            return [_text(found) if found else None for found in pipe.execute()]
+            return [text(found) if found else None for found in pipe.execute()]
 
     def take(self, batch_id: str, partition: int, slice_id: str, slot: str, k: int, *, sweep_ms: int) -> Taken | None:
         """Bind up to ``k`` ready items of one partition to a slice; None if there are none."""
@@ -109,7 +120,7 @@ class BatchLedger:
             self.keys.due(partition),
         )
         reply = self.scripts.run(Call("batch_take", keys, (batch_id, slice_id, slot, k, sweep_ms)))
-        return Taken.parse(_text(reply[1]), _text(reply[2])) if reply[0] == b"ok" else None
+        return Taken.parse(text(reply[1]), text(reply[2])) if reply[0] == b"ok" else None
 
     def ready_partitions(self, batch_id: str) -> list[int]:
         """Partitions of the batch that have items nobody has taken."""
@@ -131,7 +142,7 @@ class BatchLedger:
         """The whole lines of items that were taken before; empty for one that was never advanced."""
         with guard(), self.client.pipeline(transaction=False) as pipe:
             for index in indexes:
-                pipe.hgetall(self.keys.line(f"{batch_id}:{index}"))
+                pipe.hgetall(self.keys.line(item_id(batch_id, index)))
             return list(pipe.execute())
 
     # ------------------------------------------------------------- slices
@@ -158,7 +169,7 @@ class BatchLedger:
             len(steps),
         ]
         for step in steps:
-            thread = f"{batch_id}:{step.index}"
+            thread = item_id(batch_id, step.index)
             keys.append(self.keys.line(thread))
             if step.kind == "end":
                 args += ("end", step.index, step.parent, step.head, 1, step.row)
@@ -224,7 +235,7 @@ class BatchLedger:
             self.keys.batch(part, "out", batch_id, taken.chunk),
         )
         args = (batch_id, slice_id, slot, "" if crashed is None else crashed, allowed, row, *spans)
-        return _answer(self.scripts.run(Call("batch_return", keys, args)))
+        return answer_of(self.scripts.run(Call("batch_return", keys, args)))
 
     def settled_items(self, batch_id: str, taken: Taken) -> set[int]:
         """Indexes among the taken that have a row, or go on as runs of their own."""
@@ -233,7 +244,7 @@ class BatchLedger:
         with guard(), self.client.pipeline(transaction=False) as pipe:
             pipe.hmget(self.keys.batch(part, "out", batch_id, taken.chunk), [str(index) for index in indexes])
             for index in indexes:
-                thread = f"{batch_id}:{index}"
+                thread = item_id(batch_id, index)
                 pipe.exists(self.keys.of(thread, "run", thread))
             rows, *runs = pipe.execute()
         return {index for index, row, run in zip(indexes, rows, runs, strict=True) if row is not None or run}
@@ -258,9 +269,9 @@ class BatchLedger:
             out.cancelled += numbers[3]
             out.promoted += numbers[4]
             if counters[5]:
-                out.states.add(_text(counters[5]))
-            out.ready += sum(t.stop - t.start for t in map(Taken.parse, map(_text, ready)))
-            out.in_slices += sum(t.stop - t.start for t in (Taken.parse(_text(v).rpartition("|")[2]) for v in slices))
+                out.states.add(text(counters[5]))
+            out.ready += sum(t.stop - t.start for t in map(Taken.parse, map(text, ready)))
+            out.in_slices += sum(t.stop - t.start for t in (Taken.parse(text(v).rpartition("|")[2]) for v in slices))
         return out
 
     def control(self, batch_id: str, what: str) -> None:
@@ -306,22 +317,37 @@ class BatchLedger:
         return {int(index): row for index, row in found.items()}
 
     def delete(self, batch_id: str, chunks: int) -> None:
-        """Delete a batch and everything of it."""
-        doomed = [self.keys.shared("manifest", batch_id)]
-        for part in range(self.keys.partitions):
-            doomed += [self.keys.batch(part, kind, batch_id) for kind in ("batch", "ready", "slices", "crash")]
-        for chunk in range(chunks):
-            part = self.keys.chunk_partition(batch_id, chunk)
-            doomed += [self.keys.batch(part, kind, batch_id, chunk) for kind in ("in", "out")]
+        """Delete a batch and everything of it, its items' runs and lines included."""
+        counts = self.counts(batch_id)
+        # an item that is done has left nothing but its log and its effects
+        kinds = ITEM_KEPT if counts.total == counts.done else (*ITEM_KEPT, *ITEM_LIVE)
+        parts = range(self.keys.partitions)
         with guard():
-            for first in range(0, len(doomed), 500):
-                self.client.unlink(*doomed[first : first + 500])
+            for chunk in range(chunks):
+                part = self.keys.chunk_partition(batch_id, chunk)
+                self.client.unlink(
+                    *(self.keys.batch(part, kind, batch_id, chunk) for kind in ("in", "out")),
+                    *self._item_keys(batch_id, chunk, kinds),
+                )
             with self.client.pipeline(transaction=False) as pipe:
+                for part in parts:
+                    pipe.hkeys(self.keys.batch(part, "slices", batch_id))
+                slices = pipe.execute()
+                for part in parts:
+                    pipe.unlink(*(self.keys.batch(part, kind, batch_id) for kind in OF_PARTITION))
+                    entries = [f"s:{batch_id}\n{name.decode()}" for name in slices[part]]
+                    pipe.zrem(self.keys.due(part), f"b:{batch_id}", *entries)
+                pipe.unlink(self.keys.shared("manifest", batch_id))
                 pipe.zrem(self.keys.shared("batches"), batch_id)
                 pipe.srem(self.keys.shared("active"), batch_id)
-                for part in range(self.keys.partitions):
-                    pipe.zrem(self.keys.due(part), f"b:{batch_id}")
                 pipe.execute()
+
+    def _item_keys(self, batch_id: str, chunk: int, kinds: Sequence[str]) -> Iterator[str]:
+        for index in range(chunk * CHUNK, (chunk + 1) * CHUNK):
+            thread = item_id(batch_id, index)
+            for kind in kinds:
+                # threads have a namespace, empty for the graph's own; runs have none
+                yield self.keys.of(thread, kind, thread, *([""] if kind in OF_THREAD else []))
 
     def all_rows(self, batch_id: str, chunks: int) -> Iterator[tuple[int, bytes]]:
         """(index, row) of finished items, chunk by chunk in order of index."""

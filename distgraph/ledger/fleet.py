@@ -36,8 +36,8 @@ class FleetLedger:
         written, partitions = (value.decode() for value in found)
         if (written, partitions) != (str(FORMAT), str(self.keys.partitions)):
             raise LedgerCorruptError(
-                f"Namespace {self.keys.namespace!r} has format {written} with {partitions} partitions; this version reads "
-                f"format {FORMAT} with {self.keys.partitions}. Use another namespace or version."
+                f"Namespace {self.keys.namespace!r} has format {written} with {partitions} partitions; this version "
+                f"reads format {FORMAT} with {self.keys.partitions}. Use another namespace or version."
             )
 
     # ------------------------------------------------------------- beats
@@ -59,7 +59,8 @@ class FleetLedger:
     def workers(self) -> dict[str, dict[str, Any]]:
         """Boot -> record of every worker that lives; drops those that do not from the index."""
         with guard():
-            boots: Any = sorted(self.client.smembers(self.keys.shared("workers")))  # type: ignore[arg-type]
+            known: Any = self.client.smembers(self.keys.shared("workers"))
+            boots = sorted(known)
             if not boots:
                 return {}
             found: Any = self.client.mget([self.keys.shared("worker", boot.decode()) for boot in boots])
@@ -84,7 +85,9 @@ class FleetLedger:
         Kept for ever, as "served once" is what submit asks.
         """
         if graphs:
-            told = {f"{name}\n{fingerprint}": json.dumps(dict(about)) for (name, fingerprint), about in graphs.items()}
+            told: Any = {
+                f"{name}\n{fingerprint}": json.dumps(dict(about)) for (name, fingerprint), about in graphs.items()
+            }
             with guard():
                 self.client.hset(self.keys.shared("graphs"), mapping=told)
 

@@ -1,22 +1,22 @@
-"""Every key distgraph writes: type, meaning, who deletes it.
+r"""Every key distgraph writes: type, meaning, who deletes it.
 
-A namespace is split into a fixed number of partitions; all keys of one partition share a hash tag, so that scripts touch
-one tag and the state can be spread over several servers later. ``T`` is ``dg:{<namespace>/<partition>}``.
+A namespace is split into a fixed number of partitions; all keys of one partition share a hash tag, so that scripts
+touch one tag and the state can be spread over several servers later. ``T`` is ``dg:{<namespace>/<partition>}``.
 
     T:due                   ZSET    entry -> ms when somebody must look at it: the outbox.   at rest: the entry's script
-                                    r:<run>  s:<batch>\\n<slice>  t:<run>\\n<task>  b:<batch>
+                                    r:<run>  s:<batch>\n<slice>  t:<run>\n<task>  b:<batch>
     T:runs                  ZSET    run id -> ms of submission.                              delete of the run
     T:rid:<run>             STRING  thread of a run whose id is not its thread's id.         delete of the run
-    T:run:<run>             HASH    the run's record; p:<task> path of one that waits.       delete of the run, its batch
+    T:run:<run>             HASH    the run's record; p:<task> path of one that waits.       delete of run or batch
     T:open:<run>            HASH    task -> outcome: the barrier of the current superstep.   the commit that closes it
     T:claims:<run>          HASH    task -> slot that runs it.                               the commit that closes it
     T:tries:<run>           HASH    a:<task> attempts, f: ms of the first, x: crashes.       the commit that closes it
-    T:log:<run>             STREAM  the run's events, if it keeps a log.                     delete of the run, its batch
+    T:log:<run>             STREAM  the run's events, if it keeps a log.                     delete of run or batch
     T:line:<thread>:<ns>    HASH    head, e(poch), run (active), own (a batch item's, while a run of its own has it),
-                                    c:<checkpoint>, v:<channel>@<version>.                   delete of the thread, batch
+                                    c:<checkpoint>, v:<channel>@<version>.                   delete of thread or batch
     T:hist:<thread>:<ns>    ZSET    checkpoint ids, where history is kept.                   delete of the thread
     T:pend:<thread>:<ns>    HASH    <checkpoint>|<task>|<kind> -> writes (savers, history).  delete of the thread
-    T:once:<run>            HASH    effect key -> recorded result.                           delete of the run, its batch
+    T:once:<run>            HASH    effect key -> recorded result.                           delete of run or batch
     T:batch:<batch>         HASH    counters, epoch, chunk digests of this partition.        delete of the batch
     T:in:<batch>:<chunk>    LIST    the chunk's items.                                       the last item done
     T:ready:<batch>         LIST    ranges of items nobody has taken.                        taken empty

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 #: A run's record as stored: text fields decoded, values as bytes.
 Record = Mapping[str, bytes]
+NO_RECORD: Record = MappingProxyType({})
 
 
 class Address(NamedTuple):
@@ -36,7 +38,7 @@ class Claimed(NamedTuple):
     kind: Literal["ok", "gone", "held", "open"]
     info: str = ""
     head: str = ""
-    record: Record = {}
+    record: Record = NO_RECORD
 
 
 class ClaimedTask(NamedTuple):
@@ -47,7 +49,7 @@ class ClaimedTask(NamedTuple):
     crashes: int = 0
     attempts: int = 0
     first_ms: int = 0
-    record: Record = {}
+    record: Record = NO_RECORD
 
 
 class Answer(NamedTuple):

@@ -66,12 +66,13 @@ class Scripts:
         Raises:
             StoreError: the server cannot be reached or refuses; nothing is known to be written.
         """
+        send: Any = self.client.execute_command
         with guard():
             try:
-                return self.client.execute_command(*call.command())
+                return send(*call.command())
             except redis.exceptions.NoScriptError:
                 self.load()
-                return self.client.execute_command(*call.command())
+                return send(*call.command())
 
     def run_all(self, calls: Sequence[Call]) -> list[Any]:
         """The replies of several calls, in one round trip; each call is atomic, their sequence is not."""
@@ -86,6 +87,7 @@ class Scripts:
 
     def _pipelined(self, calls: Sequence[Call]) -> list[Any]:
         with self.client.pipeline(transaction=False) as pipe:
+            send: Any = pipe.execute_command
             for call in calls:
-                pipe.execute_command(*call.command())
+                send(*call.command())
             return pipe.execute()

@@ -1,0 +1,137 @@
+"""Runs on the ledger: what is read or written by plain commands, each whole in itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from distgraph.ledger.connection import guard
+from distgraph.ledger.keys import Keys, encoded
+from distgraph.ledger.replies import Address, Answer, Record
+from distgraph.ledger.scripts import Scripts
+
+#: Entries a run's log keeps, about; the oldest go first.
+LOG_LENGTH = 100_000
+
+
+def text(value: Any) -> str:
+    """A reply as text."""
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def record_of(flat: Sequence[bytes] | Mapping[bytes, bytes]) -> Record:
+    """A hash as a script or a command answers it."""
+    pairs: Iterable[tuple[bytes, bytes]] = (
+        flat.items() if isinstance(flat, Mapping) else zip(flat[::2], flat[1::2], strict=True)
+    )
+    return {key.decode(): value for key, value in pairs}
+
+
+def answer_of(reply: Sequence[Any]) -> Answer:
+    """A script's word, and its reason if it gives one."""
+    return Answer(text(reply[0]), text(reply[1]) if len(reply) > 1 else "")
+
+
+class RunReads:
+    """Reads of runs, logs and lines; the log and the effects of a run."""
+
+    def __init__(self, scripts: Scripts, keys: Keys) -> None:
+        self.scripts, self.keys = scripts, keys
+        self.client = scripts.client
+
+    def _run(self, address: Address, kind: str) -> str:
+        return self.keys.of(address.thread_id, kind, address.run_id)
+
+    def _due(self, address: Address) -> str:
+        return self.keys.due(self.keys.partition(address.thread_id))
+
+    def address(self, run_id: str) -> Address | None:
+        """Where a run lives; None if no such run is on the ledger."""
+        with guard():
+            thread = self.client.get(self.keys.directory(run_id))
+            found = Address(run_id, text(thread or run_id))
+            return found if self.client.exists(self._run(found, "run")) else None
+
+    def outcomes(self, address: Address) -> dict[str, bytes]:
+        """Task id -> outcome, of the current superstep's settled tasks; read in parts, however wide it is."""
+        found: dict[str, bytes] = {}
+        with guard():
+            for key, value in self.client.hscan_iter(self._run(address, "open"), count=500):
+                found[key.decode()] = value[16:]
+        return found
+
+    def claims(self, address: Address) -> dict[str, str]:
+        """Task id -> slot, of the tasks that run now."""
+        with guard():
+            held: Any = self.client.hgetall(self._run(address, "claims"))
+        return {key.decode(): value.decode() for key, value in held.items()}
+
+    def record(self, address: Address) -> Record:
+        """The run's record; empty if there is none."""
+        with guard():
+            found: Any = self.client.hgetall(self._run(address, "run"))
+        return record_of(found)
+
+    def peek(self, partition: int, run_id: str, fields: Sequence[str]) -> list[str]:
+        """Text fields of a run found in a partition's due index; '' for a missing one."""
+        with guard():
+            found: Any = self.client.hmget(f"{self.keys.tag(partition)}run:{encoded(run_id)}", list(fields))
+        return ["" if value is None else value.decode() for value in found]
+
+    def read_line(self, thread_id: str, fields: Sequence[str], ns: str = "") -> list[bytes | None]:
+        """These fields of a line of checkpoints."""
+        if not fields:
+            return []
+        with guard():
+            found: Any = self.client.hmget(self.keys.line(thread_id, ns), list(fields))
+        return list(found)
+
+    def runs(self, *, most: int = 100) -> list[Address]:
+        """The newest runs of the namespace, newest first."""
+        found: list[tuple[float, str]] = []
+        with guard(), self.client.pipeline(transaction=False) as pipe:
+            for partition in range(self.keys.partitions):
+                pipe.zrevrange(self.keys.tag(partition) + "runs", 0, most - 1, withscores=True)
+            for part in pipe.execute():
+                found.extend((score, member.decode()) for member, score in part)
+        newest = [name for _, name in sorted(found, reverse=True)[:most]]
+        return [address for name in newest if (address := self.address(name)) is not None]
+
+    def log(
+        self, address: Address, after: str, *, most: int = 500, block_ms: int | None = None
+    ) -> list[tuple[str, bytes]]:
+        """Entries of the run's log after the one with id ``after`` ('0' for the first); waits up to ``block_ms``."""
+        with guard():
+            # to a server, blocking for 0 ms means for ever
+            reply: Any = self.client.xread({self._run(address, "log"): after}, count=most, block=block_ms or None)
+        if not reply:
+            return []
+        entries = reply[0][1] if isinstance(reply, list) else next(iter(reply.values()))[0]
+        return [(entry_id.decode(), data[b"d"]) for entry_id, data in entries]
+
+    def append_log(self, address: Address, entries: Sequence[bytes]) -> None:
+        """Append events that need no commit: custom and message events, tagged with their attempt by the caller."""
+        with guard(), self.client.pipeline(transaction=False) as pipe:
+            for entry in entries:
+                pipe.xadd(self._run(address, "log"), {"d": entry}, maxlen=LOG_LENGTH, approximate=True)
+            pipe.execute()
+
+    def effect(self, address: Address, key: str, value: bytes | None = None) -> bytes | None:
+        """The recorded result of an effect; with ``value``, record it unless somebody was first."""
+        name = self._run(address, "once")
+        with guard():
+            if value is not None:
+                self.client.hsetnx(name, key, value)  # type: ignore[arg-type]
+            recorded: Any = self.client.hget(name, key)
+        found: bytes | None = recorded
+        return found
+
+    def delete(self, address: Address) -> None:
+        """Delete a resting run's record, log and effects; the thread's checkpoints stay."""
+        with guard(), self.client.pipeline(transaction=False) as pipe:
+            for kind in ("run", "open", "claims", "tries", "log", "once"):
+                pipe.delete(self._run(address, kind))
+            pipe.zrem(self.keys.of(address.thread_id, "runs"), address.run_id)
+            pipe.zrem(self._due(address), f"r:{address.run_id}")
+            pipe.delete(self.keys.directory(address.run_id))
+            pipe.execute()
