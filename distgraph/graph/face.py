@@ -13,6 +13,7 @@ from typing import Any, Generic, Literal, Self, TypedDict, Unpack
 from distgraph.config import RunnableConfig, ensure_config
 from distgraph.engine.request import Request
 from distgraph.errors import ConfigError
+from distgraph.graph.batching import Batches
 from distgraph.graph.chunks import Chunk, Shape, check_durability, modes_of, split_interrupts, with_interrupts
 from distgraph.graph.schema import mapper_of
 from distgraph.graph.variables import ContextT, InputT, OutputT, StateT
@@ -43,7 +44,7 @@ class RunOptions(TypedDict, total=False):
     checkpoint_during: bool | None
 
 
-class GraphFace(Generic[StateT, ContextT, InputT, OutputT]):
+class GraphFace(Batches, Generic[StateT, ContextT, InputT, OutputT]):
     """A graph that can be run.
 
     Attributes:

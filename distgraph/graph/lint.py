@@ -131,7 +131,7 @@ def _lint(code: str, text: str, fix: str = "", place: Place | None = None) -> Pr
 def _node_lints(builder: Builder) -> Iterator[Problem]:
     channels = builder.channels
     for name, spec in builder.nodes.items():
-        if not name.isidentifier() and not _is_tidy(name):
+        if not (len(name) <= 64 and name.isidentifier()) and not _is_tidy(name):
             text = f"Node name {name!r} is empty, padded, longer than 256 bytes, or has control or pattern characters."
             yield _lint("node-name-unusual", text, "Use letters, digits, '-', '_', '.' and inner spaces.", spec.place)
         if name in channels:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from distgraph.constants import ROOT
 from distgraph.errors import ErrorCode, InvalidNodeReturnError, InvalidUpdateError, ParentCommand, create_error_message
-from distgraph.graph.schema import is_model
-from distgraph.superstep.routing import did_you_mean, goto_writes
-from distgraph.types import MISSING, Command, Send, Write
+from distgraph.superstep.routing import declared_keys, did_you_mean, goto_writes, instance_pairs, update_pairs
+from distgraph.types import Command, Send, Write
 from distgraph.warnings import DistgraphWarning
 
 Writer = Callable[[Any], list[Write]]
@@ -69,7 +67,7 @@ def naming_writer(write: Writer, keys: frozenset[str]) -> Writer:
 def _root_pairs(item: Any) -> Sequence[Write]:
     if isinstance(item, Send):
         return ()
-    return command_updates(item) if isinstance(item, Command) else [(ROOT, item)]
+    return _command_pairs(item) if isinstance(item, Command) else [(ROOT, item)]
 
 
 def _has_command(output: Any) -> bool:
@@ -78,7 +76,7 @@ def _has_command(output: Any) -> bool:
 
 def _updates(output: Any, keys: Collection[str], name: str) -> list[Write]:
     if isinstance(output, Command):
-        return [pair for pair in command_updates(output) if pair[0] in keys]
+        return [pair for pair in _command_pairs(output) if pair[0] in keys]
     if isinstance(output, dict):
         return [pair for pair in output.items() if pair[0] in keys]
     if output is None or isinstance(output, Send):
@@ -86,7 +84,7 @@ def _updates(output: Any, keys: Collection[str], name: str) -> list[Write]:
     if _has_command(output):
         return [pair for item in output for pair in _updates(item, keys, name)]
     if declared_keys(type(output)):
-        return instance_updates(output, keys)
+        return instance_pairs(output, keys)
     raise InvalidNodeReturnError(
         create_error_message(
             message=f"Expected dict, got {output!r:.200} from node {name!r}. A node returns None, a dict of the keys "
@@ -110,47 +108,8 @@ def _routes(output: Any, nodes: Mapping[str, Any], name: str) -> list[Write]:
     return writes
 
 
-def command_updates(command: Command[Any]) -> Sequence[Write]:
-    """The update of a Command as pairs; one that has no keys goes to the root value."""
-    update = command.update
-    if update is None or command.graph == Command.PARENT:
-        return ()
-    if isinstance(update, dict):
-        return list(update.items())
-    if isinstance(update, list | tuple) and all(
-        isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str) for pair in update
-    ):
-        return update
-    keys = declared_keys(type(update))
-    return instance_updates(update, keys) if keys else [(ROOT, update)]
-
-
-_DECLARED: WeakKeyDictionary[type, tuple[str, ...]] = WeakKeyDictionary()
-
-
-def declared_keys(typ: type) -> tuple[str, ...]:
-    """The names that a class and its bases annotate, bases first."""
-    if typ not in _DECLARED:
-        names = (name for base in reversed(typ.__mro__) for name in vars(base).get("__annotations__", ()))
-        _DECLARED[typ] = tuple(dict.fromkeys(names))
-    return _DECLARED[typ]
-
-
-def instance_updates(instance: Any, keys: Collection[str]) -> list[Write]:
-    """What a schema instance changes: its attributes among ``keys``.
-
-    Of a pydantic model a None counts only where it was set, or where None is not the field's default: a model built
-    to change one key does not reset the others.
-    """
-    pairs = [(key, value) for key in keys if (value := getattr(instance, key, MISSING)) is not MISSING]
-    if not is_model(type(instance)):
-        return pairs
-    fields, given = type(instance).model_fields, instance.model_fields_set
-    return [
-        (key, value)
-        for key, value in pairs
-        if value is not None or key in given or key not in fields or fields[key].default is not None
-    ]
+def _command_pairs(command: Command[Any]) -> list[Write]:
+    return [] if command.graph == Command.PARENT else update_pairs(command.update)
 
 
 def _report_unknown(name: str, output: Any, keys: Collection[str], reported: set[str], strict: bool) -> None:
@@ -169,5 +128,5 @@ def _named(output: Any) -> list[Any]:
     if isinstance(output, dict):
         return list(output)
     if isinstance(output, Command):
-        return [pair[0] for pair in command_updates(output)]
+        return [pair[0] for pair in _command_pairs(output)]
     return [key for item in output for key in _named(item)] if isinstance(output, list | tuple) else []

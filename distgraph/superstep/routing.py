@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from distgraph.constants import BRANCH_TO, END, ROOT, START, TASKS
 from distgraph.errors import InvalidUpdateError, RoutingError
 from distgraph.superstep.model import Branch
-from distgraph.types import Send, Write
+from distgraph.types import MISSING, Send, Write
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
@@ -94,8 +95,40 @@ def update_pairs(update: Any) -> list[Write]:
         return []
     if isinstance(update, Mapping):
         return list(update.items())
-    if isinstance(update, list | tuple) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in update):
+    if isinstance(update, list | tuple) and all(map(_is_pair, update)):
         return list(update)
-    names = {name for base in type(update).__mro__ for name in getattr(base, "__annotations__", ())}
-    pairs = [(name, getattr(update, name)) for name in sorted(names) if hasattr(update, name)]
-    return pairs or [(ROOT, update)]
+    keys = declared_keys(type(update))
+    return instance_pairs(update, keys) if keys else [(ROOT, update)]
+
+
+_DECLARED: WeakKeyDictionary[type, tuple[str, ...]] = WeakKeyDictionary()
+
+
+def declared_keys(typ: type) -> tuple[str, ...]:
+    """The names that a class and its bases annotate, bases first; none for a class that is no schema."""
+    if typ not in _DECLARED:
+        names = (name for base in reversed(typ.__mro__) for name in vars(base).get("__annotations__", ()))
+        _DECLARED[typ] = tuple(dict.fromkeys(names))
+    return _DECLARED[typ]
+
+
+def instance_pairs(instance: Any, keys: Iterable[str]) -> list[Write]:
+    """What a schema instance changes: its attributes among ``keys``.
+
+    Of a pydantic model a None counts only where it was set, or where None is not the field's default: a model built
+    to change one key does not reset the others.
+    """
+    pairs = [(key, value) for key in keys if (value := getattr(instance, key, MISSING)) is not MISSING]
+    fields = getattr(type(instance), "model_fields", None)
+    if not isinstance(fields, dict):
+        return pairs
+    given = instance.model_fields_set
+    return [
+        (key, value)
+        for key, value in pairs
+        if value is not None or key in given or key not in fields or fields[key].default is not None
+    ]
+
+
+def _is_pair(item: Any) -> bool:
+    return isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)

@@ -1,0 +1,243 @@
+"""The checks of a whole graph: what is refused, what is warned about, what is left in peace."""
+
+from __future__ import annotations
+
+import operator
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Literal, TypedDict
+
+import pytest
+
+from distgraph.constants import END, START
+from distgraph.errors import GraphValidationError
+from distgraph.graph.lint import check
+from distgraph.graph.state import StateGraph
+from distgraph.types import Command, Send
+from distgraph.warnings import DistgraphWarning
+
+pytestmark = pytest.mark.unit
+
+
+class State(TypedDict, total=False):
+    value: int
+    found: Annotated[list[int], operator.add]
+
+
+class Value(TypedDict):
+    value: int
+
+
+class Found(TypedDict):
+    found: list[int]
+
+
+def node(state: State) -> State:
+    return {"value": 1}
+
+
+def commanding(state: State):  # type: ignore[no-untyped-def]  # noqa: ANN201
+    return Command(goto="b")
+
+
+def declared(state: State) -> Command[Literal["b"]]:
+    return Command(goto="b")
+
+
+def anywhere(state: State) -> str:
+    return "b"
+
+
+def some_of(state: State) -> Literal["b", "__end__"]:
+    return "b"
+
+
+def writes_value(state: State) -> Value:
+    return {"value": 1}
+
+
+def writes_found(state: State) -> Found:
+    return {"found": [1]}
+
+
+def graph(*names: str, edges: str = "", **actions: Callable[..., Any]) -> StateGraph[State]:
+    """Nodes by name, and edges such as "a-b b-end"; "a+b-c" is a join."""
+    builder = StateGraph(State)
+    for name in names:
+        builder.add_node(name, actions.get(name, node))
+    for edge in edges.split():
+        start, end = (part.replace("start", START).replace("end", END) for part in edge.split("-"))
+        builder.add_edge(start.split("+") if "+" in start else start, end)
+    return builder
+
+
+def codes(builder: StateGraph[State]) -> list[str]:
+    return [problem.code for problem in check(builder)]
+
+
+# ---------------------------------------------------------------- errors
+
+
+def test_a_sound_graph_has_no_problems() -> None:
+    assert check(graph("a", "b", edges="start-a a-b b-end")) == []
+
+
+@pytest.mark.parametrize(
+    ("builder", "text"),
+    [
+        (graph(), "Graph must have an entrypoint: add at least one edge from START to another node"),
+        (graph("a", edges="a-end"), "Graph must have an entrypoint"),
+        (graph("a", edges="start-a aa-end"), "Found edge starting at unknown node 'aa'. Did you mean 'a'"),
+        (graph("node", edges="start-node node-nod"), "Found edge ending at unknown node `nod`. Did you mean 'node'"),
+        (
+            graph("a", edges="start-a").add_conditional_edges("a", some_of),
+            "At 'a' node, 'some_of' branch found unknown target 'b'",
+        ),
+        (graph("a", edges="start-a").add_conditional_edges("x", some_of, [END]), "starting at unknown node 'x'"),
+        (graph("a", edges="start-a", a=declared), "Found edge ending at unknown node `b`"),
+        (graph("__input__", edges="start-__input__"), "Node name '__input__' is reserved"),
+        (graph("a", edges="start-a").set_node_defaults(timeout=1), "Node timeouts are only supported for async nodes"),
+    ],
+)
+def test_what_cannot_work_is_refused(builder: StateGraph[State], text: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        builder.compile()
+    assert text in str(caught.value)
+
+
+@pytest.mark.parametrize("when", ["interrupt_before", "interrupt_after"])
+@pytest.mark.parametrize("names", [["q"], ("q",), "q"])
+def test_breakpoints_name_nodes(when: str, names: Any) -> None:
+    with pytest.raises(ValueError, match="Interrupt node `q` not found"):
+        graph("a", edges="start-a").compile(**{when: names})
+
+
+def test_all_errors_are_reported_at_once_with_their_places() -> None:
+    builder = graph("a", edges="b-a a-c")
+    with pytest.raises(GraphValidationError) as caught:
+        builder.compile(interrupt_before=["z"], name="broken")
+    text = str(caught.value)
+    assert text.startswith("Graph 'broken' has 4 problems:")
+    assert [problem.code for problem in caught.value.problems] == ["unknown-node", "no-entry", *["unknown-node"] * 2]
+    assert text.count("test_lint.py:") == 4
+
+
+def test_a_sync_node_that_only_workers_run_may_have_a_timeout() -> None:
+    """A worker's process can be stopped; a function in one's own cannot."""
+    builder = StateGraph(State).add_node("a", node, timeout=1, placement="spread").add_edge(START, "a")
+    assert builder.compile().nodes["a"].timeout is not None
+
+
+# ---------------------------------------------------------------- lints
+
+
+def test_an_unreachable_node_is_a_lint() -> None:
+    problems = check(graph("a", "b", edges="start-a a-end b-end"))
+    assert [(problem.code, problem.severity) for problem in problems] == [("unreachable-node", "lint")]
+    assert "'b'" in problems[0].text
+
+
+@pytest.mark.parametrize("action", [commanding, declared])
+def test_a_node_that_a_command_may_lead_to_is_reachable(action: Callable[..., Any]) -> None:
+    assert codes(graph("a", "b", edges="start-a b-end", a=action)) == []
+
+
+def test_a_conditional_edge_without_ends_may_lead_anywhere() -> None:
+    assert codes(graph("a", "b", "c", edges="start-a b-end c-end").add_conditional_edges("a", anywhere)) == []
+
+
+def test_a_loop_without_a_way_out_is_a_lint() -> None:
+    assert codes(graph("a", "b", "c", edges="start-a a-b b-c c-b")) == ["endless-loop"]
+
+
+@pytest.mark.parametrize(
+    "builder",
+    [
+        graph("a", "b", edges="start-a a-b b-a b-end"),
+        graph("a", "b", edges="start-a a-b b-a", b=commanding),
+        graph("a", "b", edges="start-a a-b b-a").add_conditional_edges("b", some_of),
+        graph("a", "b", "c", edges="start-a a-b b-a b-c"),
+    ],
+)
+def test_a_loop_with_a_way_out_is_none(builder: StateGraph[State]) -> None:
+    assert codes(builder) == []
+
+
+def test_a_join_that_waits_for_an_unreachable_node_is_a_lint() -> None:
+    assert codes(graph("a", "b", "c", edges="start-a a+b-c c-end")) == ["unreachable-node", "join-never-fires"]
+
+
+def test_a_repeated_edge_is_a_lint_and_counts_once() -> None:
+    builder = graph("a", edges="start-a start-a a-end")
+    assert codes(builder) == ["duplicate-edge"]
+    with pytest.warns(DistgraphWarning, match="duplicate-edge"):
+        assert builder.compile().nodes[START].edges == (("branch:to:a", None),)
+
+
+def test_two_nodes_that_surely_write_one_key_in_one_superstep_are_a_lint() -> None:
+    both = {"a": writes_value, "b": writes_value}
+    assert codes(graph("a", "b", edges="start-a start-b", **both)) == ["parallel-writers"]
+    assert codes(graph("a", "b", edges="start-a a-b", **both)) == []
+
+
+def test_a_reducer_allows_parallel_writers() -> None:
+    assert codes(graph("a", "b", edges="start-a start-b", a=writes_found, b=writes_found)) == []
+
+
+def test_a_lambda_reducer_is_a_lint() -> None:
+    builder = StateGraph(Annotated[list, lambda left, right: left + right])
+    builder.add_node("a", lambda state: [1]).add_edge(START, "a")
+    assert codes(builder) == ["lambda-reducer"]
+
+
+def generating(state: State) -> Iterator[State]:
+    yield {"value": 1}
+
+
+def without_parameters() -> State:
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("action", "code"), [(generating, "generator-node"), (without_parameters, "node-arity"), (lambda *all_: None, "")]
+)
+def test_functions_that_are_probably_not_meant_as_nodes(action: Callable[..., Any], code: str) -> None:
+    assert codes(graph("a", edges="start-a", a=action)) == ([code] if code else [])
+
+
+@pytest.mark.parametrize("name", ["", " padded", "tab\t", "a{b}", "a*", "é" * 200])
+def test_unusual_names_are_a_lint(name: str) -> None:
+    builder = StateGraph(State).add_node(name, node).add_edge(START, name)
+    assert codes(builder) == ["node-name-unusual"]
+
+
+def test_a_node_named_like_a_key_is_a_lint() -> None:
+    assert codes(graph("value", edges="start-value")) == ["node-named-like-key"]
+
+
+@pytest.mark.parametrize("name", ["plain", "with space", "with-dash", "ünï.code"])
+def test_ordinary_names_are_none(name: str) -> None:
+    assert check(StateGraph(State).add_node(name, node).add_edge(START, name)) == []
+
+
+def test_lints_warn_and_refuse_only_a_strict_graph() -> None:
+    builder = graph("a", "b", edges="start-a")
+    with pytest.warns(DistgraphWarning, match=r"unreachable-node: .* \(.*test_lint.py:\d+\)"):
+        builder.compile()
+    with pytest.raises(GraphValidationError, match="unreachable-node"):
+        builder.compile(strict=True)
+
+
+def test_sends_lead_anywhere_too() -> None:
+    def fan(state: State) -> list[Send]:
+        return [Send("b", 1)]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        graph("a", "b", edges="start-a").add_conditional_edges("a", fan).compile()
+
+
+def test_a_compiled_graph_can_be_checked() -> None:
+    with pytest.warns(DistgraphWarning):
+        compiled = graph("a", "b", edges="start-a").compile()
+    assert [problem.code for problem in check(compiled)] == ["unreachable-node"]
