@@ -46,7 +46,7 @@ class BatchLedger:
         return self.manifest(batch_id) or {}
 
     def manifest(self, batch_id: str) -> dict[str, Any] | None:
-        """The manifest, with ``created`` in ms, and ``total`` and ``content`` (None until sealed); None: no such batch."""
+        """The manifest, ``created`` in ms, and once it is sealed ``total`` and ``content``; None: no such batch."""
         with guard():
             found: Any = self.client.hgetall(self.keys.shared("manifest", batch_id))
         if not found:

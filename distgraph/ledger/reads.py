@@ -121,7 +121,7 @@ class RunReads:
         name = self._run(address, "once")
         with guard():
             if value is not None:
-                self.client.hsetnx(name, key, value)  # type: ignore[arg-type]
+                self.client.hsetnx(name, key, value)
             recorded: Any = self.client.hget(name, key)
         found: bytes | None = recorded
         return found
