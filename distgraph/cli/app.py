@@ -13,7 +13,7 @@ from distgraph.cli.batch import batch
 from distgraph.cli.check import check
 from distgraph.cli.demo import demo
 from distgraph.cli.doctor import doctor
-from distgraph.cli.exits import EPILOG, INTERRUPTED, USAGE, Detached, Reported, describe, exit_code
+from distgraph.cli.exits import EPILOG, USAGE, Detached, Reported, describe, exit_code
 from distgraph.cli.fleet import graphs, workers
 from distgraph.cli.flower import flower
 from distgraph.cli.options import root_options
@@ -25,11 +25,16 @@ from distgraph.cli.session import Session, note_empty_variables
 from distgraph.cli.up import up
 from distgraph.cli.worker import worker
 
+#: The user stopped it: not an error.
+_LET_GO = (Detached, KeyboardInterrupt)
+
 
 class Root(click.Group):
     """A group whose commands return their exit code (None: 0) and may raise anything."""
 
-    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:
+    def main(  # type: ignore[override] # it always ends the process, as ours does in standalone mode
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> NoReturn:
         """Run a command line and exit with its code."""
         words = list(sys.argv[1:] if args is None else args)
         session = extra.pop("obj", None) or Session()
@@ -37,7 +42,7 @@ class Root(click.Group):
         try:
             code = super().main(words, prog_name or "distgraph", standalone_mode=False, obj=session, **extra)
         except click.Abort:
-            code = INTERRUPTED
+            code = _fail(session, KeyboardInterrupt())
         except Reported as error:
             code = error.args[0]
             _show_traceback(session, error.__cause__ or error)
@@ -57,19 +62,19 @@ def _refuse(error: click.ClickException, *, json: bool) -> int:
     return USAGE
 
 
-def _fail(session: Session, error: Exception) -> int:
+def _fail(session: Session, error: BaseException) -> int:
     _show_traceback(session, error)
     if session.json and not session.output.document_begun:
         session.output.document({"error": error_row(error)})
     else:
         code, message = describe(error)
-        heading = "" if isinstance(error, Detached) else f"Error [{code}]: "
+        heading = "" if isinstance(error, _LET_GO) else f"Error [{code}]: "
         sys.stderr.write(f"{heading}{message}\n")
     return exit_code(error)
 
 
 def _show_traceback(session: Session, error: BaseException) -> None:
-    if session.debug and not isinstance(error, Detached):
+    if session.debug and not isinstance(error, _LET_GO):
         sys.stderr.write("".join(traceback.format_exception(error)))
 
 

@@ -67,63 +67,55 @@ def global_options(command: F) -> F:
     return command
 
 
-class Attribute(click.ParamType):
-    """``package.module:name``."""
-
-    name = "module:attr"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if not _ATTRIBUTE.fullmatch(value):
-            self.fail(f"{value!r} is not of the form package.module:name, such as workers.graphs:census.", param, ctx)
-        return str(value)
+def attribute(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Callback of an argument ``package.module:name``."""
+    if not _ATTRIBUTE.fullmatch(value):
+        raise click.BadParameter(f"{value!r} is not of the form package.module:name, such as workers.graphs:census.")
+    return value
 
 
-class Served(click.ParamType):
-    """Modules, or graphs in modules, separated by commas: ``package.module[:name],...``."""
-
-    name = "module[:attr],..."
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        if isinstance(value, tuple):
-            return value
-        parts = tuple(part.strip() for part in value.split(",") if part.strip())
-        wrong = [part for part in parts if not _SERVED.fullmatch(part)]
-        if wrong or not parts:
-            shown = repr(wrong[0]) if wrong else "an empty list"
-            self.fail(f"{shown} is not of the form package.module or package.module:name.", param, ctx)
-        return parts
+def served(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    """Callback of an option that names modules, or graphs in modules: ``package.module[:name],...``."""
+    if value is None:
+        return None
+    parts = _parts(value)
+    wrong = [part for part in parts if not _SERVED.fullmatch(part)]
+    if wrong or not parts:
+        shown = repr(wrong[0]) if wrong else "an empty list"
+        raise click.BadParameter(f"{shown} is not of the form package.module or package.module:name.")
+    return parts
 
 
-class PlainNames(click.ParamType):
-    """Queue names separated by commas."""
-
-    name = "name,..."
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        if isinstance(value, tuple):
-            return value
-        parts = tuple(part.strip() for part in value.split(",") if part.strip())
-        for part in parts:
-            if not _PLAIN.fullmatch(part):
-                self.fail(
-                    f"{part!r} must be 1 to 64 letters, digits and ._- and begin with a letter or digit.", param, ctx
-                )
-        return parts
+def plain_names(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
+    """Callback of an option that names queues: ``name,...``."""
+    parts = _parts(value)
+    for part in parts:
+        if not _PLAIN.fullmatch(part):
+            problem = "must be 1 to 64 letters, digits and ._- and begin with a letter or digit"
+            raise click.BadParameter(f"{part!r} {problem}.")
+    return parts
 
 
-class Pool(click.Choice[str]):
-    """The kinds of worker pools; says why others are not among them."""
-
-    def __init__(self) -> None:
-        super().__init__(["prefork", "threads", "solo"])
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if value in _OTHER_POOLS:
-            self.fail(
-                f"{value!r} is not supported: {_OTHER_POOLS[value]}. Choose prefork, threads or solo.", param, ctx
-            )
-        return str(super().convert(value, param, ctx))
+def _parts(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
+def _pool(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if value in POOLS:
+        return value
+    why = f" is not supported: {_OTHER_POOLS[value]}" if value in _OTHER_POOLS else " is no pool"
+    raise click.BadParameter(f"{value!r}{why}. Choose prefork, threads or solo.")
+
+
+POOLS = ("prefork", "threads", "solo")
 #: Slots of one worker.
 CONCURRENCY = click.IntRange(1, 1024)
+
+
+def pool_option(command: F) -> F:
+    """``--pool``, which says why a pool that people ask for is not among them."""
+    text = "prefork: CPU-bound nodes, and nodes that may hang. threads: nodes that wait. solo: one slot."
+    shape = f"[{'|'.join(POOLS)}]"
+    return click.option("--pool", metavar=shape, default="prefork", show_default=True, callback=_pool, help=text)(
+        command
+    )

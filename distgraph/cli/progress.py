@@ -91,8 +91,13 @@ def counted(items: Iterable[T], title: str, total: int | None) -> Iterator[T]:
         shown.show(done, total=done)
 
 
-def watch(batch: Batch, again: str) -> BatchStatus:
-    """Show a batch until it is at rest; ``again`` is the command that comes back to it.
+def watch(batch: Batch, again: str, look: Callable[[Meter, BatchStatus], None] | None = None) -> BatchStatus:
+    """Show a batch until it is at rest.
+
+    Args:
+        batch: its handle.
+        again: the command that comes back to it.
+        look: called at every look at the batch, some four times a second.
 
     Raises:
         Detached: Ctrl-C was pressed; the batch goes on.
@@ -100,7 +105,7 @@ def watch(batch: Batch, again: str) -> BatchStatus:
     """
     try:
         with meter(batch.batch_id) as shown:
-            return _watched(batch, shown)
+            return _watched(batch, shown, look)
     except KeyboardInterrupt:
         raise Detached(f"Detached; the batch goes on. Come back with:\n  {again}") from None
     except StoreError as error:
@@ -108,17 +113,19 @@ def watch(batch: Batch, again: str) -> BatchStatus:
         raise
 
 
-def _watched(batch: Batch, shown: Meter) -> BatchStatus:
+def _watched(batch: Batch, shown: Meter, look: Callable[[Meter, BatchStatus], None] | None) -> BatchStatus:
     while True:
         try:
-            status = batch.wait(timeout=LOOK_EVERY)
+            status, at_rest = batch.wait(timeout=LOOK_EVERY), True
         except WaitTimeoutError:
-            status = batch.status()
-            shown.show(status.done + status.failed + status.cancelled, status.total, detail(status))
-            continue
-        shown.show(status.done + status.failed + status.cancelled, status.total, detail(status))
-        shown.say(status.done + status.failed + status.cancelled, detail(status))
-        return status
+            status, at_rest = batch.status(), False
+        settled = status.done + status.failed + status.cancelled
+        shown.show(settled, status.total, detail(status))
+        if at_rest:
+            shown.say(settled, detail(status))
+            return status
+        if look is not None:
+            look(shown, status)
 
 
 def detail(status: BatchStatus) -> str:

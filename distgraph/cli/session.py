@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,11 @@ def _connect(url: str, namespace: str) -> Cluster:
     return Cluster.connect(url, namespace=namespace)
 
 
+def _become(command: Sequence[str], env: Mapping[str, str]) -> None:
+    sys.stdout.flush()
+    os.execve(command[0], list(command), {**os.environ, **env})
+
+
 def _diagnose(url: str) -> list[Finding]:
     from distgraph.ledger.doctor import diagnose
 
@@ -39,6 +44,7 @@ class Session:
     Attributes:
         connect: makes a client of the cluster at a URL, in a namespace.
         diagnose: looks at the server at a URL.
+        become: replaces this process by a command, with variables besides its own.
     """
 
     url: str = DEFAULT_URL
@@ -47,6 +53,7 @@ class Session:
     debug: bool = False
     connect: Callable[[str, str], Cluster] = _connect
     diagnose: Callable[[str], list[Finding]] = _diagnose
+    become: Callable[[Sequence[str], Mapping[str, str]], None] = _become
     _output: Output | None = field(default=None, repr=False)
 
     @property

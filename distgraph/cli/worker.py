@@ -7,24 +7,33 @@ import os
 import click
 
 from distgraph.cli.exits import EPILOG
-from distgraph.cli.options import CONCURRENCY, PlainNames, Pool, Served, global_options
+from distgraph.cli.options import CONCURRENCY, global_options, plain_names, pool_option, served
 from distgraph.cli.session import Session
 
+SECRET_VARIABLE = "DISTGRAPH_SECRET"
 LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 
 @click.command(epilog=EPILOG)
-@click.option("--graphs", type=Served(), required=True, help="What this worker serves, and nothing else.")
 @click.option(
-    "--pool",
-    type=Pool(),
-    default="prefork",
-    show_default=True,
-    help="prefork: CPU-bound nodes, and nodes that may hang. threads: nodes that wait. solo: one slot.",
+    "--graphs",
+    metavar="MODULE[:ATTR],...",
+    required=True,
+    callback=served,
+    help="What this worker serves, and nothing else: modules, or graphs in them.",
 )
+@pool_option
 @click.option("--concurrency", type=CONCURRENCY, help="Slots. [default: one for each CPU]")
-@click.option("--name", metavar="NAME", help="Shown in lists and in Flower. [default: made from the host's name]")
-@click.option("--queues", type=PlainNames(), default=(), help="Queues to take work from. [default: the default queue]")
+@click.option(
+    "--name", metavar="NAME", default="", help="Shown in lists and in Flower. [default: made from the host's name]"
+)
+@click.option(
+    "--queues",
+    metavar="NAME,...",
+    default="",
+    callback=plain_names,
+    help="Queues of nodes that ask for one of their own, besides the default queue.",
+)
 @click.option(
     "--log-level",
     type=click.Choice(LEVELS, case_sensitive=False),
@@ -39,7 +48,7 @@ def worker(
     graphs: tuple[str, ...],
     pool: str,
     concurrency: int | None,
-    name: str | None,
+    name: str,
     queues: tuple[str, ...],
     log_level: str,
 ) -> int:
@@ -58,5 +67,6 @@ def worker(
         name=name,
         queues=queues,
         log_level=log_level,
+        secret=(os.environ.get(SECRET_VARIABLE) or "").encode() or None,
     )
     return main(options)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from distgraph.cli.keys import KeyIndex
 from tests.unit.cli.conftest import Call
 from tests.unit.cli.fakes import FakeCluster
 
@@ -208,14 +209,12 @@ def test_ctrl_c_before_results_are_written_names_the_command_that_writes_them(
 def test_ctrl_c_while_submitting_names_the_command_that_goes_on(
     call: Call, cluster: FakeCluster, items: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from distgraph.cli import items as module
-
     def stopped(self: object, item: object, line: int) -> bool:
         if line == 3 and cluster.all_batches:
             raise KeyboardInterrupt
         return False
 
-    monkeypatch.setattr(module.KeyIndex, "seen", stopped)
+    monkeypatch.setattr(KeyIndex, "seen", stopped)
     answer = call("batch", "submit", "double", str(items), "--batch-id", "b1")
     assert answer.code == 5
     assert "Interrupted after 2 items" in answer.err
