@@ -1,0 +1,171 @@
+"""What the ledger promises about batches. What holds for every operation stands in the package's docstring."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+from distgraph.ledger.keys import Keys
+from distgraph.ledger.replies import Answer, BatchCounts, ItemStep, Taken
+
+
+class Batches(Protocol):
+    """Batches: one manifest for the namespace; in every partition the chunks of items that fall there."""
+
+    keys: Keys
+
+    # ---- manifest
+
+    def open(self, batch_id: str, manifest: Mapping[str, Any], now_ms: int) -> dict[str, Any]:
+        """Write the manifest (plain JSON) unless there is one; returns the one that stands, as :meth:`manifest`."""
+        ...
+
+    def manifest(self, batch_id: str) -> dict[str, Any] | None:
+        """The manifest, ``created`` in ms, ``total`` and ``content`` (None before the seal); None: no such batch."""
+        ...
+
+    def seal(self, batch_id: str, total: int, content: str) -> str:
+        """No more items come.
+
+        Returns:
+            The digest of the content that the batch is sealed with: that of whoever was first.
+        """
+        ...
+
+    def ids(self, *, most: int = 100) -> list[str]:
+        """The newest batches, newest first."""
+        ...
+
+    def active(self) -> list[str]:
+        """Batches that may have items to take, by id."""
+        ...
+
+    def finish(self, batch_id: str) -> None:
+        """The batch is at rest: workers need not look at it any more."""
+        ...
+
+    def reopen(self, batch_id: str) -> None:
+        """The batch has items again."""
+        ...
+
+    # ---- items
+
+    def add(self, batch_id: str, chunk: int, digest: str, items: Sequence[bytes], *, due_ms: int) -> str:
+        """Add a chunk: 1 to ``CHUNK`` items, the chunk's number deciding their indexes.
+
+        Returns:
+            ``new``; ``same``: it is there with this digest (so answers a repeat); ``conflict``: with another;
+            ``cancelled``.
+        """
+        ...
+
+    def chunk_digests(self, batch_id: str, chunks: Sequence[int]) -> list[str | None]:
+        """Digests of chunks that are there, None for those that are not."""
+        ...
+
+    def take(self, batch_id: str, partition: int, slice_id: str, slot: str, k: int, *, sweep_ms: int) -> Taken | None:
+        """Bind up to ``k`` ready items of one partition, neighbours of one chunk, to a slice; a suspect comes alone.
+
+        Returns:
+            What is bound to the slice; a repeat gives the same while the slice lives. None: nothing is ready, or the
+            batch is paused or cancelled.
+        """
+        ...
+
+    def ready(self, batch_id: str, partition: int) -> bool:
+        """Whether the partition has items that nobody has taken."""
+        ...
+
+    def ready_partitions(self, batch_id: str) -> list[int]:
+        """Partitions that have items nobody has taken."""
+        ...
+
+    def items(self, batch_id: str, taken: Taken) -> list[bytes]:
+        """The inputs of the taken items."""
+        ...
+
+    def lines(self, batch_id: str, indexes: Sequence[int]) -> list[dict[bytes, bytes]]:
+        """The whole lines of items that were taken before; empty for one that was never advanced."""
+        ...
+
+    def settled_items(self, batch_id: str, taken: Taken) -> set[int]:
+        """Indexes among the taken that have a row, or go on as runs of their own."""
+        ...
+
+    # ---- slices
+
+    def commit(
+        self, batch_id: str, slice_id: str, slot: str, taken: Taken, steps: Sequence[ItemStep], *, last: bool
+    ) -> list[bool] | None:
+        """Apply one superstep of these items. Each is a compare-and-set of its own on its head checkpoint.
+
+        An item that has a row, or goes on as a run of its own, takes no step. A row is counted once; it ends the item's
+        line, unless it failed. The chunk's input goes when all its items are done.
+
+        ``last``: the slice ends with this, if no item is refused.
+
+        Returns:
+            Whether each was applied (a repeat says so too: it is known by the new head, the row, or the run); None if
+            the batch was cancelled.
+        """
+        ...
+
+    def slices(self, batch_id: str, partition: int) -> dict[str, tuple[str, Taken]]:
+        """Slice id -> (slot, taken items) of one partition; without the epoch."""
+        ...
+
+    def slice_of(self, batch_id: str, partition: int, slice_id: str) -> tuple[str, Taken] | None:
+        """(slot, taken items) of one slice, without the epoch; None if it has ended."""
+        ...
+
+    def give_back(
+        self,
+        batch_id: str,
+        slice_id: str,
+        slot: str,
+        taken: Taken,
+        spans: Sequence[str],
+        *,
+        crashed: int | None = None,
+        allowed: int = 3,
+        row: bytes = b"",
+    ) -> Answer:
+        """End a slice before its items: ``spans`` are ready again, before all others; none if the batch was cancelled.
+
+        ``crashed``: the item a crash is counted for. At ``allowed`` crashes it gets ``row``, unless it has one.
+
+        Returns:
+            ``ok`` or ``quarantined`` with the crashes counted for the item (0: none was); ``stale`` if the slice is not
+            this slot's any more. Of each partition the last answer is remembered for a repeat.
+        """
+        ...
+
+    # ---- as a whole
+
+    def counts(self, batch_id: str) -> BatchCounts:
+        """The batch's counters, summed over the partitions. Not one moment's view."""
+        ...
+
+    def control(self, batch_id: str, what: Literal["cancel", "pause", "continue"]) -> None:
+        """Change every partition, one after the other. Cancelled is final: later commits and chunks are refused."""
+        ...
+
+    def retry_failed(self, batch_id: str, chunks: int) -> int:
+        """Make all failed items ready again, chunk by chunk, their crashes forgotten; nothing of a cancelled batch.
+
+        Returns:
+            How many. A repeat finds none.
+        """
+        ...
+
+    def rows(self, batch_id: str, chunk: int) -> dict[int, bytes]:
+        """Index -> row of one chunk's finished items."""
+        ...
+
+    def all_rows(self, batch_id: str, chunks: int) -> Iterator[tuple[int, bytes]]:
+        """(index, row) of finished items, chunk by chunk in order of index."""
+        ...
+
+    def delete(self, batch_id: str, chunks: int) -> None:
+        """Delete a batch and everything of it, its items' runs and lines included. In parts: may be called again."""
+        ...

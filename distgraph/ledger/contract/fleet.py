@@ -1,0 +1,46 @@
+"""What the ledger promises about workers and graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from distgraph.ledger.keys import Keys
+
+
+class Fleet(Protocol):
+    """Workers that live, and graphs that were ever served."""
+
+    keys: Keys
+
+    def join(self) -> None:
+        """Write, or check, the format and the number of partitions.
+
+        Raises:
+            LedgerCorruptError: the namespace was written with others.
+        """
+        ...
+
+    def beat(self, boot: str, record: Mapping[str, Any], *, ttl_ms: int) -> None:
+        """Say that a worker lives, and what it is (plain JSON); forgotten after ``ttl_ms``."""
+        ...
+
+    def leave(self, boot: str) -> None:
+        """A worker ends in an orderly way."""
+        ...
+
+    def workers(self) -> dict[str, dict[str, Any]]:
+        """Boot -> record of every worker that lives."""
+        ...
+
+    def server_id(self) -> str:
+        """An id that changes when the server starts anew."""
+        ...
+
+    def serve(self, graphs: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
+        """Record that graphs are served: (name, fingerprint) -> what a client must know. Kept for ever."""
+        ...
+
+    def served(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Graph name -> fingerprint -> what was told of it, of all graphs ever served."""
+        ...

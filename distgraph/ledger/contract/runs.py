@@ -1,0 +1,279 @@
+"""What the ledger promises about runs. What holds for every operation stands in the package's docstring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+from distgraph.ledger.keys import Keys
+from distgraph.ledger.replies import Address, Answer, Claimed, ClaimedTask, Commit, Record, Submitted, Swept
+
+#: A value of a record, as it may be given.
+Field = bytes | str | int
+
+
+class Runs(Protocol):
+    """Runs, their tasks, their logs, and their threads' lines of checkpoints."""
+
+    keys: Keys
+
+    # ---- ids and submission
+
+    def reserve(self, address: Address) -> str:
+        """Tie a run's id to its thread, unless it is tied to one.
+
+        Returns:
+            The thread the id is tied to. Another one: the id is taken. A tie stands until the run is deleted.
+        """
+        ...
+
+    def address(self, run_id: str) -> Address | None:
+        """Where a run lives; None if no such run is on the ledger."""
+        ...
+
+    def submit(self, address: Address, digest: str, fields: Mapping[str, Field], *, due_ms: int) -> Submitted:
+        """Write the run's record, its thread's claim on it, and its due entry: queued, first looked at in ``due_ms``.
+
+        Returns:
+            ``new`` with the run's first epoch (epochs grow along a thread); ``same`` if this id is there with this
+            digest, whatever became of it (so answers a repeat); ``conflict`` if the id is taken; ``busy`` with the
+            thread's active run.
+        """
+        ...
+
+    # ---- driving
+
+    def claim(self, address: Address, slot: str, *, sweep_ms: int) -> Claimed:
+        """Take the lease to drive the run on, if it is queued or running, nobody has it, and no task is out.
+
+        Returns:
+            ``ok`` with head and record; ``held`` by a slot; ``open``: tasks are out, with the ms of the last hint;
+            ``gone`` with its status at rest ('' if there is no such run).
+        """
+        ...
+
+    def commit_call(self, commit: Commit) -> Any:
+        """``commit`` as a call for :meth:`settle`."""
+        ...
+
+    def commit(self, commit: Commit) -> Answer:
+        """Apply one superstep: checkpoint, end of the barrier, log entries, the run's next state.
+
+        Compare-and-set on (epoch, parent checkpoint), and only while the run is running: the lease is not looked at.
+        With a new head, outcomes, claims and attempts of the old one go. At rest (any status but ``running``) the
+        lease, the due entry and the thread's claim go; the row of a batch item is written and counted once, the input
+        of its chunk goes when all its items are done, and with ``compact`` run and line go too (the line of a failed
+        item stays: a retry goes on from it). A head that stays ('') is for runs that come to rest.
+
+        Returns:
+            ``ok``; ``open`` if an offered superstep is not settled; ``offered`` if it was opened although this driver
+            says it is private; ``stale`` because of epoch, head, order (the new head is not above the old), row (the
+            item has another one), batch (it was cancelled), gone, or the status at rest. A repeat is recognised by the
+            new head, by the status at rest, or by the row.
+        """
+        ...
+
+    def offer(
+        self,
+        address: Address,
+        slot: str,
+        epoch: int,
+        head: str,
+        planned: int,
+        settled: Mapping[str, bytes],
+        *,
+        sweep_ms: int,
+    ) -> Answer:
+        """Open the superstep after ``head`` to all workers: a barrier of ``planned`` task ids.
+
+        ``settled``: outcomes that this driver has already, each with the 16 bytes of its attempt's nonce before it. The
+            first outcome of a task stands. Outcomes left from another checkpoint do not count.
+
+        Returns:
+            ``ok``, the slot's lease is given up; ``closed``, all have settled and the slot has the lease; both with
+            the ms of the hints that follow; ``stale`` because of epoch, head, or the status. Offering what is open
+            adds the outcomes it lacks.
+        """
+        ...
+
+    def release(self, address: Address, slot: str, *, due_ms: int) -> Answer:
+        """Hand the run back, to be looked at in ``due_ms``; counts no crash.
+
+        Returns:
+            ``ok`` with the ms of the hint that follows; ``stale`` if the slot does not have the lease.
+        """
+        ...
+
+    # ---- tasks
+
+    def claim_task(self, address: Address, slot: str, epoch: int, head: str, task_id: str) -> ClaimedTask:
+        """Take one task of the offered superstep after ``head``; ends its wait for another attempt.
+
+        Returns:
+            ``ok`` with crashes and attempts so far, the ms of the first attempt, and the run's record; ``done``: it has
+            settled; ``held`` by a slot; ``stale`` because of epoch, head, or the status.
+        """
+        ...
+
+    def settle_call(
+        self,
+        address: Address,
+        slot: str,
+        epoch: int,
+        head: str,
+        task_id: str,
+        nonce: bytes,
+        outcome: bytes,
+        *,
+        sweep_ms: int,
+    ) -> Any:
+        """The settlement of one task as a call for :meth:`settle`. ``nonce``: 16 bytes, one per attempt."""
+        ...
+
+    def settle(self, calls: Sequence[Any]) -> list[Answer]:
+        """Perform these calls in order, each atomic by itself, in one round trip.
+
+        Returns:
+            For a settlement: ``ok``; ``closed``: that was the last one, and the slot has the lease now (not if another
+            slot has it); ``dup``: another attempt's outcome stands; ``stale`` because of epoch, head or the status.
+            For a commit what :meth:`commit` answers.
+        """
+        ...
+
+    def retry_task(
+        self,
+        address: Address,
+        slot: str,
+        epoch: int,
+        head: str,
+        task_id: str,
+        *,
+        wait_ms: int,
+        attempts: int,
+        path: str,
+    ) -> Answer:
+        """Give a failed task back to wait in the due index; ``attempts`` were made, ``path`` is kept for its hint.
+
+        Returns:
+            ``ok``; ``done``: another attempt settled it; ``held``: another slot runs it; ``stale`` as for
+            :meth:`claim_task`.
+        """
+        ...
+
+    def outcomes(self, address: Address) -> dict[str, bytes]:
+        """Task id -> outcome of what has settled since the last checkpoint. Not one moment's view if it is changing."""
+        ...
+
+    def claims(self, address: Address) -> dict[str, str]:
+        """Task id -> slot of the tasks that run now."""
+        ...
+
+    # ---- control and recovery
+
+    def control(
+        self,
+        what: Literal["cancel", "requeue"],
+        address: Address,
+        nonce: str,
+        *,
+        fields: Mapping[str, Field] | None = None,
+        drop: Sequence[str] = (),
+        log: bytes = b"",
+        row: bytes = b"",
+        due_ms: int = 0,
+    ) -> Answer:
+        """Cancel a run, or queue one again that was interrupted or failed. Begins a new epoch: older calls are stale.
+
+        ``nonce``: of this call; a repeat is known by it.
+        ``fields``: of the record, to set.
+        ``drop``: outcomes to forget (requeue): those tasks run again, the others' outcomes stand.
+        ``row``: of a batch item that is cancelled.
+
+        Returns:
+            ``ok`` with the new epoch; ``gone`` with the status that forbids it ('': no such run); ``busy`` with the
+            thread's active run (requeue).
+        """
+        ...
+
+    def reclaim(self, address: Address, slot: str, *, crashed: bool, task_id: str = "") -> tuple[int, int]:
+        """Take a dead slot's rights to this run away: its lease, its claims on tasks. The run is due at once.
+
+        ``crashed``: count a crash of ``task_id``, or without one of whatever the slot held.
+
+        Returns:
+            (rights taken, crashes so far: of ``task_id``, else the most of what was taken, else of the run). A repeat
+            takes nothing.
+        """
+        ...
+
+    def sweep(self, partition: int, *, most: int, push_ms: int) -> Swept:
+        """What is overdue in a partition, the longest first, at most ``most``; pushed to ``push_ms`` from now.
+
+        A repeat finds other entries: those of a lost reply come again after the push.
+        """
+        ...
+
+    def forget_due(self, partition: int, entry: str) -> None:
+        """Drop a due entry, unless what it stands for is owed a look.
+
+        Owed one are a run queued or running, a waiting task, a slice that goes on, a batch with ready items.
+        """
+        ...
+
+    def hinted(self, address: Address, now_ms: int) -> None:
+        """Note when the run was last hinted, if it is there."""
+        ...
+
+    # ---- reads
+
+    def record(self, address: Address) -> Record:
+        """The run's record; empty if there is none."""
+        ...
+
+    def peek(self, partition: int, run_id: str, fields: Sequence[str]) -> list[str]:
+        """Text fields of a run found in a partition's due index; '' for a missing one."""
+        ...
+
+    def read_line(self, thread_id: str, fields: Sequence[str], ns: str = "") -> list[bytes | None]:
+        """These fields of a line of checkpoints, as of one moment."""
+        ...
+
+    def put(
+        self,
+        thread_id: str,
+        checkpoint_id: str,
+        sets: Sequence[tuple[str, bytes]],
+        drops: Sequence[str] = (),
+        ns: str = "",
+    ) -> Answer:
+        """Store a checkpoint from outside a run; it becomes the head if it is above it.
+
+        Returns:
+            ``ok``; ``busy`` with the thread's active run.
+        """
+        ...
+
+    def runs(self, *, most: int = 100) -> list[Address]:
+        """The newest runs of the namespace, newest first. Not one moment's view."""
+        ...
+
+    def log(
+        self, address: Address, after: str, *, most: int = 500, block_ms: int | None = None
+    ) -> list[tuple[str, bytes]]:
+        """(id, entry) of the run's log after the one with id ``after``; '0' for the first.
+
+        ``block_ms``: wait so long if there is none; may return earlier with nothing. Less than the client's timeout.
+        """
+        ...
+
+    def append_log(self, address: Address, entries: Sequence[bytes]) -> None:
+        """Append events that need no commit. A repeat may append them twice: entries name their attempt and number."""
+        ...
+
+    def effect(self, address: Address, key: str, value: bytes | None = None) -> bytes | None:
+        """The recorded result of an effect or None; with ``value``, it is recorded unless somebody was first."""
+        ...
+
+    def delete(self, address: Address) -> None:
+        """Delete a resting run's record, log and effects; the thread's checkpoints stay."""
+        ...
