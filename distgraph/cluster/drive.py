@@ -247,7 +247,7 @@ def retry_later(place: Workplace, run: Run, task: Task, attempt: int, delay: flo
 # ------------------------------------------------------- tasks that travel
 
 
-def travels(run: Run, tasks: Sequence[Task]) -> bool:
+def travels(run: Any, tasks: Sequence[Task]) -> bool:
     """Whether this superstep has tasks that are to run as Celery tasks of their own."""
     default = run.options.placement
     return any(

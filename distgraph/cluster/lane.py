@@ -21,6 +21,7 @@ from distgraph.cluster.workplace import Workplace
 from distgraph.constants import ERROR, INPUT, INTERRUPT, RESUME
 from distgraph.engine.context import RunContext
 from distgraph.engine.execute import arun_task, run_task
+from distgraph.engine.opening import input_writes
 from distgraph.errors import CheckpointCorruptError, EmptyInputError, InvalidUpdateError, NodeTimeoutError
 from distgraph.runtime import Runtime
 from distgraph.superstep.advance import Next, Rules, advance, look, restore, resumed
@@ -100,7 +101,7 @@ class Lane:
             raise InvalidUpdateError(
                 "A Command can resume a run that waits, with handle.resume(value); it starts none."
             )
-        writes = self.served.graph.input_writes(given)
+        writes = input_writes(program, given)
         discarded = plan(program, self.at) if self.at is not EMPTY else []
         taken = Task(None, (), (), self.at, name=INPUT)
         taken.writes = list(writes)
@@ -272,7 +273,7 @@ def context_for(
     if options.tags:
         config["tags"] = list(options.tags)
     runtime: Runtime[Any] = Runtime(
-        context=served.graph.shape_context(options.context), store=getattr(served.graph, "store", None)
+        context=served.graph.shape_context(options.context) if hasattr(served.graph, 'shape_context') else options.context, store=getattr(served.graph, "store", None)
     )
     if effects is not None:
         runtime = runtime.override(effects=effects)

@@ -1,0 +1,327 @@
+"""A batch: many runs submitted together, from the submitter's side."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from distgraph.cluster.drive import split_row
+from distgraph.cluster.hints import BatchHint
+from distgraph.cluster.options import RunOptions
+from distgraph.cluster.slices import item_data, split_item_data
+from distgraph.errors import BatchExistsError, BatchNotFoundError, InputError, WaitTimeoutError
+from distgraph.ledger.keys import CHUNK, item_id
+from distgraph.wire import Codec
+
+if TYPE_CHECKING:
+    from distgraph.cluster.client import Cluster
+
+#: Waits between looks at a batch grow from the first to the last. Seconds.
+POLL = (0.02, 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchStatus:
+    """Where a batch stands.
+
+    Attributes:
+        total: items submitted so far (all of them once ``sealed``).
+        running: items some worker has taken.
+        queued: items nobody has taken yet.
+        sealed: no more items come.
+        rate: items that came to rest, per second; None before the first.
+        eta: seconds until all are at rest, at that rate; None where that cannot be told.
+        persistence: what a power loss can cost: memory, standard, fsync or replicated.
+    """
+
+    total: int
+    done: int
+    failed: int
+    cancelled: int
+    running: int
+    queued: int
+    sealed: bool
+    rate: float | None
+    eta: float | None
+    persistence: str
+
+    @property
+    def finished(self) -> bool:
+        """Every item is at rest."""
+        return self.sealed and self.done + self.failed + self.cancelled >= self.total
+
+
+@dataclass(frozen=True, slots=True)
+class ItemResult:
+    """One item at rest.
+
+    Attributes:
+        index: its place in the submission, from 0.
+        key: what ``submit_batch(key=)`` made of it, or None.
+        run_id: its run's id.
+        status: "done", "failed" or "cancelled".
+        value: the graph's output, if done.
+        error: type, message, node, traceback and more as a dict, if failed.
+    """
+
+    index: int
+    key: Any
+    run_id: str
+    status: str
+    value: Any = None
+    error: dict[str, Any] | None = None
+
+
+class Batch:
+    """One batch. Cheap to make; every method asks the ledger."""
+
+    def __init__(self, cluster: Cluster, batch_id: str, codec: Codec, manifest: Mapping[str, Any]) -> None:
+        self._cluster, self._codec, self._manifest = cluster, codec, manifest
+        self._ledger = cluster.ledger.batches
+        self.batch_id = batch_id
+        self._seen: list[tuple[float, int]] = []
+
+    def __repr__(self) -> str:
+        return f"Batch({self.batch_id!r})"
+
+    @property
+    def graph(self) -> str:
+        """Name of the graph that its items run through."""
+        return str(self._manifest["graph"])
+
+    # ------------------------------------------------------------- looking
+
+    def status(self) -> BatchStatus:
+        """Count the items by where they stand."""
+        manifest = self._ledger.manifest(self.batch_id)
+        if manifest is None:
+            raise BatchNotFoundError(f"There is no batch {self.batch_id!r}.")
+        counts = self._ledger.counts(self.batch_id)
+        sealed = manifest["total"] is not None
+        total = int(manifest["total"]) if sealed else counts.total
+        rested = counts.done + counts.failed
+        if "cancelled" in counts.states:
+            cancelled, queued, running = total - rested, 0, 0
+        else:
+            cancelled, queued = counts.cancelled, counts.ready
+            running = max(0, total - rested - cancelled - queued)
+        rate = self._rate(rested, manifest, total)
+        left = total - rested - cancelled
+        return BatchStatus(
+            total=total,
+            done=counts.done,
+            failed=counts.failed,
+            cancelled=cancelled,
+            running=running,
+            queued=queued,
+            sealed=sealed,
+            rate=rate,
+            eta=left / rate if rate and sealed else None,
+            persistence=self._cluster.persistence,
+        )
+
+    def _rate(self, rested: int, manifest: Mapping[str, Any], total: int) -> float | None:
+        """Items per second: over the last seconds of watching, or since the submission."""
+        now = time.monotonic()
+        self._seen = [(at, count) for at, count in self._seen if now - at < 10][-200:]
+        self._seen.append((now, rested))
+        began, before = self._seen[0]
+        span = now - began
+        if span > 0.5 and rested > before:
+            return (rested - before) / span
+        age = self._cluster.now_ms() / 1000 - manifest["created"] / 1000
+        return rested / age if rested and age > 0 and rested < total else None
+
+    def wait(self, timeout: float | None = None) -> BatchStatus:
+        """Wait until every item is at rest.
+
+        Args:
+            timeout: seconds; None waits as long as it takes.
+
+        Raises:
+            WaitTimeoutError: some are not; the batch goes on.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        pause, longest = POLL
+        while True:
+            status = self.status()
+            if status.finished:
+                self._ledger.finish(self.batch_id)
+                return status
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                raise WaitTimeoutError(
+                    f"Batch {self.batch_id!r}: {status.done + status.failed} of {status.total} items are at rest after "
+                    f"{timeout:g} s; it goes on."
+                )
+            time.sleep(pause if left is None else max(0.0, min(pause, left)))
+            pause = min(longest, pause * 1.3)
+
+    # ------------------------------------------------------------- results
+
+    def results(self, ordered: bool = False) -> Iterator[ItemResult]:
+        """The items at rest, as far as they are; all of them once ``wait`` has returned.
+
+        Args:
+            ordered: by index. (They come chunk by chunk in any case, so this costs nothing.)
+        """
+        cancelled = "cancelled" in self._ledger.counts(self.batch_id).states
+        total = self._total()
+        for chunk in range(self._chunks()):
+            rows = self._ledger.rows(self.batch_id, chunk)
+            first = chunk * CHUNK
+            for index in range(first, min(total, first + CHUNK)) if cancelled else sorted(rows):
+                if index in rows:
+                    yield self._result(index, rows[index])
+                else:
+                    yield ItemResult(index, None, item_id(self.batch_id, index), "cancelled")
+
+    def failures(self) -> Iterator[ItemResult]:
+        """The failed items with their errors."""
+        return (result for result in self.results(ordered=True) if result.status == "failed")
+
+    def item(self, index: int) -> ItemResult | None:
+        """The result of one item; None while it is not at rest."""
+        row = self._ledger.rows(self.batch_id, index // CHUNK).get(index)
+        return None if row is None else self._result(index, row)
+
+    def _result(self, index: int, row: bytes) -> ItemResult:
+        kind, key, data = split_row(row)
+        value = self._codec.decode(data)
+        named = self._codec.decode(key) if key else None
+        run_id = item_id(self.batch_id, index)
+        if kind == "d":
+            return ItemResult(index, named, run_id, "done", value=value)
+        return ItemResult(index, named if key else self._key_of(index), run_id, "failed", error=value)
+
+    def _key_of(self, index: int) -> Any:
+        """The key of an item whose row was not written by its driver: its input, which is still there, has it."""
+        from distgraph.ledger.replies import Taken
+
+        offset = index % CHUNK
+        found = self._ledger.items(self.batch_id, Taken(index // CHUNK, offset, offset + 1, "n", ""))
+        key = split_item_data(self._codec, found[0])[0] if found else b""
+        return self._codec.decode(key) if key else None
+
+    def _total(self) -> int:
+        manifest = self._ledger.manifest(self.batch_id) or {}
+        total = manifest.get("total")
+        return int(total) if total is not None else self._ledger.counts(self.batch_id).total
+
+    def _chunks(self) -> int:
+        return -(-self._total() // CHUNK)
+
+    # ------------------------------------------------------------- steering
+
+    def cancel(self) -> None:
+        """Stop the batch. Once this returns, no later superstep of any item is applied; results so far stay."""
+        self._ledger.control(self.batch_id, "cancel")
+        self._ledger.finish(self.batch_id)
+
+    def pause(self) -> None:
+        """Start no more items; those that run go on to their end."""
+        self._ledger.control(self.batch_id, "pause")
+
+    def unpause(self) -> None:
+        """Start items again."""
+        self._ledger.control(self.batch_id, "continue")
+        self._hint()
+
+    def retry_failed(self) -> int:
+        """Run the failed items again, each from where it failed; how many."""
+        again = self._ledger.retry_failed(self.batch_id, self._chunks())
+        if again:
+            self._ledger.reopen(self.batch_id)
+            self._hint()
+        return again
+
+    def delete(self) -> None:
+        """Delete the batch, its results included. Cancel it first if it still runs."""
+        if not self.status().finished:
+            self.cancel()
+        self._ledger.delete(self.batch_id, self._chunks())
+
+    def _hint(self) -> None:
+        count = max(2, 2 * self._cluster.slot_count())
+        hint = BatchHint(self.batch_id, self._manifest["graph"], self._manifest["fp"])
+        self._cluster.dispatcher.publish([hint] * min(count, 64))
+
+
+def submit(
+    cluster: Cluster,
+    graph: str,
+    fingerprint: str,
+    codec: Codec,
+    items: Iterable[Any],
+    options: RunOptions,
+    *,
+    batch_id: str | None,
+    key: str | Callable[[Any], Any] | None,
+) -> Batch:
+    """Put a batch on the ledger: manifest, items chunk by chunk as they come, seal.
+
+    The same call again with the same id goes on where an earlier one stopped: chunks are known by their digests.
+
+    Raises:
+        BatchExistsError: a batch of that id has another graph, options or items; it stays as it is.
+        CodecError: an item cannot be stored; what was submitted before it stays, unsealed.
+    """
+    name = batch_id or uuid.uuid4().hex
+    told = {"graph": graph, "fp": fingerprint, "config": codec.encode(options.plain()).hex()}
+    manifest = cluster.ledger.batches.open(name, told, cluster.now_ms())
+    if any(manifest[field] != value for field, value in told.items()):
+        raise BatchExistsError(
+            f"Batch {name!r} exists with another graph, version or options. Use another batch_id, or delete that batch."
+        )
+    batch = Batch(cluster, name, codec, manifest)
+    total, content = _add_items(batch, codec, items, key)
+    if cluster.ledger.batches.seal(name, total, content) != content:
+        raise BatchExistsError(f"Batch {name!r} exists with other items. Use another batch_id, or delete that batch.")
+    if total:
+        batch._hint()
+    return batch
+
+
+def _add_items(batch: Batch, codec: Codec, items: Iterable[Any], key: Any) -> tuple[int, str]:
+    ledger, source = batch._ledger, iter(items)
+    whole = hashlib.blake2b(digest_size=16)
+    total = chunk = 0
+    while values := list(islice(source, CHUNK)):
+        packed = [_packed(codec, key, value, total + at) for at, value in enumerate(values)]
+        digest = hashlib.blake2b(b"".join(packed), digest_size=16).hexdigest()
+        answer = ledger.add(batch.batch_id, chunk, digest, packed, due_ms=1000)
+        if answer == "conflict":
+            raise BatchExistsError(
+                f"Batch {batch.batch_id!r} exists with other items (the first difference is among items {total} to "
+                f"{total + len(values) - 1}). Use another batch_id, or delete that batch."
+            )
+        if answer == "new" and chunk % 8 == 0:
+            batch._hint()
+        whole.update(digest.encode())
+        total += len(values)
+        chunk += 1
+    return total, whole.hexdigest()
+
+
+def _packed(codec: Codec, key: Any, value: Any, index: int) -> bytes:
+    try:
+        return item_data(codec, _key(key, value), value)
+    except Exception as exc:
+        exc.add_note(f"Item {index} of the batch. The items before it are submitted; the batch is not sealed.")
+        raise
+
+
+def _key(key: Any, value: Any) -> Any:
+    if key is None:
+        return None
+    if callable(key):
+        return key(value)
+    try:
+        return value[key]
+    except (KeyError, TypeError) as exc:
+        raise InputError(f"The item has no {key!r} to take its key from.") from exc

@@ -1,0 +1,291 @@
+"""The cluster, as a client sees it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from distgraph.cluster.batch import Batch
+from distgraph.cluster.celery.dispatcher import CeleryDispatcher
+from distgraph.cluster.handle import RunHandle
+from distgraph.cluster.registry import codec_for
+from distgraph.config import check_id
+from distgraph.errors import BatchNotFoundError, ConfigError, GraphMismatchError, GraphNotFoundError, RunNotFoundError
+from distgraph.ledger.connection import check_server
+from distgraph.ledger.keys import split_item
+from distgraph.ledger.ledger import Ledger
+from distgraph.ledger.replies import Address, Record
+from distgraph.superstep.routing import did_you_mean
+from distgraph.types import Placement
+from distgraph.wire import Codec
+
+if TYPE_CHECKING:
+    from distgraph.cluster.embedded import EmbeddedCluster
+    from distgraph.cluster.remote import ClusterGraph
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """A worker that lives.
+
+    Attributes:
+        slots: places where a task can run.
+        busy: slots that run something now.
+        graphs: names of the graphs it serves.
+    """
+
+    name: str
+    host: str
+    pid: int
+    pool: str
+    slots: int
+    busy: int
+    graphs: tuple[str, ...]
+    queues: tuple[str, ...]
+
+
+class Cluster:
+    """One namespace on one server, with the workers that serve it.
+
+    Make one with ``Cluster.connect`` or ``Cluster.embedded``; safe to share between OS threads.
+    """
+
+    def __init__(self, ledger: Ledger, dispatcher: CeleryDispatcher, *, persistence: str, secret: bytes | None) -> None:
+        self.ledger, self.dispatcher, self.persistence = ledger, dispatcher, persistence
+        self._secret = secret
+        self._graphs: dict[str, Any] = {}
+        self._plain = codec_for(secret=secret)
+
+    @classmethod
+    def connect(
+        cls,
+        url: str | None = None,
+        *,
+        namespace: str | None = None,
+        secret: str | bytes | None = None,
+        allow_eviction: bool = False,
+    ) -> Cluster:
+        """A client of the cluster at ``url``.
+
+        Args:
+            url: ``redis://``, ``rediss://`` or ``unix://``; default: DISTGRAPH_URL.
+            namespace: keeps users of one server apart; default: DISTGRAPH_NAMESPACE, else "default".
+            secret: signs stored values; the same on every worker and client. Default: DISTGRAPH_SECRET.
+            allow_eviction: use a server that may evict keys; work will be lost when it does.
+
+        Raises:
+            ConfigError: no URL, or one that is not understood.
+            StoreError: the server cannot be reached, is too old, or has settings that would lose work.
+        """
+        url = url or os.environ.get("DISTGRAPH_URL")
+        if not url:
+            raise ConfigError("No server given: pass redis://host:port/db to Cluster.connect, or set DISTGRAPH_URL.")
+        namespace = namespace or os.environ.get("DISTGRAPH_NAMESPACE") or "default"
+        key = secret or os.environ.get("DISTGRAPH_SECRET") or None
+        ledger = Ledger(url, namespace, client_name="distgraph-client")
+        report = check_server(ledger.client, where=url, allow_eviction=allow_eviction)
+        ledger.fleet.join()
+        return cls(
+            ledger,
+            CeleryDispatcher(url, namespace),
+            persistence=str(report.persistence or "unknown"),
+            secret=key.encode() if isinstance(key, str) else key,
+        )
+
+    @classmethod
+    def embedded(
+        cls,
+        workers: int = 2,
+        graphs: Sequence[str] = ("workers.graphs",),
+        *,
+        pool: str = "prefork",
+        concurrency: int = 1,
+        namespace: str = "default",
+        persistence: str = "standard",
+        flower: bool = False,
+    ) -> EmbeddedCluster:
+        """A private server with worker processes on this machine, for as long as the ``with`` block lasts.
+
+        Args:
+            workers: worker processes.
+            graphs: modules, or module:attribute, whose graphs they serve; they must be importable.
+            pool: "prefork", "threads" or "solo".
+            concurrency: slots of each worker.
+            namespace: as ``connect``.
+            persistence: "memory", "standard" or "fsync".
+            flower: start Flower too.
+        """
+        from distgraph.cluster.embedded import EmbeddedCluster
+
+        return EmbeddedCluster.start(
+            workers=workers,
+            graphs=graphs,
+            pool=pool,
+            concurrency=concurrency,
+            namespace=namespace,
+            persistence=persistence,
+            flower=flower,
+        )
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections. What was submitted goes on."""
+        self.ledger.close()
+        self.dispatcher.close()
+
+    @property
+    def namespace(self) -> str:
+        """The namespace this client works in."""
+        return self.ledger.namespace
+
+    # ------------------------------------------------------------- graphs
+
+    def bind(self, graph: Any, *, placement: Placement = "auto") -> ClusterGraph:
+        """``graph`` with the same methods, run by workers.
+
+        Args:
+            graph: a compiled graph with a name, or the name alone of one that workers serve.
+            placement: where nodes run that say nothing themselves: "auto" keeps what is not worth a message with the
+                driver, "spread" makes every task its own Celery task, "local" keeps everything with the driver. It
+                never changes results.
+
+        Raises:
+            ConfigError: the graph has no name, or no such placement.
+        """
+        from distgraph.cluster.remote import bind
+
+        bound = bind(self, graph, placement)
+        if not isinstance(graph, str):
+            self._graphs[graph.name] = graph
+        return bound
+
+    def codec(self, graph: Any = None) -> Codec:
+        """The codec of a graph's values."""
+        return codec_for(graph, secret=self._secret) if graph is not None else self._plain
+
+    def codec_of(self, name: str) -> Codec:
+        """The codec for a graph known by name: its own where it was bound here, else that of plain values."""
+        return self.codec(self._graphs.get(name))
+
+    def check_served(self, name: str, fingerprint: str = "") -> str:
+        """The fingerprint that is served of a graph.
+
+        Raises:
+            GraphNotFoundError: no worker ever served a graph of that name here.
+            GraphMismatchError: workers serve another version of it.
+        """
+        served = self.ledger.fleet.served()
+        if name not in served:
+            raise GraphNotFoundError(
+                f"No worker has ever served a graph named {name!r} in namespace {self.namespace!r}; nothing was submitted."
+                f"{did_you_mean(name, served)} Start a worker whose --graphs has it."
+            )
+        versions = served[name]
+        if fingerprint and fingerprint not in versions:
+            raise GraphMismatchError(
+                f"Workers serve graph {name!r} in version {', '.join(sorted(v[:12] for v in versions))}, yours is "
+                f"{fingerprint[:12]}; nothing was submitted. Deploy your code to the workers, or bind the graph they serve."
+            )
+        if fingerprint:
+            return fingerprint
+        live = [record["graphs"].get(name) for record in self.ledger.fleet.workers().values()]
+        return next((found for found in live if found), sorted(versions)[-1])
+
+    def about(self, record: Record) -> dict[str, Any]:
+        """What workers told of the graph of a run's record."""
+        served = self.ledger.fleet.served()
+        return served.get(record["graph"].decode(), {}).get(record["fp"].decode(), {"streamed": [], "outputs": []})
+
+    def serves(self, name: str, fingerprint: str) -> bool:
+        """Whether a worker that lives serves this version of a graph."""
+        return any(record["graphs"].get(name) == fingerprint for record in self.ledger.fleet.workers().values())
+
+    def graphs(self) -> list[dict[str, Any]]:
+        """The graphs ever served here: name, version, and how many workers serve it now."""
+        workers = self.ledger.fleet.workers().values()
+        return [
+            {
+                "name": name,
+                "version": fingerprint[:12],
+                "workers": sum(record["graphs"].get(name) == fingerprint for record in workers),
+            }
+            for name, versions in sorted(self.ledger.fleet.served().items())
+            for fingerprint in sorted(versions)
+        ]
+
+    # ------------------------------------------------------------- workers
+
+    def workers(self) -> list[WorkerInfo]:
+        """The workers that live, by name."""
+        found = [
+            WorkerInfo(
+                name=record["name"],
+                host=record["host"],
+                pid=record["pid"],
+                pool=record["pool"],
+                slots=record["concurrency"],
+                busy=record["busy"],
+                graphs=tuple(sorted(record["graphs"])),
+                queues=tuple(record["queues"]),
+            )
+            for record in self.ledger.fleet.workers().values()
+        ]
+        return sorted(found, key=lambda worker: (worker.name, worker.pid))
+
+    def slot_count(self) -> int:
+        """Slots of all workers that live."""
+        return sum(worker.slots for worker in self.workers())
+
+    # ------------------------------------------------------------- runs and batches
+
+    def run(self, run_id: str) -> RunHandle:
+        """The run with that id.
+
+        Raises:
+            RunNotFoundError: there is none.
+        """
+        address = self.ledger.runs.address(check_id("run_id", run_id))
+        item = split_item(run_id)
+        if address is None and item is not None and (batch := self.find_batch(item[0])) is not None:
+            return RunHandle(self, Address(run_id, run_id), self.codec_of(batch.graph))
+        if address is None:
+            raise RunNotFoundError(f"There is no run {run_id!r} in namespace {self.namespace!r}.")
+        graph = self.ledger.runs.record(address).get("graph", b"").decode()
+        return RunHandle(self, address, self.codec_of(graph))
+
+    def runs(self, limit: int = 100) -> list[RunHandle]:
+        """The newest runs, newest first; items of batches are not among them."""
+        return [RunHandle(self, address, self._plain) for address in self.ledger.runs.runs(most=limit)]
+
+    def batch(self, batch_id: str) -> Batch:
+        """The batch with that id.
+
+        Raises:
+            BatchNotFoundError: there is none.
+        """
+        found = self.find_batch(check_id("batch_id", batch_id))
+        if found is None:
+            raise BatchNotFoundError(f"There is no batch {batch_id!r} in namespace {self.namespace!r}.")
+        return found
+
+    def find_batch(self, batch_id: str) -> Batch | None:
+        """The batch with that id, if there is one."""
+        manifest = self.ledger.batches.manifest(batch_id)
+        return None if manifest is None else Batch(self, batch_id, self.codec_of(manifest["graph"]), manifest)
+
+    def batches(self, limit: int = 100) -> list[Batch]:
+        """The newest batches, newest first."""
+        found = (self.find_batch(name) for name in self.ledger.batches.ids(most=limit))
+        return [batch for batch in found if batch is not None]
+
+    def now_ms(self) -> int:
+        """This client's clock, milliseconds since the epoch; for people, never compared with a worker's."""
+        return int(time.time() * 1000)

@@ -1,0 +1,270 @@
+"""A run, as whoever submitted it or knows its id sees it."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from distgraph.checkpoint.lines import decode_record
+from distgraph.cluster.events import Replay
+from distgraph.cluster.failures import rebuild
+from distgraph.cluster.hints import RunHint
+from distgraph.cluster.options import RunOptions
+from distgraph.constants import INTERRUPT, RESUME
+from distgraph.errors import (
+    RunCancelledError,
+    RunNotFoundError,
+    ThreadBusyError,
+    UnknownInterruptError,
+    WaitTimeoutError,
+)
+from distgraph.ledger.keys import split_item
+from distgraph.ledger.replies import Address, Record
+from distgraph.superstep.lifecycle import AT_REST, RunStatus
+from distgraph.superstep.model import is_finished
+from distgraph.superstep.resume import is_answer_map, pending_interrupts
+from distgraph.types import Interrupt, Write
+from distgraph.wire import Codec
+
+if TYPE_CHECKING:
+    from distgraph.cluster.client import Cluster
+
+#: How long one look at a run's log waits at the server. Milliseconds; below the client's socket timeout.
+BLOCK_MS = 2000
+#: How often a run without a log is looked at. Seconds.
+POLL = 0.05
+
+
+class RunHandle:
+    """One run. Cheap to make; every method asks the ledger.
+
+    Attributes:
+        run_id: the run's id.
+        thread_id: the line of checkpoints it runs on.
+    """
+
+    def __init__(self, cluster: Cluster, address: Address, codec: Codec) -> None:
+        self._cluster, self._address, self._codec = cluster, address, codec
+        self._runs = cluster.ledger.runs
+        self.run_id, self.thread_id = address
+
+    def __repr__(self) -> str:
+        return f"RunHandle({self.run_id!r})"
+
+    # ------------------------------------------------------------- looking
+
+    def _record(self) -> Record:
+        record = self._runs.record(self._address)
+        if not record:
+            raise RunNotFoundError(f"There is no run {self.run_id!r}: never submitted here, or deleted since.")
+        return record
+
+    def status(self) -> RunStatus:
+        """Where the run is in its life.
+
+        Raises:
+            RunNotFoundError: there is no such run.
+        """
+        row = self._item_row()
+        if row is not None:
+            return RunStatus.DONE if row[0] == "done" else RunStatus.FAILED
+        record = self._record()
+        status = RunStatus(record["status"].decode())
+        if status is RunStatus.QUEUED and not self._cluster.serves(record["graph"].decode(), record["fp"].decode()):
+            return RunStatus.WAITING_FOR_WORKER
+        return status
+
+    def _item_row(self) -> tuple[str, Any] | None:
+        """The row of a finished batch item, whose run record is gone."""
+        item = split_item(self.run_id)
+        if item is None or self._runs.record(self._address):
+            return None
+        batch = self._cluster.find_batch(item[0])
+        found = batch.item(item[1]) if batch is not None else None
+        return None if found is None else (found.status, found)
+
+    def interrupts(self) -> tuple[Interrupt, ...]:
+        """The questions that wait for an answer."""
+        pending = self._outcomes()
+        return tuple(asked for writes in pending.values() for asked in pending_interrupts(writes))
+
+    def _outcomes(self) -> dict[str, list[Write]]:
+        raw = self._runs.outcomes(self._address)
+        return {tid: [(channel, value) for channel, value in self._codec.decode(data)] for tid, data in raw.items()}
+
+    # ------------------------------------------------------------- waiting
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for the run to come to rest and return its output.
+
+        Args:
+            timeout: seconds; None waits as long as it takes.
+
+        Returns:
+            The output keys' values; of an interrupted run with its questions under ``"__interrupt__"``.
+
+        Raises:
+            WaitTimeoutError: not at rest yet; the run goes on.
+            RunCancelledError: it was cancelled.
+            Exception: what failed it: a node's own exception where its class is loaded here, else RemoteNodeError.
+        """
+        row = self._item_row()
+        if row is not None:
+            found = row[1]
+            if found.status == "done":
+                return found.value
+            raise rebuild(found.error)
+        record = self._at_rest(timeout)
+        status = record["status"]
+        if status == b"cancelled":
+            raise RunCancelledError(f"Run {self.run_id!r} was cancelled.")
+        if status == b"failed":
+            raise rebuild(self._codec.decode(record["error"]))
+        output = self._codec.decode(record["output"]) if "output" in record else None
+        if status == b"interrupted" and isinstance(output, dict | None):
+            asked = list(self.interrupts())
+            return {**(output or {}), INTERRUPT: asked} if asked else output
+        return output
+
+    def _at_rest(self, timeout: float | None) -> Record:
+        """Wait until the run is at rest; its record then."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        record = self._record()
+        after = self._runs.log_end(self._address)
+        logged = RunOptions.of(self._codec.decode(record["config"])).log
+        while record["status"].decode() not in AT_REST:
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                raise WaitTimeoutError(
+                    f"Run {self.run_id!r} is {self.status()} after {timeout:g} s; it goes on. Wait longer, or cancel() it."
+                )
+            if logged:
+                block = BLOCK_MS if left is None else max(1, min(BLOCK_MS, int(left * 1000)))
+                entries = self._runs.log(self._address, after, block_ms=block)
+                after = entries[-1][0] if entries else after
+            else:
+                time.sleep(POLL if left is None else min(POLL, left))
+            record = self._record()
+        return record
+
+    def stream(self, stream_mode: str | Sequence[str] = "updates", *, from_start: bool = True) -> Iterator[Any]:
+        """What the run does, as it does it: attaches to a run that is going on, or reads one that has ended.
+
+        Args:
+            stream_mode: "updates", "values", "custom", or a list of them, whose chunks come as (mode, payload).
+            from_start: begin with the run's first event; else with what comes from now on.
+
+        Raises:
+            Exception: as ``result``, after the last chunk.
+        """
+        record = self._record()
+        modes = {stream_mode} if isinstance(stream_mode, str) else set(stream_mode)
+        replay = Replay(self._codec, modes, self._cluster.about(record)["streamed"])
+        after = "0" if from_start else self._runs.log_end(self._address)
+        for mode, payload in self._replayed(replay, after):
+            yield payload if isinstance(stream_mode, str) else (mode, payload)
+        if replay.ended is not None and replay.ended[0] in ("failed", "cancelled"):
+            self.result()
+
+    def _replayed(self, replay: Replay, after: str) -> Iterator[Any]:
+        while True:
+            entries = self._runs.log(self._address, after, block_ms=BLOCK_MS)
+            for entry_id, data in entries:
+                after = entry_id
+                yield from replay.chunks(data)
+            if replay.ended is not None and len(entries) < 500:
+                # A run that was resumed goes on after its end.
+                if self._record()["status"].decode() in AT_REST and not self._runs.log(self._address, after):
+                    return
+                replay.ended = None
+            elif not entries and self._record()["status"].decode() in AT_REST:
+                return
+
+    # ------------------------------------------------------------- steering
+
+    def cancel(self) -> bool:
+        """Stop the run. Once this returns, no later superstep of it is applied.
+
+        Returns:
+            Whether it was stopped; False if it had come to its end before.
+        """
+        entry = self._codec.encode(["end", "cancelled", None, []])
+        answer = self._runs.control("cancel", self._address, uuid.uuid4().hex, log=entry)
+        if answer.kind == "gone" and not answer.info:
+            self.status()
+        return answer.kind == "ok"
+
+    def resume(self, value: Any) -> RunHandle:
+        """Answer what the run asked, and let it go on.
+
+        Args:
+            value: the answer, if one question waits; or ``{interrupt_id: answer}`` for some or all of several. A run
+                that stopped at a breakpoint goes on with ``None``.
+
+        Raises:
+            UnknownInterruptError: nobody asked that; or it was answered meanwhile.
+            RuntimeError: one answer, but several questions wait.
+            ThreadBusyError: another run is active on the thread.
+        """
+        pending = self._outcomes()
+        given = answers_for(pending, value) if value is not None else {}
+        drop = [tid for tid, writes in pending.items() if tid in given]
+        return self._requeue({f"n:{tid}": self._codec.encode(answers) for tid, answers in given.items()}, drop)
+
+    def retry(self) -> RunHandle:
+        """Let a failed run go on where it failed: only what did not finish runs again."""
+        drop = [tid for tid, writes in self._outcomes().items() if not is_finished(writes)]
+        return self._requeue({}, drop)
+
+    def _requeue(self, fields: dict[str, bytes | str | int], drop: Sequence[str]) -> RunHandle:
+        record = self._record()
+        head = self._runs.read_line(self.thread_id, ["head"])[0]
+        if head:
+            name = head.decode()
+            stored = self._runs.read_line(self.thread_id, [f"c:{name}"])[0]
+            if stored is not None:
+                at, _ = decode_record(self._codec, name, stored)
+                options = RunOptions.of(self._codec.decode(record["config"]))
+                fields = {**fields, "stop": at.step + 2 + options.recursion_limit, "go": name}
+        answer = self._runs.control("requeue", self._address, uuid.uuid4().hex, fields=fields, drop=drop, due_ms=1000)
+        if answer.kind == "busy":
+            raise ThreadBusyError(f"Thread {self.thread_id!r} is busy with run {answer.info!r}.", run_id=answer.info)
+        if answer.kind != "ok":
+            raise UnknownInterruptError(
+                f"Run {self.run_id!r} does not wait: it is {answer.info or 'gone'}.", reason="not_pending"
+            )
+        hint = RunHint(self.run_id, self.thread_id, record["graph"].decode(), record["fp"].decode())
+        self._cluster.dispatcher.publish([hint])
+        return self
+
+
+def answers_for(pending: dict[str, list[Write]], value: Any) -> dict[str, list[Any]]:
+    """Task id -> all its answers, those given before included.
+
+    Raises:
+        UnknownInterruptError: no question waits, or none with such an id.
+        RuntimeError: one answer, but several questions wait.
+    """
+    waiting = {asked.id: tid for tid, writes in pending.items() for asked in pending_interrupts(writes)}
+    if not waiting:
+        raise UnknownInterruptError("The run asks nothing: there is no question to answer.", reason="not_pending")
+    if not is_answer_map(value):
+        if len(waiting) > 1:
+            raise RuntimeError(
+                "When there are multiple pending interrupts, you must specify the interrupt id when resuming: "
+                f"resume({{id: answer}}) with ids out of {sorted(waiting)}."
+            )
+        value = dict.fromkeys(waiting, value)
+    unknown = sorted(set(value) - set(waiting))
+    if unknown:
+        raise UnknownInterruptError(
+            f"No interrupt with id {unknown[0]} waits. Waiting: {sorted(waiting)}.", reason="not_pending"
+        )
+    given: dict[str, list[Any]] = {}
+    for iid, answer in value.items():
+        tid = waiting[iid]
+        before: list[Any] = next((v for channel, v in pending[tid] if channel == RESUME), [])
+        given.setdefault(tid, list(before)).append(answer)
+    return given
