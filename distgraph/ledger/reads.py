@@ -109,6 +109,18 @@ class RunReads:
         entries = reply[0][1] if isinstance(reply, list) else next(iter(reply.values()))[0]
         return [(entry_id.decode(), data[b"d"]) for entry_id, data in entries]
 
+    def log_end(self, address: Address) -> str:
+        """The id of the newest entry of the run's log; '0' if there is none."""
+        with guard():
+            found: Any = self.client.xrevrange(self._run(address, "log"), count=1)
+        return str(found[0][0].decode()) if found else "0"
+
+    def last_run(self, thread_id: str) -> str:
+        """The id of the newest run on a thread; '' if there was none."""
+        with guard():
+            found: Any = self.client.hget(self.keys.line(thread_id), "last")
+        return found.decode() if found else ""
+
     def append_log(self, address: Address, entries: Sequence[bytes]) -> None:
         """Append events that need no commit: custom and message events, tagged with their attempt by the caller."""
         with guard(), self.client.pipeline(transaction=False) as pipe:
