@@ -76,7 +76,6 @@ class ChildProcess:
 
     def kill_tree(self) -> None:
         """SIGKILL the whole process group at once, as a machine that loses power would."""
-        self._process.signal_group(signal.SIGKILL)
         self._process.reap()
 
     def pause(self) -> None:

@@ -173,6 +173,8 @@ def impatient(client: redis.Redis) -> redis.Redis:
         "retry": Retry(NoBackoff(), 0),
         "socket_timeout": PATIENCE,
         "socket_connect_timeout": PATIENCE,
+        # its PING would be refused by a server that is loading, which INFO tells more about
+        "health_check_interval": 0,
     }
     return redis.Redis.from_pool(redis.ConnectionPool(connection_class=pool.connection_class, **settings))
 

@@ -91,7 +91,19 @@ def translated(error: Exception, where: str = "") -> StoreError:
     what = _FAILED.get(ours, "answered with an error")
     at = f" at {redact(where)}" if where else ""
     end = "" if reason.endswith((".", "!", "?")) else "."
-    return ours(f"The server{at} {what}: {reason}{end} {_REMEDY.get(ours, '')}".rstrip())
+    return ours(f"The server{at} {what}: {reason}{end} {_remedy(ours, reason, where)}".rstrip())
+
+
+def _remedy(ours: type[StoreError], reason: str, where: str) -> str:
+    if "certificate" in reason.lower():
+        return "Name its authority, ?ssl_ca_certs=PATH, and reach it by a host name that the certificate holds."
+    hint = ""
+    # A port of the other kind shows as silence or a closed connection. These have other causes too.
+    if where.startswith("rediss://") and "Timeout" in reason:
+        hint = " Does this port speak TLS? For a plain one write redis://."
+    elif where.startswith("redis://") and re.search("closed|reset", reason):
+        hint = " Is it a TLS port? Then write rediss://."
+    return _REMEDY.get(ours, "") + hint
 
 
 def _kind(error: Exception, reason: str) -> type[StoreError]:

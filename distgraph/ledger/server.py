@@ -147,7 +147,6 @@ class EmbeddedServer:
     def kill(self) -> None:
         """SIGKILL the server, as a crash would; its data stays where it is."""
         if self._process is not None:
-            self._process.signal_group(signal.SIGKILL)
             self._reap()
 
     def restart(self) -> None:
@@ -163,10 +162,11 @@ class EmbeddedServer:
 
     def close(self) -> None:
         """Stop it in an orderly way, else by force; remove its directory if it was temporary. May be called again."""
-        if os.getpid() != self._owner:
-            return  # a fork of its owner: the server is not ours
+        if os.getpid() != self._owner or self._lock.closed:
+            return  # the server belongs to the process we are a fork of; or is closed
         atexit.unregister(self.close)
         self._stop()
+        fcntl.flock(self._lock, fcntl.LOCK_UN)  # a fork of this process shares the lock: closing would not end it
         self._lock.close()
         if self._temporary:
             shutil.rmtree(self.directory, ignore_errors=True)

@@ -2,7 +2,8 @@
 
 The parent keeps the writing end of a pipe. A small shell waits at the other end and kills the child's process group
 when the pipe closes, which the kernel sees to even after SIGKILL. The usual alternative, PR_SET_PDEATHSIG, fires when
-the OS *thread* that started the child ends, needs code between fork and exec, and exists on Linux alone.
+the OS *thread* that started the child ends, needs code between fork and exec, and exists on Linux alone. A fork of the
+parent holds the pipe as well: then the child lives until both are gone.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from pathlib import Path
 from distgraph.errors import ProcessFailedError
 
 # $1: what to remove afterwards, or empty. The first line is the child's pid. The group is waited for before its files
-# are removed, a bounded time, because where nobody reaps orphans they stay visible for ever.
+# are removed, a bounded time, because where nobody reaps orphans they stay visible for ever. `kill -s` is the form that
+# all shells understand with a group's negative number.
 _WATCH = """
 read -r pid || exit 0
 read -r never
-kill -KILL -- "-$pid" 2>/dev/null
+kill -s KILL -- "-$pid" 2>/dev/null
 [ -n "$1" ] || exit 0
-for turn in 1 2 3 4 5 6 7 8 9 10; do kill -0 -- "-$pid" 2>/dev/null || break; sleep 0.1; done
+for turn in 1 2 3 4 5 6 7 8 9 10; do kill -s 0 -- "-$pid" 2>/dev/null || break; sleep 0.1; done
 rm -rf -- "$1"
 """
 # The child names itself to the watcher before it becomes the program: there is no moment at which it runs unwatched.

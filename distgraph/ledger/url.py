@@ -32,6 +32,8 @@ _TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", 
 _CHOICES = {"ssl_cert_reqs": ("required", "optional", "none"), "ssl_check_hostname": ("true", "false")}
 _CREDENTIALS = re.compile(r"([A-Za-z][\w+.-]{0,30}://)(?:([^\s:/@]*):)?\S*@")
 _PASSWORD_OPTION = re.compile(r"(?i)\b(password=)[^\s&]+")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}:/{1,2}")
+_NOT_A_PORT = re.compile(r"(://[^:/]*:)(?!\d{0,5}(?:[/?]|$))[^/]*")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -102,7 +104,16 @@ def parse_url(url: str) -> ServerURL:
 
 def _refuse(url: str, why: str) -> NoReturn:
     # from None: the errors of urllib repeat parts of the address, which may be the password
-    raise ConfigError(f"The server URL {redact(url)!r} is wrong: {why}") from None
+    raise ConfigError(f"The server URL {_shown(url)!r} is wrong: {why}") from None
+
+
+def _shown(url: str) -> str:
+    """``url`` for an error: nothing that may have been meant as a password is left, however broken the address."""
+    before, at, host = url.rpartition("@")
+    if at:
+        scheme = _SCHEME.match(before)
+        return f"{scheme[0] if scheme else ''}***@{host}"
+    return _NOT_A_PORT.sub(r"\1***", url)
 
 
 def _split(url: str) -> SplitResult:

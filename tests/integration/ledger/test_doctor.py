@@ -1,0 +1,37 @@
+"""The doctor on a real server."""
+
+from __future__ import annotations
+
+import pytest
+
+from distgraph.ledger.connection import connect
+from distgraph.ledger.doctor import diagnose
+from distgraph.ledger.server import EmbeddedServer
+
+pytestmark = pytest.mark.integration
+
+
+def test_a_server_of_our_own_is_healthy(server: EmbeddedServer) -> None:
+    findings = {finding.code: finding for finding in diagnose(server.url)}
+    # an old packaged server may be named for its version, rightly
+    assert {code for code, finding in findings.items() if finding.level != "ok"} <= {"version"}
+    assert "level standard" in findings["persistence"].message
+    assert findings["scripts"].message == "Scripts run."
+
+
+def test_all_that_is_wrong_is_found_at_once(server_program: str) -> None:
+    with EmbeddedServer(binary=server_program, persistence="memory", password="secret") as own:
+        with connect(own.url) as client:
+            client.config_set("maxmemory-policy", "allkeys-lru")
+            client.config_set("maxmemory", 1)
+        findings = diagnose(own.url)
+    wrong = {finding.code: finding for finding in findings if finding.level != "ok" and finding.code != "version"}
+    assert set(wrong) == {"server-setting", "persistence", "memory"}
+    assert wrong["server-setting"].level == "error"
+    assert "secret" not in str(findings)
+
+
+def test_a_wrong_password_is_a_finding(server_program: str) -> None:
+    with EmbeddedServer(binary=server_program, persistence="memory", password="secret") as own:
+        [finding] = diagnose(f"redis://:wrong@127.0.0.1:{own.port}/0")
+    assert (finding.level, finding.code) == ("error", "server-auth")
