@@ -1,7 +1,7 @@
 """What a saver is, what it is given, and how that relates to the checkpoints of the algebra.
 
-Savers keep *public* checkpoints: plain dicts that users may look at and that outlive versions of distgraph. ``to_public``
-and ``from_public`` are the border to ``superstep.model.Checkpoint``.
+Savers keep *public* checkpoints: plain dicts that users may look at and that outlive versions of distgraph.
+``to_public`` and ``from_public`` are the border to ``superstep.model.Checkpoint``.
 """
 
 from __future__ import annotations
@@ -126,7 +126,9 @@ class BaseCheckpointSaver(Generic[V]):
         """
         raise NotImplementedError
 
-    def put(self, config: Any, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions) -> Any:
+    def put(
+        self, config: Any, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
+    ) -> Any:
         """Store a checkpoint.
 
         Args:

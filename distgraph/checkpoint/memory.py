@@ -24,6 +24,7 @@ from distgraph.checkpoint.base import (
 )
 
 _Typed = tuple[str, bytes]
+Pending = list[PendingWrite]
 
 
 class _Stored(NamedTuple):
@@ -70,7 +71,9 @@ class InMemorySaver(BaseCheckpointSaver[str]):
     async def __aexit__(self, *_: object) -> None:
         return None
 
-    def put(self, config: Any, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions) -> Any:
+    def put(
+        self, config: Any, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
+    ) -> Any:
         configurable = config["configurable"]
         thread, ns = configurable["thread_id"], configurable.get("checkpoint_ns", "")
         kept: dict[str, Any] = dict(checkpoint)
@@ -145,9 +148,10 @@ class InMemorySaver(BaseCheckpointSaver[str]):
 
     def delete_thread(self, thread_id: str) -> None:
         self.storage.pop(thread_id, None)
-        for table in (self.blobs, self.writes):
+        tables: tuple[dict[Any, Any], ...] = (self.blobs, self.writes)
+        for table in tables:
             for key in [key for key in table if key[0] == thread_id]:
-                del table[key]  # type: ignore[attr-defined]
+                del table[key]
 
     async def aget_tuple(self, config: Any) -> CheckpointTuple | None:
         return self.get_tuple(config)
@@ -198,7 +202,7 @@ class InMemorySaver(BaseCheckpointSaver[str]):
             self._pending(thread, ns, cid),
         )
 
-    def _pending(self, thread: str, ns: str, cid: str) -> list[PendingWrite]:
+    def _pending(self, thread: str, ns: str, cid: str) -> Pending:
         loads = self.serde.loads_typed
         of_step = self.writes.get((thread, ns, cid), {})
         return [

@@ -1,13 +1,18 @@
 """The in-process shell: run a program here and now.
 
     call       whatever users give as a node or branch, called with what it asks for
+    context    what all tasks of a run share
     scope      what one execution of a node can see: its config and Runtime, made when asked for
     execute    one attempt of one task
-    retry      the decision to try again, and the loop that does
+    retry      the decision to try again, and the loops that do
     request    what a caller asks for
+    place      where a run takes place: config, namespace, thread, saver; at the root or inside a node
     opening    input, None or Command + stored checkpoint -> where the run starts
     session    one run, without any waiting
     streams    chunks of the stream modes
-    sync aio   thin loops around a session
+    savers     calls of a saver that a decision needs, made in either colour
+    sync, aio  thin loops around a session
     states     the state API over a saver
+
+The cluster runs tasks through ``execute`` and decides with ``retry``; the rest is for runs of one process.
 """

@@ -11,7 +11,8 @@ from distgraph.checkpoint.memory import InMemorySaver
 from distgraph.engine.opening import opening
 from distgraph.engine.request import Request
 from distgraph.engine.retry import arun_with_retries
-from distgraph.engine.session import Op, Result, Session
+from distgraph.engine.savers import Op, acall, adrive
+from distgraph.engine.session import Result, Session
 from distgraph.engine.sync import LIVE, Chunk, Outcome, stops_others, worse
 from distgraph.errors import StepTimeoutError
 from distgraph.superstep.model import Task
@@ -63,7 +64,8 @@ class _Engine:
     async def chunks(self) -> AsyncIterator[Chunk]:
         session = self.session
         try:
-            await self._open()
+            await adrive(opening(session), session.saver)
+            await self._flush()
             while session.running:
                 async for chunk in self._superstep():
                     yield chunk
@@ -89,37 +91,20 @@ class _Engine:
 
     # ------------------------------------------------------------ the saver and callbacks
 
-    async def _open(self) -> None:
-        calls = opening(self.session)
-        found = None
-        try:
-            while True:
-                op = calls.send(found)
-                await self._flush()
-                found = await self._call(op)
-        except StopIteration:
-            pass
-        await self._flush()
-
-    async def _call(self, op: Op) -> Any:
-        name, args = op
-        saver = self.session.saver
-        if name == "list":
-            config, before, limit = args
-            return [found async for found in saver.alist(config, before=before, limit=limit)]
-        call = getattr(saver, "a" + name)(*args)
-        return await (call if name == "get_tuple" or self.quick else _to_its_end(call))
+    async def _store(self, op: Op) -> None:
+        stored = acall(self.session.saver, op)
+        await (stored if self.quick else _to_its_end(stored))
 
     async def _flush(self) -> None:
         session = self.session
         if session.ops:
             due, session.ops = session.ops, []
             for op in due:
-                await self._call(op)
+                await self._store(op)
         if session.events:
             happened, session.events = session.events, []
-            for call, event in happened:
-                answer = call(event)
+            for notify, event in happened:
+                answer = notify(event)
                 if hasattr(answer, "__await__"):
                     await answer
 

@@ -91,7 +91,7 @@ class NodeCall:
         self.injected = injected_into(fn, self.name)
         sources = [(name, _SOURCES[name]) for name in self.injected]
         body = _body(fn)
-        shaped = _SHAPES.get(_flavour(body), lambda f: f)(fn)
+        shaped = _shaped(fn, body)
         self.sync_ok = not _is_awaited(body)
         call: Callable[[Any, NodeScope], Any]
         if sources:
@@ -174,18 +174,17 @@ def _body(fn: Any) -> Any:
     if isinstance(fn, MethodType):
         fn = fn.__func__
     if not isinstance(fn, FunctionType) and not isinstance(fn, type):
-        inner = getattr(type(fn), "__call__", None)
+        inner = getattr(type(fn), "__call__", None)  # noqa: B004 - the function itself is wanted
         if isinstance(inner, FunctionType):
             return inner
     return fn
 
 
-def _flavour(body: Any) -> str:
+def _shaped(fn: Callable[..., Any], body: Any) -> Callable[..., Any]:
+    """``fn`` as a function with one result."""
     if inspect.isgeneratorfunction(body):
-        return "generator"
-    if inspect.isasyncgenfunction(body):
-        return "async generator"
-    return ""
+        return _last(fn)
+    return _alast(fn) if inspect.isasyncgenfunction(body) else fn
 
 
 def _is_awaited(body: Any) -> bool:
@@ -211,8 +210,3 @@ def _alast(fn: Callable[..., Any]) -> Callable[..., Any]:
 
     return last
 
-
-_SHAPES: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
-    "generator": _last,
-    "async generator": _alast,
-}

@@ -19,7 +19,7 @@ from distgraph.runtime import _scope
 from distgraph.superstep.model import Branch, Node, Task
 from distgraph.superstep.routing import branch_writes
 from distgraph.superstep.views import branch_view, task_input
-from distgraph.types import Command, Write
+from distgraph.types import MISSING, Command, Write
 
 
 def run_task(
@@ -30,6 +30,7 @@ def run_task(
     attempt: int = 1,
     first_attempt_time: float | None = None,
     error: NodeError | None = None,
+    returned: Any = MISSING,
 ) -> list[Write]:
     """Execute ``task`` once, in this OS thread.
 
@@ -40,6 +41,7 @@ def run_task(
         attempt: counts from 1.
         first_attempt_time: seconds since the epoch, for a later attempt.
         error: what an error handler is to handle.
+        returned: go on as if the node had returned this, without calling it.
 
     Returns:
         What the task wants to change, never empty; or, if the node asked for an answer, control writes only.
@@ -54,10 +56,15 @@ def run_task(
     node = task.node
     token = _scope.set(scope)
     try:
-        value = _input_of(ctx, task)
-        task.writes = writes = _output_writes(node, node.action.call(value, scope) if node.action else value)
+        output = returned
+        if output is MISSING:
+            output = _input_of(ctx, task)
+            if node.action is not None:
+                output = node.action.call(output, scope)
+        task.writes = writes = _output_writes(node, output)
         for branch in node.branches:
-            writes += _chosen(ctx, task, branch, branch.path.call(branch_view(ctx.program, task, branch, ctx.stop), scope))
+            view = branch_view(ctx.program, task, branch, ctx.stop)
+            writes += _chosen(ctx, task, branch, branch.path.call(view, scope))
         return writes or [(NO_WRITES, None)]
     except BaseException as exc:
         return _settle(ctx, task, scope, exc)
@@ -73,6 +80,7 @@ async def arun_task(
     attempt: int = 1,
     first_attempt_time: float | None = None,
     error: NodeError | None = None,
+    returned: Any = MISSING,
 ) -> list[Write]:
     """``run_task`` under an event loop: async nodes are awaited, others get an OS thread."""
     scope = NodeScope(ctx, task, answers, attempt, first_attempt_time)
@@ -81,8 +89,12 @@ async def arun_task(
     node = task.node
     token = _scope.set(scope)
     try:
-        value = _input_of(ctx, task)
-        task.writes = writes = _output_writes(node, await node.action.acall(value, scope) if node.action else value)
+        output = returned
+        if output is MISSING:
+            output = _input_of(ctx, task)
+            if node.action is not None:
+                output = await node.action.acall(output, scope)
+        task.writes = writes = _output_writes(node, output)
         for branch in node.branches:
             view = branch_view(ctx.program, task, branch, ctx.stop)
             writes += _chosen(ctx, task, branch, await branch.path.acall(view, scope))

@@ -6,13 +6,14 @@ both engines share it.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distgraph.checkpoint.base import NULL_TASK_ID, from_public
 from distgraph.constants import INPUT, RESUME
 from distgraph.engine.context import Replay
-from distgraph.engine.session import Op, Session
+from distgraph.engine.savers import Calls
+from distgraph.engine.session import Session
 from distgraph.errors import EmptyInputError, InvalidUpdateError
 from distgraph.superstep.advance import Rules, look, resumed
 from distgraph.superstep.apply import Bump, apply_writes
@@ -23,12 +24,11 @@ from distgraph.superstep.resume import answers_of, give_answers
 from distgraph.superstep.routing import goto_writes, update_pairs
 from distgraph.types import Command, Write
 
-Calls = Generator[Op, Any, None]
 #: task id -> what it wrote
 Pending = dict[str, list[Write]]
 
 
-def opening(session: Session) -> Calls:
+def opening(session: Session) -> Calls[None]:
     """Bring ``session`` to its first superstep.
 
     Raises:
@@ -57,14 +57,14 @@ class _Opening:
 
     # ------------------------------------------------------------ what is stored
 
-    def load(self) -> Calls:
+    def load(self) -> Calls[None]:
         session, wanted = self.session, self.place.wanted
         replay = self.ctx.replay = self._replay_of_parent()
         if replay is not None and not wanted:
             self.addressed = True
         if replay is not None and not wanted and replay.first_visit(self.ctx.ns):
             before = {"configurable": {"thread_id": self.place.thread_id, "checkpoint_id": replay.before}}
-            found = yield ("list", (session.address(None), before, 1))
+            found = yield ("list", (session.address(None), before, 1, None))
             saved = found[0] if found else None
         else:
             saved = yield ("get_tuple", (session.address(wanted),))
@@ -167,7 +167,7 @@ class _Opening:
         session = self.session
         writes = input_writes(self.program, given)
         discarded = plan(self.program, session.at, self.ctx.ns) if session.at is not EMPTY else []
-        session.take_input([*discarded, _outside_task(session.at, writes)])
+        session.take_input([*discarded, outside_task(session.at, writes)])
         self.pending.clear()
 
     # ------------------------------------------------------------ commands and answers
@@ -177,7 +177,7 @@ class _Opening:
 
     def _take_command(self, command: Command[Any], forks: bool) -> list[Write]:
         if command.graph == Command.PARENT:
-            raise InvalidUpdateError("There is no parent graph: a Command for it can only be returned by a nested graph.")
+            raise InvalidUpdateError("There is no parent graph: only nodes of a nested graph return such a Command.")
         if command.resume is not None:
             self._take_answers(command.resume)
         writes = command_writes(self.program, command)
@@ -247,20 +247,22 @@ def input_writes(program: Program, given: Any) -> list[Write]:
         )
     writes = [(key, value) for key, value in given.items() if key in inputs]
     if not writes:
-        raise EmptyInputError(f"Received no input for {inputs}: the dict has {', '.join(map(repr, given)) or 'no keys'}.")
+        found = ", ".join(map(repr, given)) or "no keys"
+        raise EmptyInputError(f"Received no input for {inputs}: the dict has {found}.")
     return writes
 
 
 def apply_outside(program: Program, at: Checkpoint, writes: Sequence[Write], bump: Bump) -> Checkpoint:
     """``at`` with what came from outside its tasks; still the same checkpoint, and before the same superstep."""
-    after = apply_writes(program, at, [_outside_task(at, writes)], bump, new_id=at.id)
+    after = apply_writes(program, at, [outside_task(at, writes)], bump, new_id=at.id)
     updated = None if at.updated is None or after.updated is None else at.updated | after.updated
     return at._replace(
         values=after.values, versions=after.versions, seen={**at.seen, **after.seen}, updated=updated, clock=after.clock
     )
 
 
-def _outside_task(at: Checkpoint, writes: Sequence[Write]) -> Task:
+def outside_task(at: Checkpoint, writes: Sequence[Write]) -> Task:
+    """What stands for writes from outside among the tasks of a superstep: applied first, and woken by nothing."""
     task = Task(None, (), (), at, name=INPUT)
     task.writes = list(writes)
     return task

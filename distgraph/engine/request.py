@@ -22,14 +22,14 @@ class Request:
         config: the caller's config over the graph's own; may be partial.
         context: what nodes see as ``runtime.context``.
         modes: stream modes that somebody reads. Nothing is computed for others.
-        output_keys: channel(s) of ``values`` and ``updates`` chunks and of the result; None: the program's streamed ones.
+        output_keys: channel(s) of ``values`` and ``updates`` chunks and of the result; None: the streamed ones.
         interrupt_before: nodes to stop before, or "*"; None: the program's own.
         interrupt_after: nodes to stop after, or "*"; None: the program's own.
         durability: when checkpoints are written; None: as the parent run, or "async".
         control: asks the run to stop at a superstep boundary.
         subgraphs: chunks of graphs nested in nodes are wanted too.
         debug: also detect nodes that change their input in place.
-        saver: ``None``: the parent run's; ``False``: none; ``True``: the parent run's, one history a thread; or a saver.
+        saver: a saver; None: the parent run's; False: none; True: the parent run's, with one history a thread.
         store: the graph's store; nodes of nested graphs see their parent's.
         cache: the graph's cache of node results.
         name: the graph's name.

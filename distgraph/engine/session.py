@@ -20,6 +20,7 @@ from distgraph.engine.context import Emit, RunContext
 from distgraph.engine.execute import failure_writes
 from distgraph.engine.place import Place, place_of
 from distgraph.engine.request import Request
+from distgraph.engine.savers import Op
 from distgraph.engine.streams import Streams, checkpoint_chunk
 from distgraph.errors import (
     ErrorCode,
@@ -36,9 +37,6 @@ from distgraph.superstep.identity import checkpoint_id, path_key
 from distgraph.superstep.model import EMPTY, Checkpoint, Task
 from distgraph.superstep.views import output_values
 from distgraph.types import Interrupt, Send, Write
-
-#: A call of the saver: method and arguments.
-Op = tuple[str, tuple[Any, ...]]
 
 
 class Result(NamedTuple):
@@ -61,13 +59,14 @@ class Session:
         verdict: what is to be done next.
         answers: task id -> answers to its questions so far.
         ops: calls of the saver that are due.
-        events: calls of callback handlers that are due: method and event.
+        events: calls of callback handlers that are due: handler and event.
     """
 
     __slots__ = (
-        *("_bump", "_id_base", "_ids", "_keys", "_metadata", "_output_at", "_settled", "_stored_id", "_stored_versions"),
-        *("_unstored", "answers", "asked", "at", "ctx", "drained", "events", "interrupts", "ops", "output_keys"),
-        *("place", "program", "request", "rules", "saver", "streams", "tasks", "verdict", "wakes"),
+        *("_bump", "_id_base", "_ids", "_keys", "_metadata", "_output_at", "_settled", "_stored_id"),
+        *("_stored_versions", "_takes_path", "_unstored", "answers", "asked", "at", "ctx", "drained", "events"),
+        *("interrupts", "ops", "output_keys", "place", "program", "request", "rules", "saver", "streams", "tasks"),
+        "verdict",
     )
 
     def __init__(self, request: Request, sink: Callable[[Any], None] | None = None) -> None:
@@ -89,7 +88,7 @@ class Session:
         self.interrupts: list[Interrupt] = []
         self.drained = False
         self.ops: list[Op] = []
-        self.events: list[tuple[str, Any]] = []
+        self.events: list[tuple[Callable[[Any], Any], Any]] = []
         self._bump: Bump = self.saver.get_next_version if self.saver is not None else count_up
         self._ids = 0
         self._id_base = ""
@@ -98,6 +97,7 @@ class Session:
         self._settled: list[tuple[Task, Sequence[Write]]] = []
         self._stored_id = ""
         self._stored_versions: Mapping[str, Any] = {}
+        self._takes_path = self.saver is not None and _takes_path(self.saver.__class__)
         self._unstored = False
 
     # ------------------------------------------------------------ going on
@@ -233,8 +233,8 @@ class Session:
 
     def _out_of_steps(self) -> str:
         return create_error_message(
-            message=f"Recursion limit of {self.place.recursion_limit} reached without hitting a stop condition, in graph "
-            f"{self.request.name!r} at step {self.at.step}; next would be "
+            message=f"Recursion limit of {self.place.recursion_limit} reached without hitting a stop condition, "
+            f"in graph {self.request.name!r} at step {self.at.step}; next would be "
             f"{', '.join(sorted({task.name for task in self.tasks})) or 'nothing'}. "
             "You can increase the limit by setting the `recursion_limit` config key; the state is saved.",
             error_code=ErrorCode.GRAPH_RECURSION_LIMIT,
@@ -321,7 +321,7 @@ class Session:
         if untracked := self.program.untracked:
             writes = [(c, _tracked(v, untracked)) for c, v in writes if c not in untracked]
         args = (self.address(self.at.id), writes, task_id)
-        self.ops.append(("put_writes", (*args, path) if _takes_path(type(self.saver)) else args))
+        self.ops.append(("put_writes", (*args, path) if self._takes_path else args))
 
     def address(self, checkpoint_id: str | None) -> dict[str, Any]:
         """The run's config, naming one checkpoint."""
@@ -425,8 +425,8 @@ def _tracked(value: Any, untracked: frozenset[str]) -> Any:
 
 
 @lru_cache(maxsize=64)
-def _takes_path(saver: type) -> bool:
+def _takes_path(saver: Any) -> bool:
     """Whether the saver's ``put_writes`` has the fourth parameter; older ones have three."""
     from inspect import signature
 
-    return "task_path" in signature(saver.put_writes).parameters  # type: ignore[attr-defined]
+    return "task_path" in signature(saver.put_writes).parameters

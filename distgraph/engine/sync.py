@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from distgraph.engine.opening import opening
 from distgraph.engine.request import Request
 from distgraph.engine.retry import run_with_retries
-from distgraph.engine.session import Op, Result, Session
+from distgraph.engine.savers import call, drive
+from distgraph.engine.session import Result, Session
 from distgraph.errors import GraphBubbleUp, StepTimeoutError
 from distgraph.superstep.model import Task
 from distgraph.types import Write
@@ -87,7 +88,8 @@ class _Engine:
     def chunks(self) -> Iterator[Chunk]:
         session = self.session
         try:
-            self._open()
+            drive(opening(session), session.saver)
+            self._flush()
             while session.running:
                 yield from self._superstep()
                 self._flush()
@@ -114,35 +116,16 @@ class _Engine:
 
     # ------------------------------------------------------------ the saver, callbacks, chunks
 
-    def _open(self) -> None:
-        calls = opening(self.session)
-        found = None
-        try:
-            while True:
-                op = calls.send(found)
-                self._flush()
-                found = self._call(op)
-        except StopIteration:
-            pass
-        self._flush()
-
-    def _call(self, op: Op) -> Any:
-        name, args = op
-        if name == "list":
-            config, before, limit = args
-            return list(self.session.saver.list(config, before=before, limit=limit))
-        return getattr(self.session.saver, name)(*args)
-
     def _flush(self) -> None:
         session = self.session
         if session.ops:
             due, session.ops = session.ops, []
             for op in due:
-                self._call(op)
+                call(session.saver, op)
         if session.events:
             happened, session.events = session.events, []
-            for call, event in happened:
-                call(event)
+            for notify, event in happened:
+                notify(event)
 
     def _taken(self) -> Iterator[Chunk]:
         ready = self.ready

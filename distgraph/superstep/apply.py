@@ -153,7 +153,11 @@ class _Step:
 
     def seen_after(self, tasks: Sequence[Task]) -> dict[str, Mapping[str, Any]]:
         kept = self.seen
+        # Where only Sends ran, the nodes that channels woke last stay known: an update from outside asks for them.
+        everything = not any(kept.values())
         for name, versions in self.at.seen.items():
-            if name not in kept and (name == INTERRUPT or any(trigger in self.versions for trigger in versions)):
+            if name not in kept and (
+                everything or name == INTERRUPT or any(trigger in self.versions for trigger in versions)
+            ):
                 kept[name] = versions
         return kept

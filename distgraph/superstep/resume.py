@@ -99,6 +99,6 @@ def _refuse_unknown(resume: Mapping[str, Any], waiting: Mapping[str, Task]) -> N
     unknown = sorted(set(resume) - set(waiting))
     if unknown:
         raise UnknownInterruptError(
-            f"Unknown or already-consumed interrupt: {unknown[0]}. Waiting on this thread: {sorted(waiting) or 'none'}.",
+            f"Unknown or already-consumed interrupt: {unknown[0]}. Waiting here: {sorted(waiting) or 'none'}.",
             reason="not_pending",
         )

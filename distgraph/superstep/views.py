@@ -52,7 +52,12 @@ def task_input(program: Program, task: Task, stop: int) -> Any:
 
 
 def _view(
-    program: Program, values: Mapping[str, Any], reads: tuple[str, ...] | str, managed: Mapping[str, Any], step: int, stop: int
+    program: Program,
+    values: Mapping[str, Any],
+    reads: tuple[str, ...] | str,
+    managed: Mapping[str, Any],
+    step: int,
+    stop: int,
 ) -> Any:
     if isinstance(reads, str):
         value = read_channel(program, values, reads)

@@ -86,5 +86,5 @@ class JsonPlusSerializer:
         """
         kind, payload = data
         if kind != _KIND:
-            raise CodecError(f"Stored value is of kind {kind!r}, which another serializer wrote; this one reads {_KIND!r}.")
+            raise CodecError(f"Stored value is of kind {kind!r}, from another serializer; this one reads {_KIND!r}.")
         return self._codec.unpack(payload)

@@ -1,0 +1,64 @@
+"""Calls that a decision needs, made in either colour.
+
+What decides is written once, as a generator that yields calls and is sent their results; ``drive`` makes them here and
+now, ``adrive`` awaits them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, TypeVar
+
+from distgraph.engine.execute import arun_task, run_task
+
+T = TypeVar("T")
+
+#: Method of the saver and arguments; or "run_task" and those of ``run_task``, the value returned for it the last.
+Op = tuple[str, tuple[Any, ...]]
+Calls = Generator[Op, Any, T]
+
+
+def drive(calls: Calls[T], saver: Any) -> T:
+    """The result of ``calls``, made one after the other."""
+    found = None
+    while True:
+        try:
+            op = calls.send(found)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        found = call(saver, op)
+
+
+async def adrive(calls: Calls[T], saver: Any) -> T:
+    """``drive`` under an event loop."""
+    found = None
+    while True:
+        try:
+            op = calls.send(found)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        found = await acall(saver, op)
+
+
+def call(saver: Any, op: Op) -> Any:
+    """Make one call."""
+    name, args = op
+    if name == "run_task":
+        ctx, task, returned = args
+        return run_task(ctx, task, returned=returned)
+    if name == "list":
+        config, before, limit, wanted = args
+        return list(saver.list(config, filter=wanted, before=before, limit=limit))
+    return getattr(saver, name)(*args)
+
+
+async def acall(saver: Any, op: Op) -> Any:
+    """Await one call."""
+    name, args = op
+    if name == "run_task":
+        ctx, task, returned = args
+        return await arun_task(ctx, task, returned=returned)
+    if name == "list":
+        config, before, limit, wanted = args
+        return [found async for found in saver.alist(config, filter=wanted, before=before, limit=limit)]
+    return await getattr(saver, "a" + name)(*args)
