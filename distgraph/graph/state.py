@@ -109,17 +109,18 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
     # ------------------------------------------------------------ schemas
 
     def _add_schema(self, typ: Any, *, managed: bool = True) -> Schema:
-        schema = self._schemas.get(typ) if isinstance(typ, Hashable) else None
-        if schema is None:
-            schema = read_schema(typ)
+        known = self._schemas.get(typ) if isinstance(typ, Hashable) else None
+        if known is not None:
+            return known
+        schema = read_schema(typ)
         name = getattr(typ, "__name__", "")
         if schema.managed and not managed:
             raise refusal(managed_problem(name, schema.managed))
         for key, channel in schema.channels.items():
-            known = self.channels.setdefault(key, channel)
+            first = self.channels.setdefault(key, channel)
             # A key without a reducer takes the rule that another schema gave it.
-            if known is not channel and not isinstance(channel, LastValue) and known != channel:
-                raise refusal(channel_problem(key, known, channel, name))
+            if first is not channel and not isinstance(channel, LastValue) and first != channel:
+                raise refusal(channel_problem(key, first, channel, name))
         for key, manager in schema.managed.items():
             if self.managed.setdefault(key, manager) is not manager:
                 text = f"Managed value '{key}' already exists with a different type, when reading schema {name!r}."

@@ -1,0 +1,1 @@
+"""The same programs on the peer and on distgraph: results, streams and histories must be the same."""

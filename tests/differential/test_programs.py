@@ -1,0 +1,29 @@
+"""Hand-written programs: what they observe on the peer and here."""
+
+from __future__ import annotations
+
+from types import FunctionType, ModuleType
+from typing import Any
+
+import pytest
+
+from tests.differential import building
+from tests.differential.harness import OURS, PEER, observe
+
+pytestmark = pytest.mark.differential
+
+
+def programs(module: ModuleType) -> list[Any]:
+    """Public functions of a module whose only parameter is ``api``."""
+    return [
+        pytest.param(value, id=f"{module.__name__.rpartition('.')[2]}.{name}")
+        for name, value in vars(module).items()
+        if isinstance(value, FunctionType)
+        and value.__module__ == module.__name__
+        and value.__code__.co_varnames[: value.__code__.co_argcount] == ("api",)
+    ]
+
+
+@pytest.mark.parametrize("program", [entry for module in (building,) for entry in programs(module)])
+def test_a_program_sees_the_same_on_both(program: Any) -> None:
+    assert observe(program, OURS) == observe(program, PEER)
