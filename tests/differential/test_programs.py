@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from types import FunctionType, ModuleType
 from typing import Any
 
 import pytest
 
-from tests.differential import building
+from tests.differential import building, running
 from tests.differential.harness import OURS, PEER, observe
 
 pytestmark = pytest.mark.differential
@@ -20,10 +21,10 @@ def programs(module: ModuleType) -> list[Any]:
         for name, value in vars(module).items()
         if isinstance(value, FunctionType)
         and value.__module__ == module.__name__
-        and value.__code__.co_varnames[: value.__code__.co_argcount] == ("api",)
+        and list(signature(value).parameters) == ["api"]
     ]
 
 
-@pytest.mark.parametrize("program", [entry for module in (building,) for entry in programs(module)])
+@pytest.mark.parametrize("program", [entry for module in (building, running) for entry in programs(module)])
 def test_a_program_sees_the_same_on_both(program: Any) -> None:
     assert observe(program, OURS) == observe(program, PEER)
