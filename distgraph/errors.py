@@ -430,10 +430,10 @@ class ParentCommand(GraphBubbleUp):
 
 
 class GraphDrained(GraphBubbleUp):
-    """The run stopped at a superstep boundary because a drain was asked for; ``args[0]`` is the reason."""
+    """The run stopped at a superstep boundary because a drain was asked for, and can be continued."""
 
-    def __init__(self, reason: str = "drained") -> None:
-        super().__init__(reason)
+    def __init__(self, reason: str = "shutdown") -> None:
+        super().__init__(f"Graph drained: {reason}")
         self.reason = reason
 
 

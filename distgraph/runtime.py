@@ -64,7 +64,7 @@ class RunControl:
     def __init__(self) -> None:
         self.drain_reason: str | None = None
 
-    def request_drain(self, reason: str = "drained") -> None:
+    def request_drain(self, reason: str = "shutdown") -> None:
         """Stop after the current superstep; the run raises ``GraphDrained`` and can be continued."""
         self.drain_reason = reason
 
@@ -208,7 +208,9 @@ def current_scope() -> TaskScope:
     """
     scope = _scope.get()
     if scope is None:
-        raise RuntimeError("Called outside of a runnable context: this works only inside a node that a graph is running.")
+        raise RuntimeError(
+            "Called outside of a runnable context: this works only inside a node that a graph is running."
+        )
     return scope
 
 

@@ -76,6 +76,10 @@ class Send:
     def __hash__(self) -> int:
         return hash((self.node, repr(self.arg)))
 
+    def __repr__(self) -> str:
+        limit = "" if self.timeout is None else f", timeout={self.timeout!r}"
+        return f"Send(node={self.node!r}, arg={self.arg!r}{limit})"
+
 
 @dataclass(frozen=True, slots=True)
 class Overwrite:
@@ -102,6 +106,10 @@ class Command(Generic[N]):
     goto: Send | Sequence[Send | N] | N = ()
 
     PARENT: ClassVar[Literal["__parent__"]] = "__parent__"
+
+    def __repr__(self) -> str:
+        given = ((name, getattr(self, name)) for name in ("graph", "update", "resume", "goto"))
+        return f"Command({', '.join(f'{name}={value!r}' for name, value in given if value)})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,6 @@ class RunContext:
                 "checkpoint_id": None,
                 "checkpoint_map": {**configurable.get("checkpoint_map", {}), self.ns: task.at.id},
             },
-            "run_name": task.name,
         }
         if node.tags:
             made["tags"] = [*(config.get("tags") or ()), *node.tags]

@@ -120,7 +120,7 @@ class _Opening:
             self.program, session.at, session.rules, pending=None if replaying else self.pending, ns=ctx.ns
         )
         self._hand_back_answers(following.tasks)
-        session.begin(following)
+        session.begin(following, self.pending)
         if resuming:
             session.notify("on_resume")
 

@@ -14,6 +14,8 @@ from distgraph.runtime import _scope
 
 #: Keys of ``configurable`` that name a place among the checkpoints.
 _ADDRESS = ("thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map")
+#: What a run's metadata says without being told.
+_TOLD = ("thread_id", "checkpoint_id", "checkpoint_ns", "task_id", "run_id", "assistant_id", "graph_id")
 _INHERITED = ("tags", "metadata", "callbacks", "recursion_limit", "max_concurrency")
 
 
@@ -65,6 +67,8 @@ def place_of(request: Request) -> Place:
     scope = around if isinstance(around, NodeScope) else None
     config, scope = _config_of(request.config, scope)
     configurable = config.get("configurable") or {}
+    if configurable and (told := {key: configurable[key] for key in _TOLD if configurable.get(key)}):
+        config = {**config, "metadata": {**told, **(config.get("metadata") or {})}}
     saver = _saver_of(request.saver, scope)
     ns = _ns_of(scope, request.saver is True)
     wanted = (configurable.get("checkpoint_map") or {}).get(ns) or ""

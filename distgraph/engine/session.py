@@ -21,7 +21,7 @@ from distgraph.engine.execute import failure_writes
 from distgraph.engine.place import Place, place_of
 from distgraph.engine.request import Request
 from distgraph.engine.savers import Op
-from distgraph.engine.streams import Streams, checkpoint_chunk
+from distgraph.engine.streams import Streams, checkpoint_chunk, keeps_state
 from distgraph.errors import (
     ErrorCode,
     GraphBubbleUp,
@@ -31,7 +31,7 @@ from distgraph.errors import (
     create_error_message,
 )
 from distgraph.runtime import RunControl, Runtime
-from distgraph.superstep.advance import Next, Rules, Verdict, advance
+from distgraph.superstep.advance import Next, Pending, Rules, Verdict, advance
 from distgraph.superstep.apply import Bump, apply_writes, count_up
 from distgraph.superstep.identity import checkpoint_id, path_key
 from distgraph.superstep.model import EMPTY, Checkpoint, Task
@@ -111,12 +111,12 @@ class Session:
         """The tasks of this superstep that have not settled."""
         return [task for task in self.tasks if not task.writes]
 
-    def begin(self, following: Next) -> None:
-        """Stand where ``following`` says."""
+    def begin(self, following: Next, pending: Pending | None = None) -> None:
+        """Stand where ``following`` says; ``pending`` is what its tasks wrote before this run."""
         self.at, self.tasks, self.verdict = following
         streams = self.streams
         if streams is not None and streams.checkpoints and self.saver is not None:
-            streams.planned(self.at.step, self._checkpoint_chunk())
+            streams.planned(self.at.step, self._checkpoint_chunk(pending or {}))
         control = self.ctx.runtime.control
         if self.verdict is not Verdict.RUN:
             return
@@ -208,7 +208,7 @@ class Session:
             raise GraphRecursionError(self._out_of_steps())
         if self.drained:
             control = self.ctx.runtime.control
-            raise GraphDrained((control.drain_reason if control is not None else None) or "drained")
+            raise GraphDrained((control.drain_reason if control is not None else None) or "shutdown")
         if not self.stopped:
             return
         if self.place.scope is not None:
@@ -336,7 +336,7 @@ class Session:
     def _parents(self) -> dict[str, str]:
         return self.place.configurable.get("checkpoint_map") or {} if self.place.scope is not None else {}
 
-    def _checkpoint_chunk(self) -> dict[str, Any]:
+    def _checkpoint_chunk(self, pending: Pending) -> dict[str, Any]:
         parents = self._parents()
         return checkpoint_chunk(
             self.program,
@@ -345,6 +345,7 @@ class Session:
             config=self._shown(self.at.id, parents),
             parent_config=self._shown(self.at.parent, parents) if self.at.parent else None,
             metadata=self._metadata,
+            pending=pending,
             states=self._state_of,
         )
 
@@ -356,7 +357,7 @@ class Session:
         return {"configurable": configurable}
 
     def _state_of(self, task: Task) -> Any:
-        if task.node.subgraph is None:
+        if not keeps_state(task.node.subgraph):
             return None
         return {"configurable": {"thread_id": self.place.thread_id, "checkpoint_ns": task.checkpoint_ns}}
 

@@ -10,12 +10,12 @@ from typing import Any
 
 from distgraph.checkpoint.base import NULL_TASK_ID, CheckpointTuple, from_public
 from distgraph.config import ensure_config
-from distgraph.constants import ERROR, INTERRUPT, NS_END, NS_SEP, RETURN
+from distgraph.constants import ERROR, INTERRUPT, NS_END, NS_SEP, PUSH, RETURN
 from distgraph.engine.execute import without_ids
 from distgraph.engine.opening import Pending, apply_outside
 from distgraph.engine.place import NoThreadError
 from distgraph.engine.savers import Calls, adrive, drive
-from distgraph.engine.streams import result_of
+from distgraph.engine.streams import keeps_state, result_of
 from distgraph.engine.updates import Updates, update_thread, with_parents
 from distgraph.superstep.advance import restore
 from distgraph.superstep.apply import apply_writes
@@ -161,7 +161,7 @@ class States:
     def _snapshot(self, saved: CheckpointTuple, live: bool, subgraphs: bool) -> Calls[StateSnapshot]:
         program, at, pending = self.program, from_public(saved), pending_of(saved)
         configurable = saved.config["configurable"]
-        tasks = plan(program, at, configurable.get("checkpoint_ns") or "")
+        tasks = as_declared(program, plan(program, at, configurable.get("checkpoint_ns") or ""))
         if live:
             restore(tasks, pending)
         shown: list[PregelTask] = []
@@ -180,7 +180,7 @@ class States:
         )
 
     def _state_of(self, task: Task, thread_id: str, subgraphs: bool) -> Calls[Any]:
-        if task.node.subgraph is None:
+        if not keeps_state(task.node.subgraph):
             return None
         config = {"configurable": {"thread_id": thread_id, "checkpoint_ns": task.checkpoint_ns}}
         if not subgraphs:
@@ -198,6 +198,12 @@ class States:
                 raise ValueError(f"Subgraph {without_ids(ns)} not found in graph {self.name!r}; nothing was changed.")
             states = found
         return (yield from update_thread(states, config, supersteps))
+
+
+def as_declared(program: Program, tasks: Sequence[Task]) -> list[Task]:
+    """``tasks`` as people read them: activations by Send first, then nodes in the order of their declaration."""
+    place = {name: index for index, name in enumerate(program.nodes)}
+    return sorted(tasks, key=lambda task: -1 if task.path[0] == PUSH else place[task.name])
 
 
 def pending_of(saved: CheckpointTuple) -> Pending:

@@ -12,7 +12,8 @@ from typing import Any
 
 from distgraph.constants import ERROR, INTERRUPT, METADATA, RETURN
 from distgraph.engine.context import RunContext
-from distgraph.superstep.model import Checkpoint, Program, Task
+from distgraph.superstep.advance import Pending
+from distgraph.superstep.model import Checkpoint, Program, Task, is_finished
 from distgraph.superstep.resume import pending_interrupts
 from distgraph.superstep.views import output_values, task_input, update_of
 from distgraph.types import Interrupt, Write
@@ -80,9 +81,10 @@ def checkpoint_chunk(
     config: Any,
     parent_config: Any,
     metadata: Mapping[str, Any],
+    pending: Pending,
     states: Callable[[Task], Any],
 ) -> dict[str, Any]:
-    """A ``checkpoints`` chunk: a checkpoint was made, and ``tasks`` are next."""
+    """A ``checkpoints`` chunk: a checkpoint was made, and ``tasks`` are next, of which some have settled already."""
     tasks = list(tasks)
     return {
         "config": config,
@@ -90,18 +92,24 @@ def checkpoint_chunk(
         "values": output_values(program, at, program.streamed),
         "metadata": dict(metadata),
         "next": [task.name for task in tasks],
-        "tasks": [_planned(program, task, states(task)) for task in tasks],
+        "tasks": [_planned(program, task, pending.get(task.id, ()), states(task)) for task in tasks],
     }
 
 
-def _planned(program: Program, task: Task, state: Any) -> dict[str, Any]:
+def keeps_state(graph: Any) -> bool:
+    """Whether a node runs ``graph`` with checkpoints of its own."""
+    return graph is not None and getattr(graph, "checkpointer", None) is not False
+
+
+def _planned(program: Program, task: Task, writes: Sequence[Write], state: Any) -> dict[str, Any]:
     shown: dict[str, Any] = {"id": task.id, "name": task.name}
-    error = task.control(ERROR)
+    error = next((value for channel, value in writes if channel == ERROR), None)
     if error is not None:
         return {**shown, "error": error, "state": state}
-    if task.finished and (result := result_of(task.writes, program.streamed)):
+    if is_finished(writes) and (result := result_of(writes, program.streamed)):
         shown["result"] = result
-    return {**shown, "interrupts": tuple(asdict(i) for i in pending_interrupts(task.writes)), "state": state}
+    asked = tuple(asdict(each) for channel, value in writes if channel == INTERRUPT for each in value)
+    return {**shown, "interrupts": asked, "state": state}
 
 
 class Streams:
