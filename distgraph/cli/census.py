@@ -67,7 +67,7 @@ class Census:
         self.findings = findings(row["summary"] for row in self._rows.values())
 
     def _look(self, shown: Meter, status: BatchStatus) -> None:
-        if self.killed_at is None and status.done >= MIDDLE * len(self.items):
+        if self.killed_at is None and MIDDLE * len(self.items) <= status.done < len(self.items):
             self.killed_at = status.done
             self._kill(shown)
         elif self._replacement is not None and self.stage.beats(self._replacement):

@@ -33,8 +33,8 @@ def demo(session: Session, limit: int | None, keep: bool, no_flower: bool) -> in
     say = session.output.note
     items = corpus.items(limit)
     say(f"A census of the Python standard library: {count(len(items), 'module')}, one batch item each.")
-    settings = Settings(graphs=GRAPHS, namespace=session.namespace, flower=not no_flower)
-    with told_to_stop(), Stage(settings, say) as stage:
+    settings = Settings(graphs=GRAPHS, namespace=session.namespace, port=0, flower=not no_flower)
+    with told_to_stop(), session.stage(settings, say) as stage:
         census = Census(stage, items)
         census.count_on_workers()
         census.count_here()
@@ -76,10 +76,14 @@ def _verdict(census: Census) -> list[str]:
         lines.append(f"{count(census.findings.unaccounted, 'measure')} lost or counted twice.")
     if census.differ:
         lines.append(f"They differ in {', '.join(census.differ[:10])}.")
-    lines.append(
-        "PROVEN: the kill changed nothing." if census.proven else "NOT PROVEN. This is a bug; please report it."
-    )
+    lines.append(_conclusion(census))
     return lines
+
+
+def _conclusion(census: Census) -> str:
+    if not census.proven:
+        return "NOT PROVEN. This is a bug; please report it."
+    return "PROVEN: the result is right." if census.killed_at is None else "PROVEN: the kill changed nothing."
 
 
 def _row(census: Census) -> Row:

@@ -26,6 +26,11 @@ def installed() -> bool:
     return importlib.util.find_spec("flower") is not None
 
 
+def configuration() -> Path:
+    """The file with Flower's settings."""
+    return Path(__file__).with_name("flower_conf.py")
+
+
 def new_password() -> str:
     """A password for people to copy."""
     return secrets.token_urlsafe(12)
@@ -67,7 +72,7 @@ def flower(session: Session, port: int) -> int:
         session.output.text(f"Flower: {row['url']}  user {user}, password {shown}")
     # Nothing secret on the command line, which every user of the machine can see.
     session.become(
-        [sys.executable, "-m", "celery", "--quiet", "flower", f"--conf={Path(__file__).with_name('flower_conf.py')}"],
+        [sys.executable, "-m", "celery", "--quiet", "flower", f"--conf={configuration()}"],
         {
             URL_VARIABLE: session.url,
             NAMESPACE_VARIABLE: session.namespace,

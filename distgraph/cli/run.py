@@ -16,7 +16,7 @@ from distgraph.cli.session import Session
 from distgraph.errors import InputError, WaitTimeoutError
 
 if TYPE_CHECKING:
-    from distgraph.cluster.client import RunHandle
+    from distgraph.cluster import RunHandle
 
 #: Bytes of an input.
 MAX_INPUT = 16 << 20

@@ -13,7 +13,7 @@ from distgraph.cli.plain import dumps, plain
 from distgraph.cli.session import Session
 
 if TYPE_CHECKING:
-    from distgraph.cluster.client import RunHandle
+    from distgraph.cluster import RunHandle
 
 
 @click.group(epilog=EPILOG)
@@ -29,7 +29,7 @@ def runs() -> None:
 def list_(session: Session, limit: int) -> int:
     """The newest runs."""
     with session.cluster() as cluster:
-        found = [plain(one) for one in cluster.runs(limit=limit)]
+        found = [_row(one) for one in cluster.runs(limit=limit)]
     if session.json:
         session.output.document({"runs": found})
     elif found:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from distgraph.cli.output import Output
 
 if TYPE_CHECKING:
+    from distgraph.cli.stage import Settings, Stage
     from distgraph.cluster import Cluster
     from distgraph.ledger.doctor import Finding
 
@@ -24,6 +25,12 @@ def _connect(url: str, namespace: str) -> Cluster:
     from distgraph.cluster import Cluster
 
     return Cluster.connect(url, namespace=namespace)
+
+
+def _stage(settings: Settings, say: Callable[[str], None]) -> Stage:
+    from distgraph.cli.stage import Stage
+
+    return Stage(settings, say)
 
 
 def _become(command: Sequence[str], env: Mapping[str, str]) -> None:
@@ -44,6 +51,7 @@ class Session:
     Attributes:
         connect: makes a client of the cluster at a URL, in a namespace.
         diagnose: looks at the server at a URL.
+        stage: makes a private server with workers and Flower; the second argument gets a line for each step.
         become: replaces this process by a command, with variables besides its own.
     """
 
@@ -53,6 +61,7 @@ class Session:
     debug: bool = False
     connect: Callable[[str, str], Cluster] = _connect
     diagnose: Callable[[str], list[Finding]] = _diagnose
+    stage: Callable[[Settings, Callable[[str], None]], Stage] = _stage
     become: Callable[[Sequence[str], Mapping[str, str]], None] = _become
     _output: Output | None = field(default=None, repr=False)
 

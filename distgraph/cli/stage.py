@@ -205,10 +205,17 @@ class Stage:
         return [*self.workers, *([self.flower] if self.flower else [])]
 
     def drain(self) -> None:
-        """Let every worker finish what it runs, then stop."""
-        with ThreadPoolExecutor(max_workers=len(self._processes()) or 1) as pool:
-            for _ in pool.map(lambda process: process.stop(), self._processes()):
-                pass
+        """Let every worker finish what it runs, then stop; all of them at the same time."""
+        processes = self._processes()
+        with ThreadPoolExecutor(max_workers=len(processes) or 1) as pool:
+            stopping = [pool.submit(process.stop) for process in processes]
+            try:
+                for one in stopping:
+                    one.result()
+            except BaseException:
+                # Leaving the block waits for the threads, and these for their processes.
+                self.kill()
+                raise
 
     def kill(self) -> None:
         """End all processes at once."""
@@ -228,7 +235,7 @@ class Stage:
 
     def served(self) -> list[str]:
         """Names of the graphs that the workers serve."""
-        return sorted(graph.name for graph in self.cluster.graphs())
+        return sorted({name for worker in self.cluster.workers() for name in worker.graphs})
 
     def row(self) -> Row:
         """The addresses, for the JSON answer."""

@@ -69,7 +69,7 @@ def up(
     )
     say = session.output.note
     try:
-        with told_to_stop(), Stage(settings, say) as stage:
+        with told_to_stop(), session.stage(settings, say) as stage:
             _announce(session, stage)
             try:
                 attend(stage, session)

@@ -1,15 +1,18 @@
 """A cluster in memory with the public methods that the command line calls. Its graphs are plain functions.
 
-Nothing runs by itself: each look at a batch (``wait``, ``status``) runs ``PER_LOOK`` more of its items, so that a test
-sees the same progress every time.
+Nothing runs by itself: each look at a batch's status runs ``PER_LOOK`` more of its items, so that a test sees the same
+progress every time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+from distgraph.cli.stage import Settings
 from distgraph.errors import (
     BatchExistsError,
     BatchNotFoundError,
@@ -41,8 +44,10 @@ class Status:
     cancelled: int
     running: int
     queued: int
+    sealed: bool
     rate: float | None
     eta: float | None
+    persistence: str
 
 
 @dataclass(frozen=True)
@@ -95,10 +100,18 @@ class FakeBatch:
             name: sum(row.status == name for row in self.rows.values()) for name in ("done", "failed", "cancelled")
         }
         left = len(self.items) - len(self.rows)
-        return Status(len(self.items), **counts, running=min(left, 2), queued=max(0, left - 2), rate=4.0, eta=left / 4)
+        return Status(
+            len(self.items),
+            **counts,
+            running=min(left, 2),
+            queued=max(0, left - 2),
+            sealed=True,
+            rate=4.0,
+            eta=left / 4,
+            persistence="standard",
+        )
 
     def wait(self, timeout: float | None = None) -> Status:
-        self._look()
         if len(self.rows) < len(self.items):
             raise WaitTimeoutError("still running")
         return self._counted()
@@ -147,8 +160,9 @@ class FakeRun:
         yield {"double": self.graph(self.input)}
         yield {"finish": None}
 
-    def cancel(self) -> None:
+    def cancel(self) -> bool:
         self.cancelled = True
+        return True
 
 
 @dataclass(frozen=True)
@@ -156,18 +170,13 @@ class Worker:
     """As the cluster's."""
 
     name: str
+    host: str
+    pid: int
     pool: str
     slots: int
+    busy: int
     graphs: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class RunSummary:
-    """As the cluster's."""
-
-    run_id: str
-    graph: str
-    status: str
+    queues: tuple[str, ...]
 
 
 @dataclass
@@ -234,11 +243,69 @@ class FakeCluster:
             raise RunNotFoundError(f"There is no run {run_id!r}.")
         return self.all_runs[run_id]
 
-    def runs(self, limit: int = 100) -> list[RunSummary]:
-        return [RunSummary(run.run_id, "double", run.status()) for run in self.all_runs.values()][:limit]
+    def runs(self, limit: int = 100) -> list[FakeRun]:
+        return list(self.all_runs.values())[:limit]
 
     def workers(self) -> list[Worker]:
-        return [Worker("worker-1", "prefork", 2, ("double",))]
+        return [Worker("worker-1", "host", 7, "prefork", 2, 1, ("double",), ("dg.default",))]
 
     def graphs(self) -> list[dict[str, Any]]:
-        return [{"name": name, "workers": 1} for name in self.graphs_here]
+        return [{"name": name, "version": "0123456789ab", "workers": 1} for name in self.graphs_here]
+
+
+class FakeProcess:
+    """A worker's process."""
+
+    def __init__(self, name: str, pid: int) -> None:
+        self.name, self.pid = name, pid
+        self.alive = True
+        self.log = Path(f"/logs/{name}.log")
+
+    @property
+    def exit_code(self) -> int | None:
+        return None if self.alive else -9
+
+    def children(self) -> list[int]:
+        return [self.pid + 1]
+
+    def kill_tree(self) -> None:
+        self.alive = False
+
+
+class FakeStage:
+    """A server, workers and Flower that are not there; the cluster is the one in memory."""
+
+    def __init__(self, cluster: FakeCluster, settings: Settings, say: Callable[[str], None]) -> None:
+        self.cluster, self.settings, self.say = cluster, settings, say
+        self.server = SimpleNamespace(url="redis://127.0.0.1:7000/0")
+        self.workers = [FakeProcess(f"worker-{number}", number * 100) for number in range(1, settings.workers + 1)]
+        self.flower = SimpleNamespace() if settings.flower else None
+        self.flower_url, self.flower_user, self.flower_password = "http://127.0.0.1:7001", "distgraph", "hush"
+        #: What check() does, look by look; then Ctrl-C.
+        self.looks: list[Callable[[], None]] = []
+        self.ended: type[BaseException] | str | None = "not yet"
+
+    def __enter__(self) -> FakeStage:
+        self.say("Server:   started")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.ended = kind
+
+    def served(self) -> list[str]:
+        return sorted(self.cluster.graphs_here)
+
+    def row(self) -> dict[str, Any]:
+        return {"url": self.server.url, "workers": [worker.name for worker in self.workers]}
+
+    def begin_worker(self) -> FakeProcess:
+        self.workers.append(FakeProcess(f"worker-{len(self.workers) + 1}", 900))
+        return self.workers[-1]
+
+    def beats(self, worker: FakeProcess) -> bool:
+        return worker.alive
+
+    def check(self) -> None:
+        if not self.looks:
+            raise KeyboardInterrupt
+        self.looks.pop(0)()

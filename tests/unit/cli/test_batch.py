@@ -244,8 +244,10 @@ def test_status(call: Call, done: str) -> None:
         "cancelled": 0,
         "running": 0,
         "queued": 0,
+        "sealed": True,
         "rate": 4.0,
         "eta": 0.0,
+        "persistence": "standard",
     }
 
 

@@ -16,7 +16,9 @@ def run_id(call: Call) -> str:
 
 def test_list(call: Call, run_id: str) -> None:
     assert "run-1" in call("runs", "list").out
-    assert call("runs", "list", "--json").json == {"runs": [{"run_id": "run-1", "graph": "double", "status": "done"}]}
+    assert call("runs", "list", "--json").json == {
+        "runs": [{"run_id": "run-1", "thread_id": "thread-1", "status": "done"}]
+    }
 
 
 def test_an_empty_list(call: Call) -> None:
@@ -46,7 +48,7 @@ def test_an_unknown_run_is_a_wrong_name(call: Call, verb: str) -> None:
 
 def test_graphs(call: Call) -> None:
     assert "double" in call("graphs").out
-    assert call("graphs", "--json").json == {"graphs": [{"name": "double", "workers": 1}]}
+    assert call("graphs", "--json").json == {"graphs": [{"name": "double", "version": "0123456789ab", "workers": 1}]}
 
 
 def test_workers(call: Call) -> None:
@@ -54,7 +56,7 @@ def test_workers(call: Call) -> None:
     assert "worker-1" in out
     assert "prefork" in out
     (row,) = call("workers", "--json").json["workers"]
-    assert row == {"name": "worker-1", "pool": "prefork", "slots": 2, "graphs": ["double"]}
+    assert (row["name"], row["slots"], row["busy"], row["graphs"]) == ("worker-1", 2, 1, ["double"])
 
 
 def test_no_workers_says_how_to_start_one(call: Call, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
