@@ -320,18 +320,3 @@ class RunLedger(RunReads):
     def hinted(self, address: Address, now_ms: int) -> None:
         """Note that the run was hinted again, if it still is there."""
         self.scripts.run(Call("hinted", (self._run(address, "run"),), (now_ms,)))
-
-    # ------------------------------------------------------------- from outside
-
-    def put(
-        self,
-        thread_id: str,
-        checkpoint_id: str,
-        sets: Sequence[tuple[str, bytes]],
-        drops: Sequence[str] = (),
-        ns: str = "",
-    ) -> Answer:
-        """Store a checkpoint from outside a run, the head if it is above it: ok, busy (``info`` the active run)."""
-        keys = (self.keys.line(thread_id, ns), self.keys.of(thread_id, "hist", thread_id, ns))
-        flat = [part for pair in sets for part in pair]
-        return answer_of(self.scripts.run(Call("put", keys, (checkpoint_id, len(sets), *flat, *drops))))

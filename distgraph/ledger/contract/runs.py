@@ -238,21 +238,6 @@ class Runs(Protocol):
         """These fields of a line of checkpoints, as of one moment."""
         ...
 
-    def put(
-        self,
-        thread_id: str,
-        checkpoint_id: str,
-        sets: Sequence[tuple[str, bytes]],
-        drops: Sequence[str] = (),
-        ns: str = "",
-    ) -> Answer:
-        """Store a checkpoint from outside a run; it becomes the head if it is above it.
-
-        Returns:
-            ``ok``; ``busy`` with the thread's active run.
-        """
-        ...
-
     def runs(self, *, most: int = 100) -> list[Address]:
         """The newest runs of the namespace, newest first. Not one moment's view."""
         ...

@@ -1,0 +1,199 @@
+"""The twin's batches. What they promise is written in :class:`distgraph.ledger.contract.Batches`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from distgraph.ledger.keys import CHUNK, item_id
+from distgraph.ledger.memory.slices import MemorySlices
+from distgraph.ledger.memory.tables import Part, RunKey, atomic
+from distgraph.ledger.replies import BatchCounts, Taken
+
+
+class MemoryBatches(MemorySlices):
+    """Batches: one manifest for the namespace; in every partition the chunks of items that fall there."""
+
+    # ------------------------------------------------------------- manifest
+
+    @atomic
+    def open(self, batch_id: str, manifest: Mapping[str, Any], now_ms: int) -> dict[str, Any]:
+        if batch_id not in self.state.manifests:
+            text = json.dumps(dict(manifest), sort_keys=True)
+            self.state.manifests.at(batch_id).write((("manifest", text), ("created", now_ms)))
+        self.state.opened.first(batch_id, now_ms)
+        self.state.active[batch_id] = None
+        return self.manifest(batch_id) or {}
+
+    @atomic
+    def manifest(self, batch_id: str) -> dict[str, Any] | None:
+        found = self.state.manifests.look(batch_id)
+        if not found:
+            return None
+        sealed = {"created": found["created"], "total": found.get("total"), "content": found.get("content")}
+        return {**json.loads(found["manifest"]), **sealed}
+
+    @atomic
+    def seal(self, batch_id: str, total: int, content: str) -> str:
+        manifest = self.state.manifests.at(batch_id)
+        first: str = manifest.first("content", content)
+        if first == content:
+            manifest.first("total", total)
+        return first
+
+    @atomic
+    def ids(self, *, most: int = 100) -> list[str]:
+        newest = sorted(((ms, batch_id) for batch_id, ms in self.state.opened.items()), reverse=True)
+        return [batch_id for _, batch_id in newest[:most]]
+
+    @atomic
+    def active(self) -> list[str]:
+        return sorted(self.state.active)
+
+    @atomic
+    def finish(self, batch_id: str) -> None:
+        self.state.active.drop(batch_id)
+
+    @atomic
+    def reopen(self, batch_id: str) -> None:
+        self.state.active[batch_id] = None
+
+    # ------------------------------------------------------------- items
+
+    @atomic
+    def add(self, batch_id: str, chunk: int, digest: str, items: Sequence[bytes], *, due_ms: int) -> str:
+        at = (batch_id, self.keys.chunk_partition(batch_id, chunk))
+        part = self.state.parts.get(at, Part())
+        known = self.state.digests.look(at).get(chunk)
+        if known is not None:
+            return "same" if known == digest else "conflict"
+        if part.state == "cancelled":
+            return "cancelled"
+        self.state.digests.at(at)[chunk] = digest
+        self.state.parts[at] = part._replace(epoch=part.epoch or 0, total=part.total + len(items))
+        self.state.inputs[batch_id, chunk] = tuple(items)
+        self._make_ready(at, after=[Taken(chunk, 0, len(items), "n", "")])
+        self._owe(at, self.state.now_ms() + due_ms)
+        return "new"
+
+    @atomic
+    def chunk_digests(self, batch_id: str, chunks: Sequence[int]) -> list[str | None]:
+        parts = [(batch_id, self.keys.chunk_partition(batch_id, chunk)) for chunk in chunks]
+        return [self.state.digests.look(at).get(chunk) for at, chunk in zip(parts, chunks, strict=True)]
+
+    @atomic
+    def ready(self, batch_id: str, partition: int) -> bool:
+        return (batch_id, partition) in self.state.ready
+
+    @atomic
+    def ready_partitions(self, batch_id: str) -> list[int]:
+        return [part for part in range(self.keys.partitions) if (batch_id, part) in self.state.ready]
+
+    @atomic
+    def items(self, batch_id: str, taken: Taken) -> list[bytes]:
+        return list(self.state.inputs.get((batch_id, taken.chunk), ())[taken.start : taken.stop])
+
+    @atomic
+    def lines(self, batch_id: str, indexes: Sequence[int]) -> list[dict[bytes, bytes]]:
+        lines = (self.state.lines.look((item_id(batch_id, index), "")) for index in indexes)
+        return [{field.encode(): value for field, value in line.items()} for line in lines]
+
+    @atomic
+    def settled_items(self, batch_id: str, taken: Taken) -> set[int]:
+        partition = self.keys.chunk_partition(batch_id, taken.chunk)
+        indexes = range(taken.chunk * CHUNK + taken.start, taken.chunk * CHUNK + taken.stop)
+        rows = self.state.rows.look((batch_id, taken.chunk))
+        runs = self.state.records
+        return {i for i in indexes if i in rows or RunKey(partition, item_id(batch_id, i)) in runs}
+
+    # ------------------------------------------------------------- as a whole
+
+    @atomic
+    def counts(self, batch_id: str) -> BatchCounts:
+        out = BatchCounts()
+        for partition in range(self.keys.partitions):
+            at = (batch_id, partition)
+            part = self.state.parts.get(at, Part())
+            out.total += part.total
+            out.done += part.done
+            out.failed += part.failed
+            out.cancelled += part.cancelled
+            out.promoted += part.promoted
+            out.states |= {part.state} - {""}
+            out.ready += sum(taken.stop - taken.start for taken in self.state.ready.get(at, ()))
+            out.in_slices += sum(taken.stop - taken.start for _, taken in self.state.slices.look(at).values())
+        return out
+
+    @atomic
+    def control(self, batch_id: str, what: str) -> None:
+        for partition in range(self.keys.partitions):
+            at = (batch_id, partition)
+            part = self.state.parts.get(at, Part())
+            if part.state == "cancelled":
+                continue
+            if what == "cancel":
+                self.state.parts[at] = part._replace(state="cancelled", epoch=(part.epoch or 0) + 1)
+                self.state.ready.drop(at)
+                self._settle_debt(at)
+                continue
+            self.state.parts[at] = part._replace(state="paused" if what == "pause" else "")
+            if what == "continue" and at in self.state.ready:
+                self._owe(at, 0)
+
+    @atomic
+    def retry_failed(self, batch_id: str, chunks: int) -> int:
+        return sum(self._retry_chunk(batch_id, chunk) for chunk in range(chunks))
+
+    def _retry_chunk(self, batch_id: str, chunk: int) -> int:
+        at = (batch_id, self.keys.chunk_partition(batch_id, chunk))
+        part = self.state.parts.get(at, Part())
+        rows = self.state.rows.at((batch_id, chunk))
+        failed = sorted(index for index, row in rows.items() if row.startswith(b"f"))
+        if not failed or part.state == "cancelled":
+            return 0
+        for index in failed:
+            rows.drop(index)
+            self.state.crashes.at(at).drop(index)
+        starts = [failed[0], *(late for early, late in pairwise(failed) if late != early + 1)]
+        stops = [*(early + 1 for early, late in pairwise(failed) if late != early + 1), failed[-1] + 1]
+        first = chunk * CHUNK
+        spans = [Taken(chunk, a - first, b - first, "r", "") for a, b in zip(starts, stops, strict=True)]
+        self._make_ready(at, after=spans)
+        self.state.parts[at] = part._replace(failed=part.failed - len(failed))
+        self._owe(at, 0)
+        return len(failed)
+
+    @atomic
+    def rows(self, batch_id: str, chunk: int) -> dict[int, bytes]:
+        return dict(self.state.rows.look((batch_id, chunk)))
+
+    def all_rows(self, batch_id: str, chunks: int) -> Iterator[tuple[int, bytes]]:
+        for chunk in range(chunks):
+            yield from sorted(self.rows(batch_id, chunk).items())
+
+    @atomic
+    def delete(self, batch_id: str, chunks: int) -> None:
+        state = self.state
+        for chunk in range(chunks):
+            for table in (state.inputs, state.rows, state.finished):
+                table.drop((batch_id, chunk))
+            for index in range(chunk * CHUNK, (chunk + 1) * CHUNK):
+                self._delete_item(item_id(batch_id, index), self.keys.chunk_partition(batch_id, chunk))
+        for partition in range(self.keys.partitions):
+            at = (batch_id, partition)
+            for slice_id in sorted(state.slices.look(at)):
+                state.due.at(partition).drop(f"s:{batch_id}\n{slice_id}")
+            self._settle_debt(at)
+            for whole in (state.parts, state.digests, state.ready, state.slices, state.crashes):
+                whole.drop(at)
+        for named in (state.manifests, state.opened, state.active):
+            named.drop(batch_id)
+
+    def _delete_item(self, thread_id: str, partition: int) -> None:
+        state, key = self.state, RunKey(partition, thread_id)
+        for table in (state.records, state.outcomes, state.claims, state.tries, state.logs, state.effects):
+            table.drop(key)
+        for line in (state.lines, state.history, state.kept):
+            line.drop((thread_id, ""))

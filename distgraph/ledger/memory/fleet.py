@@ -1,0 +1,71 @@
+"""The twin's fleet. What it promises is written in :class:`distgraph.ledger.contract.Fleet`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from distgraph.errors import LedgerCorruptError
+from distgraph.ledger.fleet import FORMAT
+from distgraph.ledger.keys import Keys
+from distgraph.ledger.memory.tables import State, atomic
+
+
+class MemoryFleet:
+    """Who works in this namespace, and on what."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+
+    @property
+    def keys(self) -> Keys:
+        """How many partitions there are."""
+        return self.state.keys
+
+    @atomic
+    def join(self) -> None:
+        """Write, or check, the format and the number of partitions.
+
+        Raises:
+            LedgerCorruptError: the namespace was written with others.
+        """
+        wanted = {"format": FORMAT, "partitions": self.keys.partitions}
+        written = {name: self.state.format.first(name, value) for name, value in wanted.items()}
+        if written != wanted:
+            raise LedgerCorruptError(
+                f"Namespace {self.keys.namespace!r} has format {written['format']} with {written['partitions']} "
+                f"partitions; this version reads format {FORMAT} with {self.keys.partitions}. Use another namespace or "
+                "version."
+            )
+
+    @atomic
+    def beat(self, boot: str, record: Mapping[str, Any], *, ttl_ms: int) -> None:
+        self.state.beats[boot] = (self.state.now_ms() + ttl_ms, json.dumps(dict(record)))
+
+    @atomic
+    def leave(self, boot: str) -> None:
+        self.state.beats.drop(boot)
+
+    @atomic
+    def workers(self) -> dict[str, dict[str, Any]]:
+        now = self.state.now_ms()
+        for boot in [boot for boot, (until, _) in self.state.beats.items() if until <= now]:
+            self.state.beats.drop(boot)
+        return {boot: json.loads(record) for boot, (_, record) in sorted(self.state.beats.items())}
+
+    @atomic
+    def server_id(self) -> str:
+        return f"memory-{self.state.starts}"
+
+    @atomic
+    def serve(self, graphs: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
+        for graph, about in graphs.items():
+            self.state.graphs[graph] = json.dumps(dict(about))
+
+    @atomic
+    def served(self) -> dict[str, dict[str, dict[str, Any]]]:
+        out: dict[str, dict[str, dict[str, Any]]] = {}
+        for (name, fingerprint), about in sorted(self.state.graphs.items()):
+            out.setdefault(name, {})[fingerprint] = json.loads(about)
+        return out

@@ -1,0 +1,79 @@
+"""The twin's reads of runs, their logs and effects. The promises: :class:`distgraph.ledger.contract.Runs`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from distgraph.ledger.memory.base import RunState
+from distgraph.ledger.memory.tables import RunKey, atomic
+from distgraph.ledger.replies import Address, Record
+
+
+class MemoryRunReads(RunState):
+    """What is read, or written without a decision."""
+
+    @atomic
+    def address(self, run_id: str) -> Address | None:
+        found = Address(run_id, self.state.threads.get(run_id, run_id))
+        return found if self.state.key(found) in self.state.records else None
+
+    @atomic
+    def outcomes(self, address: Address) -> dict[str, bytes]:
+        return {task: data[16:] for task, data in self.state.outcomes.look(self.state.key(address)).items()}
+
+    @atomic
+    def claims(self, address: Address) -> dict[str, str]:
+        return dict(self.state.claims.look(self.state.key(address)))
+
+    @atomic
+    def record(self, address: Address) -> Record:
+        return dict(self.state.records.look(self.state.key(address)))
+
+    @atomic
+    def peek(self, partition: int, run_id: str, fields: Sequence[str]) -> list[str]:
+        record = self.state.records.look(RunKey(partition, run_id))
+        return [record.get(field, b"").decode() for field in fields]
+
+    @atomic
+    def read_line(self, thread_id: str, fields: Sequence[str], ns: str = "") -> list[bytes | None]:
+        line = self.state.lines.look((thread_id, ns))
+        return [line.get(field) for field in fields]
+
+    @atomic
+    def runs(self, *, most: int = 100) -> list[Address]:
+        newest = sorted(((ms, key.run_id) for key, ms in self.state.submitted.items()), reverse=True)[:most]
+        return [found for _, run_id in newest if (found := self.address(run_id)) is not None]
+
+    @atomic
+    def log(
+        self, address: Address, after: str, *, most: int = 500, block_ms: int | None = None
+    ) -> list[tuple[str, bytes]]:
+        """The twin has no time of its own to wait in: it answers at once."""
+        entries = self.state.logs.look(self.state.key(address))
+        seen = int(after.partition("-")[2] or 0)
+        return [(f"{entries[n][0]}-{n}", entries[n][1]) for n in range(seen + 1, min(len(entries), seen + most) + 1)]
+
+    @atomic
+    def append_log(self, address: Address, entries: Sequence[bytes]) -> None:
+        for entry in entries:
+            self._log(self.state.key(address), entry)
+
+    def _log(self, key: RunKey, entry: bytes) -> None:
+        """Entries are numbered from 1; their ids tell the time too, as a server's do."""
+        log = self.state.logs.at(key)
+        log[len(log) + 1] = (self.state.now_ms(), entry)
+
+    @atomic
+    def effect(self, address: Address, key: str, value: bytes | None = None) -> bytes | None:
+        if value is None:
+            return self.state.effects.look(self.state.key(address)).get(key)
+        return self.state.effects.at(self.state.key(address)).first(key, value)
+
+    @atomic
+    def delete(self, address: Address) -> None:
+        key, state = self.state.key(address), self.state
+        for table in (state.records, state.outcomes, state.claims, state.tries, state.logs, state.effects):
+            table.drop(key)
+        state.submitted.drop(key)
+        state.threads.drop(address.run_id)
+        self._settle_debt(key)

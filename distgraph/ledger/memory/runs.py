@@ -1,0 +1,269 @@
+"""The twin's runs. What they promise is written in :class:`distgraph.ledger.contract.Runs`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from distgraph.ledger.keys import CHUNK, split_item
+from distgraph.ledger.memory.base import OK, stale
+from distgraph.ledger.memory.reads import MemoryRunReads
+from distgraph.ledger.memory.tables import RunKey, Table, atomic
+from distgraph.ledger.memory.tasks import MemoryTasks
+from distgraph.ledger.replies import Address, Answer, Claimed, Commit, Due, Submitted, Swept
+
+
+class MemoryRuns(MemoryTasks, MemoryRunReads):
+    """Runs, their tasks, their logs, and their threads' lines of checkpoints."""
+
+    # ------------------------------------------------------------- submission
+
+    @atomic
+    def reserve(self, address: Address) -> str:
+        run_id, thread_id = address
+        tied = self.state.threads.get(run_id)
+        if tied is not None:
+            return tied
+        if address.own_thread or self.state.key(Address(run_id, run_id)) in self.state.records:
+            return run_id
+        self.state.threads[run_id] = thread_id
+        return thread_id
+
+    @atomic
+    def submit(
+        self, address: Address, digest: str, fields: Mapping[str, bytes | str | int], *, due_ms: int
+    ) -> Submitted:
+        key, now = self.state.key(address), self.state.now_ms()
+        record = self.state.records.get(key)
+        if record is not None:
+            same = record.get("digest") == digest.encode()
+            return Submitted("same", int(record["epoch"])) if same else Submitted("conflict")
+        if address.own_thread and address.run_id in self.state.threads:
+            return Submitted("conflict")
+        line = self.state.lines.at((address.thread_id, ""))
+        active = line.get("run", b"").decode()
+        if active and active != address.run_id:
+            return Submitted("busy", other=active)
+        epoch = self._next_epoch(line)
+        line["run"] = address.run_id.encode()
+        first: dict[str, bytes | str | int] = {
+            "digest": digest,
+            "epoch": epoch,
+            "status": "queued",
+            "plan": 0,
+            "lease": "",
+        }
+        self._set(key, {**first, "created": now, "hinted": now, **fields})
+        self._owe(key, now + due_ms)
+        self.state.submitted[key] = now
+        return Submitted("new", epoch)
+
+    # ------------------------------------------------------------- driving
+
+    @atomic
+    def claim(self, address: Address, slot: str, *, sweep_ms: int) -> Claimed:
+        key, now = self.state.key(address), self.state.now_ms()
+        record = self.state.records.look(key)
+        status, lease = record.get("status", b"").decode(), record.get("lease", b"").decode()
+        if status not in ("queued", "running"):
+            return Claimed("gone", status)
+        if lease not in ("", slot):
+            return Claimed("held", lease)
+        if not self._all_settled(key):
+            return Claimed("open", record["hinted"].decode())
+        self._set(key, {"lease": slot, "status": "running", "started": record.get("started", now)})
+        self._owe(key, now + sweep_ms)
+        return Claimed("ok", "", self._head(address), dict(self.state.records[key]))
+
+    def commit_call(self, commit: Commit) -> Callable[[], Answer]:
+        return partial(self.commit, commit)
+
+    @atomic
+    def commit(self, commit: Commit) -> Answer:
+        address = commit.address
+        key = self.state.key(address)
+        item = split_item(address.run_id) if commit.batch_epoch else None
+        row = self._rows(item).get(item[1]) if item else None
+        if row is not None:
+            return OK if row == commit.row else stale("row")
+        known = self._judge(key, commit, item)
+        if known is not None:
+            return known
+        line = self.state.lines.at((address.thread_id, ""))
+        now = self.state.now_ms()
+        self._set(key, {"status": commit.status, "updated": now, **dict(commit.fields)})
+        line.write(commit.sets)
+        for field in commit.drops:
+            line.drop(field)
+        for entry in commit.log:
+            self._log(key, entry)
+        self.state.kept.at((address.thread_id, "")).write(commit.kept)
+        if commit.head:
+            self._move(key, line, commit)
+        if commit.status == "running":
+            self._owe(key, now + commit.sweep_ms)
+        else:
+            self._rest(key, line, commit, item)
+        return OK
+
+    def _judge(self, key: RunKey, commit: Commit, item: tuple[str, int] | None) -> Answer | None:
+        """The answer to a commit that changes nothing; None: it may."""
+        record = self.state.records.get(key)
+        if record is None:
+            return stale("gone")
+        head, status = self._head(commit.address), record["status"].decode()
+        if commit.head and head == commit.head and status == commit.status:
+            return OK
+        if int(record["epoch"]) != commit.epoch:
+            return stale("epoch")
+        if head != commit.parent:
+            return stale("head")
+        if status != "running":
+            return OK if not commit.head and status == commit.status else stale(status)
+        if commit.head and commit.head <= head:
+            return stale("order")
+        if item and not self._batch_goes_on(item, commit):
+            return stale("batch")
+        if int(record["plan"]) and not commit.offered:
+            return Answer("offered")
+        return None if self._all_settled(key) else Answer("open")
+
+    def _batch_goes_on(self, item: tuple[str, int], commit: Commit) -> bool:
+        part = self.state.parts.get((item[0], self.state.partition(commit.address.thread_id)))
+        return part is not None and str(part.epoch) == commit.batch_epoch
+
+    def _move(self, key: RunKey, line: Table[str, bytes], commit: Commit) -> None:
+        line["head"] = commit.head.encode()
+        for table in (self.state.outcomes, self.state.claims, self.state.tries):
+            table.drop(key)
+        self._set(key, {"plan": 0, "x": 0})
+        if commit.index_history:
+            self.state.history.at((commit.address.thread_id, ""))[commit.head] = None
+
+    def _rest(self, key: RunKey, line: Table[str, bytes], commit: Commit, item: tuple[str, int] | None) -> None:
+        self._set(key, {"lease": "", "ended": self.state.now_ms()})
+        self._settle_debt(key)
+        self._free_thread(line, key.run_id)
+        if item is None or not commit.row:
+            return
+        self._add_row(key.partition, item, commit.row, commit.status)
+        if commit.status == "done":
+            self._finish_items(item[0], item[1] // CHUNK, 1)
+        if commit.compact:
+            self._compact(key, line, commit)
+
+    def _compact(self, key: RunKey, line: Table[str, bytes], commit: Commit) -> None:
+        state, thread = self.state, (commit.address.thread_id, "")
+        for table in (state.records, state.outcomes, state.claims, state.tries, state.effects):
+            table.drop(key)
+        state.kept.drop(thread)
+        state.history.drop(thread)
+        if commit.status == "done":
+            state.lines.drop(thread)
+        else:
+            line.drop("own")
+
+    @atomic
+    def release(self, address: Address, slot: str, *, due_ms: int) -> Answer:
+        key, now = self.state.key(address), self.state.now_ms()
+        record = self.state.records.look(key)
+        if record.get("lease") == b"" and record.get("left") == slot.encode():
+            return Answer("ok", record["hinted"].decode())
+        if record.get("lease") != slot.encode():
+            return Answer("stale")
+        self._set(key, {"lease": "", "left": slot, "hinted": now})
+        self._owe(key, now + due_ms)
+        return Answer("ok", str(now))
+
+    # ------------------------------------------------------------- control and recovery
+
+    @atomic
+    def control(
+        self,
+        what: str,
+        address: Address,
+        nonce: str,
+        *,
+        fields: Mapping[str, bytes | str | int] | None = None,
+        drop: Sequence[str] = (),
+        log: bytes = b"",
+        row: bytes = b"",
+        due_ms: int = 0,
+    ) -> Answer:
+        key, now = self.state.key(address), self.state.now_ms()
+        record = self.state.records.look(key)
+        status = record.get("status", b"").decode()
+        if record.get("op") == nonce.encode():
+            return Answer("ok", record["epoch"].decode())
+        line = self.state.lines.at((address.thread_id, ""))
+        allowed = ("queued", "running", "interrupted") if what == "cancel" else ("interrupted", "failed")
+        if status not in allowed:
+            return Answer("gone", status)
+        active = line.get("run", b"").decode()
+        if what == "requeue" and active not in ("", key.run_id):
+            return Answer("busy", active)
+        epoch = self._next_epoch(line)
+        begun: dict[str, bytes | str | int] = {
+            "epoch": epoch,
+            "op": nonce,
+            "lease": "",
+            "plan": 0,
+            "updated": now,
+            "x": 0,
+        }
+        self._set(key, {**begun, **(fields or {})})
+        self.state.claims.drop(key)
+        self.state.tries.drop(key)
+        for field in sorted(record):
+            if field.startswith("p:"):
+                self._stop_waiting(key, field[2:])
+        if log:
+            self._log(key, log)
+        if what == "cancel":
+            self._cancel(key, line, row)
+        else:
+            for task in drop:
+                self.state.outcomes.at(key).drop(task)
+            self._set(key, {"status": "queued", "hinted": now})
+            line["run"] = key.run_id.encode()
+            self._owe(key, now + due_ms)
+        return Answer("ok", str(epoch))
+
+    def _cancel(self, key: RunKey, line: Table[str, bytes], row: bytes) -> None:
+        self._set(key, {"status": "cancelled", "ended": self.state.now_ms()})
+        self._settle_debt(key)
+        self.state.outcomes.drop(key)
+        self._free_thread(line, key.run_id)
+        item = split_item(key.run_id) if row else None
+        if item and item[1] not in self._rows(item):
+            self._add_row(key.partition, item, row, "cancelled")
+
+    @atomic
+    def sweep(self, partition: int, *, most: int, push_ms: int) -> Swept:
+        now = self.state.now_ms()
+        due = self.state.due.at(partition)
+        overdue = sorted((ms, entry) for entry, ms in due.items() if ms <= now)[:most]
+        due.write((entry, now + push_ms) for _, entry in overdue)
+        next_ms = max(0, min(due.values()) - now) if due else -1
+        return Swept(now, next_ms, [Due.parse(entry) for _, entry in overdue])
+
+    @atomic
+    def forget_due(self, partition: int, entry: str) -> None:
+        due, state = Due.parse(entry), self.state
+        if due.kind == "batch":
+            owed = (due.name, partition) in state.ready
+        elif due.kind == "slice":
+            owed = due.part in state.slices.look((due.name, partition))
+        else:
+            record = state.records.look(RunKey(partition, due.name))
+            status = record.get("status")
+            waits = due.kind == "run" or f"p:{due.part}" in record
+            owed = (status == b"running" and waits) or (status == b"queued" and due.kind == "run")
+        if not owed:
+            state.due.at(partition).drop(entry)
+
+    @atomic
+    def hinted(self, address: Address, now_ms: int) -> None:
+        key = self.state.key(address)
+        if key in self.state.records:
+            self._set(key, {"hinted": now_ms})

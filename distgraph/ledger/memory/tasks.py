@@ -1,0 +1,163 @@
+"""The twin's tasks: offered, claimed, settled. The promises: :class:`distgraph.ledger.contract.Runs`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from distgraph.ledger.memory.base import OK, RunState, stale
+from distgraph.ledger.memory.tables import RunKey, Tries, atomic
+from distgraph.ledger.replies import Address, Answer, ClaimedTask
+
+
+class MemoryTasks(RunState):
+    """A superstep that is open to all workers."""
+
+    @atomic
+    def offer(
+        self,
+        address: Address,
+        slot: str,
+        epoch: int,
+        head: str,
+        planned: int,
+        settled: Mapping[str, bytes],
+        *,
+        sweep_ms: int,
+    ) -> Answer:
+        key, now = self.state.key(address), self.state.now_ms()
+        why = self._not_at(address, key, epoch, head)
+        if why:
+            return stale(why)
+        record = self.state.records[key]
+        if record["plan"] == b"0":
+            if record.get("at") != head.encode():
+                self.state.outcomes.drop(key)
+            self._set(key, {"plan": planned, "at": head, "hinted": now})
+            self._owe(key, now + sweep_ms)
+        outcomes = self.state.outcomes.at(key)
+        for task, outcome in settled.items():
+            outcomes.first(task, outcome)
+        if self._close(key, slot, now + sweep_ms):
+            return Answer("closed", record["hinted"].decode())
+        if record["lease"] == slot.encode():
+            self._set(key, {"lease": ""})
+        return Answer("ok", record["hinted"].decode())
+
+    @atomic
+    def claim_task(self, address: Address, slot: str, epoch: int, head: str, task_id: str) -> ClaimedTask:
+        key, now = self.state.key(address), self.state.now_ms()
+        why = self._not_open(address, key, epoch, head)
+        if why:
+            return ClaimedTask("stale", why)
+        refused = self._not_free(key, slot, task_id)
+        if refused:
+            return ClaimedTask(refused.kind, refused.info)  # type: ignore[arg-type]
+        tried = self.state.tries.look(key).get(task_id, Tries())
+        self.state.claims.at(key)[task_id] = slot
+        if not tried.first_ms:
+            tried = tried._replace(first_ms=now)
+            self.state.tries.at(key)[task_id] = tried
+        self._stop_waiting(key, task_id)
+        return ClaimedTask("ok", "", tried.crashes, tried.attempts, tried.first_ms, dict(self.state.records[key]))
+
+    def settle_call(
+        self,
+        address: Address,
+        slot: str,
+        epoch: int,
+        head: str,
+        task_id: str,
+        nonce: bytes,
+        outcome: bytes,
+        *,
+        sweep_ms: int,
+    ) -> Callable[[], Answer]:
+        return partial(self._settle_one, address, slot, epoch, head, task_id, nonce, outcome, sweep_ms)
+
+    def settle(self, calls: Sequence[Any]) -> list[Answer]:
+        return [call() for call in calls]
+
+    @atomic
+    def _settle_one(
+        self,
+        address: Address,
+        slot: str,
+        epoch: int,
+        head: str,
+        task_id: str,
+        nonce: bytes,
+        outcome: bytes,
+        sweep_ms: int,
+    ) -> Answer:
+        key, now = self.state.key(address), self.state.now_ms()
+        why = self._not_open(address, key, epoch, head)
+        if why:
+            return stale(why)
+        first = self.state.outcomes.at(key).first(task_id, nonce + outcome)
+        if first[:16] != nonce:
+            return Answer("dup")
+        self.state.claims.at(key).drop(task_id)
+        self._stop_waiting(key, task_id)
+        return Answer("closed") if self._close(key, slot, now + sweep_ms) else OK
+
+    @atomic
+    def retry_task(
+        self,
+        address: Address,
+        slot: str,
+        epoch: int,
+        head: str,
+        task_id: str,
+        *,
+        wait_ms: int,
+        attempts: int,
+        path: str,
+    ) -> Answer:
+        key, now = self.state.key(address), self.state.now_ms()
+        why = self._not_open(address, key, epoch, head)
+        if why:
+            return stale(why)
+        refused = self._not_free(key, slot, task_id)
+        if refused:
+            return refused
+        entry = f"t:{key.run_id}\n{task_id}"
+        tried = self.state.tries.look(key).get(task_id, Tries())
+        unclaimed = task_id not in self.state.claims.look(key)
+        if unclaimed and tried.attempts == attempts and entry in self.state.due.look(key.partition):
+            return OK
+        self.state.tries.at(key)[task_id] = tried._replace(attempts=attempts)
+        self._set(key, {f"p:{task_id}": path})
+        self.state.claims.at(key).drop(task_id)
+        self.state.due.at(key.partition)[entry] = now + wait_ms
+        return OK
+
+    @atomic
+    def reclaim(self, address: Address, slot: str, *, crashed: bool, task_id: str = "") -> tuple[int, int]:
+        key, now = self.state.key(address), self.state.now_ms()
+        record = self.state.records.look(key)
+        freed, crashes = 0, 0
+        if record.get("lease") == slot.encode():
+            freed = 1
+            self._set(key, {"lease": ""})
+            if crashed and not task_id:
+                crashes = int(record.get("x", b"0")) + 1
+                self._set(key, {"x": crashes})
+        claims = self.state.claims.at(key)
+        for task in sorted(task for task, holder in claims.items() if holder == slot):
+            freed += 1
+            claims.drop(task)
+            if crashed and task_id in ("", task):
+                crashes = max(crashes, self._count_crash(key, task))
+        if task_id:
+            crashes = self.state.tries.look(key).get(task_id, Tries()).crashes
+        if freed and record.get("status") in (b"queued", b"running"):
+            self._owe(key, now)
+        return freed, crashes or (0 if task_id else int(record.get("x", b"0")))
+
+    def _count_crash(self, key: RunKey, task_id: str) -> int:
+        tries = self.state.tries.at(key)
+        tried = tries.get(task_id, Tries())
+        tries[task_id] = tried._replace(crashes=tried.crashes + 1)
+        return tried.crashes + 1
