@@ -12,10 +12,12 @@ touch one tag and the state can be spread over several servers later. ``T`` is `
     T:claims:<run>          HASH    task -> slot that runs it.                               the commit that closes it
     T:tries:<run>           HASH    a:<task> attempts, f: ms of the first, x: crashes.       the commit that closes it
     T:log:<run>             STREAM  the run's events, if it keeps a log.                     delete of run or batch
-    T:line:<thread>:<ns>    HASH    head, e(poch), run (active), own (a batch item's, while a run of its own has it),
-                                    c:<checkpoint>, v:<channel>@<version>.                   delete of thread or batch
+    T:line:<thread>:<ns>    HASH    head, e(poch), run (active), last (run), own (a batch item's, while a run of its
+                                    own has it), c:<checkpoint>, v:<channel>@<version>.      delete of thread or batch
     T:hist:<thread>:<ns>    ZSET    checkpoint ids, where history is kept.                   delete of the thread
-    T:pend:<thread>:<ns>    HASH    <checkpoint>|<task>|<kind> -> writes (savers, history).  delete of the thread
+    T:pend:<thread>:<ns>    HASH    <checkpoint>|<task>|<kind> -> writes (savers, history);  delete of the thread
+                                    <checkpoint> -> number of them, <checkpoint>|<n> -> <task>|<kind>|<path>.
+    T:nested:<thread>       SET     ns of its other lines that savers write: nested graphs.  delete of the thread
     T:once:<run>            HASH    effect key -> recorded result.                           delete of run or batch
     T:batch:<batch>         HASH    counters, epoch, chunk digests of this partition.        delete of the batch
     T:in:<batch>:<chunk>    LIST    the chunk's items.                                       the last item done

@@ -1,15 +1,36 @@
--- Store a checkpoint from outside a run (a saver, update_state): it becomes the head of its line if it is above it.
+-- Store from outside a run (a saver, update_state): what tasks after a checkpoint wrote, and a checkpoint, which
+-- becomes the head of its line if it is above it. Refused while a run holds the line.
 --
--- KEYS  line HASH   hist ZSET
--- ARGV  checkpoint id, #sets, field, value, ..., then fields to delete
--- -> {'ok'} | {'busy', run id}
-local line, hist = KEYS[1], KEYS[2]
+-- KEYS  line HASH   pend HASH   hist ZSET   (and of a nested graph's line:) nested SET
+-- ARGV  1 checkpoint id ('' = writes alone)   2 namespace   3 #line sets   then field, value, ... of the line,
+--       then per write: 'first' (the one that is there stands) or 'last' (it is replaced), id of the checkpoint before
+--       the task, '<task>|<kind>', path of the task, value
+-- -> {'ok'}   a repeat too  | {'busy', run id}   a repeat of writes alone too, if a run came in between
+local line, pend, hist, nested = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local new = ARGV[1]
 local got = redis.call('HMGET', line, 'head', 'run')
-if got[2] then return {'busy', got[2]} end
-local stop = 2 + 2 * ARGV[2]
-for first = 3, stop, 500 do redis.call('HSET', line, unpack(ARGV, first, math.min(first + 499, stop))) end
-for first = stop + 1, #ARGV, 500 do redis.call('HDEL', line, unpack(ARGV, first, math.min(first + 499, #ARGV))) end
+if got[2] then
+  if new ~= '' and redis.call('HEXISTS', line, 'c:' .. new) == 1 then return {'ok'} end
+  return {'busy', got[2]}
+end
+if nested then redis.call('SADD', nested, ARGV[2]) end
+local stop = 3 + 2 * ARGV[3]
+for first = 4, stop, 500 do redis.call('HSET', line, unpack(ARGV, first, math.min(first + 499, stop))) end
+for at = stop + 1, #ARGV, 5 do
+  local mode, before, name, path, value = unpack(ARGV, at, at + 4)
+  local field = before .. '|' .. name
+  local isnew
+  if mode == 'first' then
+    isnew = redis.call('HSETNX', pend, field, value)
+  else
+    isnew = redis.call('HSET', pend, field, value)
+  end
+  -- the names of a checkpoint's writes, numbered: they are read back without a look at those of all others
+  if isnew == 1 then
+    redis.call('HSET', pend, before .. '|' .. redis.call('HINCRBY', pend, before, 1), name .. '|' .. path)
+  end
+end
+if new == '' then return {'ok'} end
 redis.call('ZADD', hist, 0, new)
 if not got[1] or new > got[1] then
   redis.call('HSET', line, 'head', new)

@@ -1,0 +1,252 @@
+"""Lines of checkpoints on the ledger, as savers read and write them: from outside of runs, whole threads at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Literal, NamedTuple
+from urllib.parse import unquote
+
+from distgraph.ledger.connection import guard
+from distgraph.ledger.keys import Keys
+from distgraph.ledger.reads import RunReads, answer_of, text
+from distgraph.ledger.replies import Address, Answer
+from distgraph.ledger.scripts import Call, Scripts
+
+#: Writes of one call, fields of one read, names of one deletion: scripts and commands stay short for everybody else.
+MOST = 500
+#: Kinds of keys that a line consists of.
+_KINDS = ("line", "hist", "pend")
+
+
+class Place(NamedTuple):
+    """A line: a thread's own (``ns`` is empty), or that of a graph nested in it."""
+
+    thread_id: str
+    ns: str = ""
+
+
+class Writes(NamedTuple):
+    """What one task wrote, or one part of it, under a name.
+
+    Attributes:
+        mode: "first": what is stored under this name already stands; "last": this replaces it.
+        before: id of the checkpoint before the task.
+        kind: the name, unique for the task.
+        path: where the task stands in the order of its superstep.
+    """
+
+    mode: Literal["first", "last"]
+    before: str
+    task: str
+    kind: str
+    path: str
+    data: bytes
+
+
+@dataclass(slots=True)
+class Change:
+    """What a saver stores in one step: writes, then a checkpoint.
+
+    Attributes:
+        new: the checkpoint's id; '' where there are writes alone.
+        sets: fields of the line: the record, and values.
+    """
+
+    place: Place
+    new: str = ""
+    sets: Sequence[tuple[str, bytes]] = ()
+    writes: list[Writes] = field(default_factory=list)
+
+
+class Found(NamedTuple):
+    """A checkpoint as stored.
+
+    Attributes:
+        record: None: it is the head, and its record is gone.
+        writes: how many writes savers stored for it.
+        run: of the head: the thread's latest run, or ''.
+    """
+
+    checkpoint_id: str
+    record: bytes | None
+    writes: int
+    run: str = ""
+
+
+class LineLedger:
+    """The part of the ledger that savers use."""
+
+    def __init__(self, scripts: Scripts, keys: Keys) -> None:
+        self.scripts, self.keys = scripts, keys
+        self.client = scripts.client
+        self._runs = RunReads(scripts, keys)
+
+    def _keys(self, place: Place) -> tuple[str, str, str]:
+        """The keys of line, history and writes."""
+        line, hist, pend = (self.keys.of(place.thread_id, kind, place.thread_id, place.ns) for kind in _KINDS)
+        return line, hist, pend
+
+    def _nested(self, thread_id: str) -> str:
+        return self.keys.of(thread_id, "nested", thread_id)
+
+    # ------------------------------------------------------------- storing
+
+    def put(self, changes: Sequence[Change]) -> list[tuple[Place, Answer]]:
+        """Store changes in order, in one round trip: each is atomic, their sequence is not.
+
+        Writes and the checkpoint that follows them on their line become one change.
+
+        Returns:
+            The answers: ok, or busy with the id of the run that holds the line; then nothing of that change is stored.
+        """
+        folded = _folded(changes)
+        replies = self.scripts.run_all([self._call(change) for change in folded])
+        return [(change.place, answer_of(reply)) for change, reply in zip(folded, replies, strict=True)]
+
+    def _call(self, change: Change) -> Call:
+        place = change.place
+        line, hist, pend = self._keys(place)
+        args: list[Any] = [change.new, place.ns, len(change.sets)]
+        for pair in change.sets:
+            args += pair
+        for mode, before, task, kind, path, data in change.writes:
+            args += (mode, before, f"{task}|{kind}", path, data)
+        keys = (line, pend, hist, self._nested(place.thread_id)) if place.ns else (line, pend, hist)
+        return Call("put", keys, args)
+
+    # ------------------------------------------------------------- reading
+
+    def look(self, place: Place, checkpoint_id: str = "") -> Found | None:
+        """One checkpoint, or the head; None if there is no such."""
+        line, _, pend = self._keys(place)
+        reply = self.scripts.run(Call("look", (line, pend), (checkpoint_id,)))
+        if not reply:
+            return None
+        return Found(text(reply[0]), reply[1], int(reply[2]), text(reply[3]))
+
+    def history(self, place: Place, *, before: str = "", most: int) -> list[str]:
+        """Ids of a line's checkpoints below ``before``, newest first; where no history is kept, of the head alone."""
+        line, hist, _ = self._keys(place)
+        with guard(), self.client.pipeline(transaction=False) as pipe:
+            pipe.hget(line, "head")
+            pipe.zrevrangebylex(hist, f"({before}" if before else "+", "-", 0, most)
+            head, kept = pipe.execute()
+        ids = [text(member) for member in kept]
+        newest = text(head) if head else ""
+        if newest and (not before or newest < before) and (not ids or newest > ids[0]):
+            ids.insert(0, newest)
+        return ids
+
+    def records(self, place: Place, ids: Sequence[str]) -> list[Found]:
+        """These checkpoints, without those whose record is gone."""
+        line, _, pend = self._keys(place)
+        with guard(), self.client.pipeline(transaction=False) as pipe:
+            pipe.hmget(line, ["head", "run", "last", *(f"c:{name}" for name in ids)])
+            pipe.hmget(pend, list(ids))
+            (head, run, last, *records), counts = pipe.execute()
+        latest = text(run or last or b"")
+        return [
+            Found(name, record, int(count or 0), latest if head == name.encode() else "")
+            for name, record, count in zip(ids, records, counts, strict=True)
+            if record is not None
+        ]
+
+    def read(
+        self, place: Place, fields: Sequence[str], writes: Mapping[str, int]
+    ) -> tuple[dict[str, bytes | None], dict[str, list[Writes]]]:
+        """Values, and the writes that savers stored.
+
+        Args:
+            place: the line.
+            fields: fields of the line.
+            writes: checkpoint id -> how many writes.
+
+        Returns:
+            (field -> value, None where it is not there; checkpoint id -> its writes in the order they came in).
+        """
+        line, _, pend = self._keys(place)
+        numbered = [f"{name}|{n}" for name, count in writes.items() for n in range(1, count + 1)]
+        values, names = self._fetch((line, fields), (pend, numbered))
+        # none are missing, unless the whole hash was deleted meanwhile
+        named = [
+            (number.partition("|")[0], *text(name).split("|", 2))
+            for number, name in zip(numbered, names, strict=True)
+            if name is not None
+        ]
+        (stored,) = self._fetch((pend, [f"{before}|{task}|{kind}" for before, task, kind, _ in named]))
+        found: dict[str, list[Writes]] = {}
+        for (before, task, kind, path), data in zip(named, stored, strict=True):
+            if data is not None:
+                found.setdefault(before, []).append(Writes("first", before, task, kind, path, data))
+        return dict(zip(fields, values, strict=True)), found
+
+    def _fetch(self, *wanted: tuple[str, Sequence[str]]) -> list[list[Any]]:
+        """Fields of hashes, in parts, in one round trip."""
+        if not any(fields for _, fields in wanted):
+            return [[] for _ in wanted]
+        with guard(), self.client.pipeline(transaction=False) as pipe:
+            for key, fields in wanted:
+                for first in range(0, len(fields), MOST):
+                    pipe.hmget(key, list(fields[first : first + MOST]))
+            replies = iter(pipe.execute())
+        return [[value for part in islice(replies, -(-len(fields) // MOST)) for value in part] for _, fields in wanted]
+
+    def outcomes(self, thread_id: str, run_id: str, head: str) -> dict[str, bytes]:
+        """Task id -> outcome, of the superstep after ``head`` as far as the run has settled it."""
+        address = Address(run_id, thread_id)
+        with guard():
+            at = self.client.hget(self.keys.of(thread_id, "run", run_id), "at")
+        return self._runs.outcomes(address) if at is not None and text(at) == head else {}
+
+    # ------------------------------------------------------------- threads
+
+    def nested(self, thread_id: str) -> list[str]:
+        """Namespaces of the graphs nested in a thread that have a line."""
+        with guard():
+            return sorted({text(name) for name in self.client.sscan_iter(self._nested(thread_id), count=MOST)})
+
+    def threads(self) -> Iterator[str]:
+        """Every thread of the namespace that has a line, in no order; walks all keys of the server."""
+        for partition in range(self.keys.partitions):
+            start, seen = f"{self.keys.tag(partition)}line:", set()
+            with guard():
+                for key in self.client.scan_iter(match=f"{start}*", count=1000):
+                    thread = text(key).removeprefix(start).partition(":")[0]
+                    if thread not in seen:
+                        seen.add(thread)
+                        yield unquote(thread)
+
+    def delete(self, thread_id: str) -> Answer:
+        """Delete a thread's lines, with those of nested graphs: ok, or busy with the run that holds the thread."""
+        line, hist, pend = self._keys(Place(thread_id))
+        answer = answer_of(self.scripts.run(Call("drop_thread", (line, hist, pend), ())))
+        if answer.kind != "ok":
+            return answer
+        namespaces = self.nested(thread_id)
+        for first in range(0, len(namespaces), MOST):
+            with guard(), self.client.pipeline(transaction=False) as pipe:
+                for ns in namespaces[first : first + MOST]:
+                    pipe.unlink(*self._keys(Place(thread_id, ns)))
+                pipe.execute()
+        with guard():
+            # last: as long as the set is there, a deletion that was cut off can be repeated
+            self.client.unlink(self._nested(thread_id))
+        return answer
+
+
+def _folded(changes: Sequence[Change]) -> list[Change]:
+    folded: list[Change] = []
+    for change in changes:
+        last = folded[-1] if folded else None
+        if (
+            last is not None
+            and last.place == change.place
+            and not last.new
+            and len(last.writes) + len(change.writes) <= MOST
+        ):
+            folded[-1] = Change(change.place, change.new, change.sets, [*last.writes, *change.writes])
+        else:
+            folded.append(change)
+    return folded
