@@ -162,10 +162,8 @@ class BaseCheckpointSaver(Generic[V]):
 
         It carries random bits: two branches from one checkpoint must not give the same version to different values.
         """
-        number, width = str(current or 0).partition(".")[0], 16
-        if isinstance(current, str):
-            width = len(number)
-        return f"{int(number) + 1:0{width}d}.{getrandbits(32):08x}"  # type: ignore[return-value]
+        number = current.partition(".")[0] if isinstance(current, str) else f"{int(current or 0):016d}"
+        return f"{str(int(number) + 1).zfill(len(number))}.{getrandbits(32):08x}"  # type: ignore[return-value]
 
     async def aget(self, config: Any) -> Checkpoint | None:
         """``get`` under an event loop."""
@@ -220,13 +218,12 @@ def get_checkpoint_metadata(config: Any, metadata: Any) -> CheckpointMetadata:
     """``metadata``, plus the scalars of the config's metadata and configurable that are no addresses."""
     merged: dict[str, Any] = dict(metadata)
     for source in (config.get("metadata"), config.get("configurable")):
-        for key, value in (source or {}).items():
-            if (
-                isinstance(value, str | int | float)
-                and key not in merged
-                and key not in _NO_METADATA
-                and not key.startswith("__")
-            ):
+        if not source:
+            continue
+        for key, value in source.items():
+            if key in _NO_METADATA or key in merged or key.startswith("__"):
+                continue
+            if isinstance(value, (str, int, float)):
                 merged[key] = value
     return merged  # type: ignore[return-value]
 

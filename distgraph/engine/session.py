@@ -63,7 +63,7 @@ class Session:
     """
 
     __slots__ = (
-        *("_bump", "_id_base", "_ids", "_keys", "_metadata", "_output_at", "_settled", "_stored_id"),
+        *("_address", "_bump", "_id_base", "_ids", "_keys", "_metadata", "_output_at", "_settled", "_stored_id"),
         *("_stored_versions", "_takes_path", "_unstored", "answers", "asked", "at", "ctx", "drained", "events"),
         *("interrupts", "ops", "output_keys", "place", "program", "request", "rules", "saver", "streams", "tasks"),
         "verdict",
@@ -99,6 +99,8 @@ class Session:
         self._stored_versions: Mapping[str, Any] = {}
         self._takes_path = self.saver is not None and _takes_path(self.saver.__class__)
         self._unstored = False
+        #: The config that names a checkpoint: asked for a few times in a row.
+        self._address: tuple[str | None, dict[str, Any]] | None = None
 
     # ------------------------------------------------------------ going on
 
@@ -325,13 +327,11 @@ class Session:
 
     def address(self, checkpoint_id: str | None) -> dict[str, Any]:
         """The run's config, naming one checkpoint."""
-        place = self.place
-        named = {
-            "thread_id": place.thread_id,
-            "checkpoint_ns": self.ctx.ns,
-            "checkpoint_id": checkpoint_id or None,
-        }
-        return {**place.config, "configurable": {**place.configurable, **named}}
+        if self._address is None or self._address[0] != checkpoint_id:
+            place = self.place
+            named = {"thread_id": place.thread_id, "checkpoint_ns": self.ctx.ns, "checkpoint_id": checkpoint_id or None}
+            self._address = checkpoint_id, {**place.config, "configurable": {**place.configurable, **named}}
+        return self._address[1]
 
     def _parents(self) -> dict[str, str]:
         return self.place.configurable.get("checkpoint_map") or {} if self.place.scope is not None else {}
@@ -350,7 +350,7 @@ class Session:
         )
 
     def _shown(self, checkpoint_id: str, parents: Mapping[str, str]) -> dict[str, Any]:
-        configurable: dict[str, Any] = self.address(checkpoint_id)["configurable"]
+        configurable: dict[str, Any] = dict(self.address(checkpoint_id)["configurable"])
         configurable.pop("checkpoint_map", None)
         if parents:
             configurable["checkpoint_map"] = {**parents, self.ctx.ns: checkpoint_id}

@@ -76,7 +76,10 @@ class _Engine:
         self.request = request
         self.ready = ready
         self.session = Session(request, None if ready is None else self._sink)
-        self.live = ready is not None and (request.subgraphs or not LIVE.isdisjoint(request.modes))
+        #: The caller's OS thread runs no tasks: it hands out chunks as they come, or watches a deadline.
+        self.apart = request.step_timeout is not None or (
+            ready is not None and (request.subgraphs or not LIVE.isdisjoint(request.modes))
+        )
         self.crew: _Crew | None = None
 
     def _sink(self, chunk: Chunk) -> None:
@@ -91,7 +94,11 @@ class _Engine:
             drive(opening(session), session.saver)
             self._flush()
             while session.running:
-                yield from self._superstep()
+                todo = session.todo()
+                if len(todo) == 1 and not self.apart:
+                    self._alone(todo[0])
+                elif todo:
+                    yield from self._together(todo)
                 self._flush()
                 session.step()
                 self._flush()
@@ -133,13 +140,6 @@ class _Engine:
             yield ready.popleft()
 
     # ------------------------------------------------------------ one superstep
-
-    def _superstep(self) -> Iterator[Chunk]:
-        todo = self.session.todo()
-        if len(todo) == 1 and not self.live and self.request.step_timeout is None:
-            self._alone(todo[0])
-        elif todo:
-            yield from self._together(todo)
 
     def _alone(self, task: Task) -> None:
         session = self.session
@@ -241,6 +241,7 @@ class _Crew:
 
     def leave(self) -> None:
         """Let the OS threads go, without waiting for those that are still busy."""
+        self._todo.clear()
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
 

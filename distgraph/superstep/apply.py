@@ -53,7 +53,7 @@ def apply_writes(
     step = _Step(program, at, version)
     step.see(tasks)
     step.write(_grouped(program, tasks))
-    if any(task.triggers for task in tasks):
+    if any([task.triggers for task in tasks]):
         step.clear()
         if step.updated.isdisjoint(program.woken_by):
             step.finish()
@@ -126,12 +126,16 @@ class _Step:
                             self._set(trigger, after)
 
     def write(self, grouped: Mapping[str, list[Any]]) -> None:
+        values, versions, version = self.values, self.versions, self.version
         for channel, updates in grouped.items():
             rule = self.channels[channel]
-            before = self.values.get(channel, MISSING)
+            before = values.get(channel, MISSING)
             after = rule.reduce(rule.initial() if before is MISSING else before, updates)
-            self._set(channel, after)
-            if self._available(channel):
+            if after is MISSING:
+                self._set(channel, after)
+                continue
+            values[channel], versions[channel] = after, version
+            if rule.plain or rule.is_available(after):
                 self.updated.add(channel)
 
     def clear(self) -> None:
