@@ -192,7 +192,7 @@ class TaskScope:
         index, self.asked = self.asked, self.asked + 1
         if index < len(self.answers):
             return self.answers[index]
-        from distgraph.superstep.identity import interrupt_id
+        from distgraph.digests import interrupt_id
 
         raise GraphInterrupt((Interrupt(value, interrupt_id(self.ns, index), response_schema),))
 

@@ -136,7 +136,7 @@ class CacheKey(NamedTuple):
 
 
 def _default_cache_key(*args: Any, **kwargs: Any) -> str:
-    from distgraph.superstep.identity import digest_of
+    from distgraph.digests import digest_of
 
     return digest_of((args, sorted(kwargs.items())))
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
+from functools import lru_cache
 from typing import Any
 
 from distgraph.constants import NS_END, NS_SEP, PULL
+from distgraph.digests import digest_of, hex_digest, interrupt_id
 
-
-def _hex(text: str) -> str:
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+__all__ = [
+    "checkpoint_id",
+    "digest_of",
+    "idempotency_key",
+    "interrupt_id",
+    "next_version",
+    "path_key",
+    "pull_path",
+    "task_id",
+    "task_ns",
+    "ticks_of",
+]
 
 
 def _uuid_form(digest: str) -> str:
@@ -18,7 +28,7 @@ def _uuid_form(digest: str) -> str:
 
 def task_id(checkpoint_id: str, ns: str, step: int, name: str, path: tuple[Any, ...]) -> str:
     """The id of one activation: the same in every process that plans it from the same checkpoint."""
-    return _uuid_form(_hex(f"{checkpoint_id}\0{ns}\0{step}\0{name}\0{path_key(path)}"))
+    return _uuid_form(hex_digest(f"{checkpoint_id}\0{ns}\0{step}\0{name}\0{path_key(path)}"))
 
 
 def task_ns(ns: str, name: str, tid: str) -> str:
@@ -27,19 +37,15 @@ def task_ns(ns: str, name: str, tid: str) -> str:
     return f"{ns}{NS_SEP}{own}" if ns else own
 
 
-def interrupt_id(ns: str, index: int) -> str:
-    """The id of the ``index``-th question (from 0) of the task with namespace ``ns``: 32 hex digits."""
-    return _hex(ns if index == 0 else f"{ns}{NS_SEP}{index}")
-
-
 def idempotency_key(run_id: str, ns: str, step: int, path: tuple[Any, ...]) -> str:
     """The key every attempt of a task offers to services that deduplicate.
 
     It names the task by its place in the run, not by a checkpoint id, so that it survives a roll-back of the server.
     """
-    return _hex(f"{run_id}\0{ns}\0{step}\0{path_key(path)}")
+    return hex_digest(f"{run_id}\0{ns}\0{step}\0{path_key(path)}")
 
 
+@lru_cache(maxsize=4096)
 def path_key(path: tuple[Any, ...]) -> str:
     """A text that sorts as tasks are to be applied: by channels before by Send, by name, by Send index."""
     return "~".join(
@@ -50,21 +56,6 @@ def path_key(path: tuple[Any, ...]) -> str:
 def pull_path(name: str) -> tuple[Any, ...]:
     """The path of the activation of ``name`` by its channels."""
     return (PULL, name)
-
-
-def digest_of(value: Any) -> str:
-    """A digest of plain data: equal values, equal digests, in every process."""
-    return _hex(_canonical(value))
-
-
-def _canonical(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ",".join(sorted(f"{_canonical(k)}:{_canonical(v)}" for k, v in value.items())) + "}"
-    if isinstance(value, set | frozenset):
-        return "<" + ",".join(sorted(map(_canonical, value))) + ">"
-    if isinstance(value, list | tuple):
-        return "[" + ",".join(map(_canonical, value)) + "]"
-    return f"{type(value).__name__}={value!r}"
 
 
 def checkpoint_id(ticks: int, noise: int) -> str:
