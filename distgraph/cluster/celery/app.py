@@ -46,9 +46,17 @@ def make_app(options: SiteOptions, overrides: dict[str, Any] | None = None) -> C
     app.conf.update(overrides or {})
     _add_tasks(app, site)
     app.steps["worker"].add(_watch_step(site))
+    signals.after_setup_logger.connect(lambda **_: _quieten(), weak=False)
     signals.worker_process_init.connect(lambda **_: site.workplace(), weak=False)
     signals.worker_shutting_down.connect(lambda **_: site.drain(), weak=False)
     return app
+
+
+def _quieten() -> None:
+    """Two lines a message, at 20,000 steps a second, say nothing and cost a fifth of the throughput."""
+    for name in ("celery.app.trace", "celery.worker.strategy"):
+        if logging.getLogger().level > logging.DEBUG:
+            logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def client_app(url: str, namespace: str) -> Celery:
