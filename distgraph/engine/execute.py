@@ -63,7 +63,7 @@ def run_task(
                 output = node.action.call(output, scope)
         task.writes = writes = _output_writes(node, output)
         for branch in node.branches:
-            view = branch_view(ctx.program, task, branch, ctx.stop)
+            view = branch_view(ctx.program, task, branch, ctx.stop, output)
             writes += _chosen(ctx, task, branch, branch.path.call(view, scope))
         return writes or [(NO_WRITES, None)]
     except BaseException as exc:
@@ -96,7 +96,7 @@ async def arun_task(
                 output = await node.action.acall(output, scope)
         task.writes = writes = _output_writes(node, output)
         for branch in node.branches:
-            view = branch_view(ctx.program, task, branch, ctx.stop)
+            view = branch_view(ctx.program, task, branch, ctx.stop, output)
             writes += _chosen(ctx, task, branch, await branch.path.acall(view, scope))
         return writes or [(NO_WRITES, None)]
     except BaseException as exc:

@@ -23,6 +23,7 @@ class Branch:
         ends: result -> node name; ``None`` takes results as node names.
         reads: channels of the view; a single name reads that value alone.
         mapper: builds the view's schema object from the channels that have a value.
+        sees_output: a view that is a dict also holds what the node returned beyond the state's keys.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Branch:
     ends: Mapping[Hashable, str] | None
     reads: tuple[str, ...] | str
     mapper: Callable[[Any], Any] | None = None
+    sees_output: bool = False
 
 
 @dataclass(frozen=True, slots=True)

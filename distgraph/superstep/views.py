@@ -71,7 +71,7 @@ def _view(
     return view
 
 
-def branch_view(program: Program, task: Task, branch: Branch, stop: int) -> Any:
+def branch_view(program: Program, task: Task, branch: Branch, stop: int, output: Any = None) -> Any:
     """What a conditional edge sees: the snapshot plus its own node's writes, not its siblings'."""
     values = dict(task.at.values)
     fresh: dict[str, list[Any]] = {}
@@ -84,7 +84,11 @@ def branch_view(program: Program, task: Task, branch: Branch, stop: int) -> Any:
             before = values.get(channel, MISSING)
             values[channel] = rule.reduce(rule.initial() if before is MISSING else before, fresh[channel])
     view = _view(program, values, branch.reads, program.managed, task.step, stop)
-    return branch.mapper(view) if branch.mapper is not None else view
+    if branch.mapper is not None:
+        return branch.mapper(view)
+    if branch.sees_output and isinstance(view, dict) and isinstance(output, dict):
+        return {**output, **view}
+    return view
 
 
 def output_values(program: Program, at: Checkpoint, keys: Sequence[str] | str) -> Any:
