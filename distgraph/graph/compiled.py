@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from distgraph.constants import NS_SEP
 from distgraph.graph.channel_graph import Pregel
 from distgraph.graph.problems import Problem
 from distgraph.graph.schema import mapper_of
@@ -73,6 +74,52 @@ class CompiledGraph(Pregel[StateT, ContextT, InputT, OutputT]):
     async def aget_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Drawing:
         """``get_graph`` for async programs."""
         return self.get_graph(config, xray=xray)
+
+    def get_input_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
+        """JSON schema of what ``invoke`` takes."""
+        return self._jsonschema(self.builder.input_schema, "Input")
+
+    def get_output_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
+        """JSON schema of what ``invoke`` returns."""
+        return self._jsonschema(self.builder.output_schema, "Output")
+
+    def get_context_jsonschema(self) -> dict[str, Any] | None:
+        """JSON schema of ``context=``; None where the graph declares none."""
+        from distgraph.graph.json_schema import context_schema
+
+        return context_schema(self.context_schema)
+
+    def _jsonschema(self, typ: Any, suffix: str) -> dict[str, Any]:
+        from distgraph.graph.json_schema import json_schema
+
+        return json_schema(typ, self.builder.schema(typ).channels, self.get_name(suffix))
+
+    def get_subgraphs(
+        self, *, namespace: str | None = None, recurse: bool = False
+    ) -> Iterator[tuple[str, CompiledGraph[Any, Any, Any, Any]]]:
+        """Nodes that are graphs, by name; with ``recurse`` also theirs, as ``outer|inner``.
+
+        Args:
+            namespace: only the graph of this name.
+            recurse: look into nested graphs too.
+        """
+        for name, spec in self.specs.items():
+            graph = spec.runnable
+            if not isinstance(graph, CompiledGraph):
+                continue
+            if namespace in (None, name):
+                yield name, graph
+            if recurse and (namespace is None or namespace.startswith(name + NS_SEP)):
+                inner = None if namespace is None else namespace[len(name) + 1 :]
+                for below, nested in graph.get_subgraphs(namespace=inner, recurse=True):
+                    yield f"{name}{NS_SEP}{below}", nested
+
+    async def aget_subgraphs(
+        self, *, namespace: str | None = None, recurse: bool = False
+    ) -> AsyncIterator[tuple[str, CompiledGraph[Any, Any, Any, Any]]]:
+        """``get_subgraphs`` for async programs."""
+        for found in self.get_subgraphs(namespace=namespace, recurse=recurse):
+            yield found
 
     def check(self) -> list[Problem]:
         """The graph's lints (it has no errors, or it would not be here)."""

@@ -16,6 +16,7 @@ from distgraph.errors import ConfigError
 from distgraph.graph.batching import Batches
 from distgraph.graph.chunks import Chunk, Shape, check_durability, modes_of, split_interrupts, with_interrupts
 from distgraph.graph.schema import mapper_of
+from distgraph.graph.threads import Threads
 from distgraph.graph.variables import ContextT, InputT, OutputT, StateT
 from distgraph.runtime import RunControl
 from distgraph.superstep.model import Node, Program
@@ -44,7 +45,7 @@ class RunOptions(TypedDict, total=False):
     checkpoint_during: bool | None
 
 
-class GraphFace(Batches, Generic[StateT, ContextT, InputT, OutputT]):
+class GraphFace(Batches, Threads, Generic[StateT, ContextT, InputT, OutputT]):
     """A graph that can be run.
 
     Attributes:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.differential.harness import OURS, PEER, observe
 from tests.differential.harness import Api as Library
+from tests.graphs.plans import plan
 from tests.graphs.random_graphs import Api, inputs, make
 
 pytestmark = pytest.mark.differential
@@ -38,12 +39,15 @@ def streams(library: Library, seed: int) -> Any:
 
 
 def history(library: Library, seed: int) -> Any:
+    """The recorded states. What ran next is left out where nodes join: the peer's saver keeps the very set in which a
+    join collects its sources, so that an old state shows sources that came later."""
     config = {"configurable": {"thread_id": str(seed)}}
     graph = make(seed, api_of(library))
     graph.checkpointer = library.InMemorySaver()
+    shown = (lambda names: None) if plan(seed).joins else sorted
     graph.invoke(inputs(seed), config)
     return [
-        (snapshot.values, sorted(snapshot.next), snapshot.metadata["source"], snapshot.metadata["step"])
+        (snapshot.values, shown(snapshot.next), snapshot.metadata["source"], snapshot.metadata["step"])
         for snapshot in graph.get_state_history(config)
     ]
 

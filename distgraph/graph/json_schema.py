@@ -1,0 +1,69 @@
+"""JSON schemas of a graph's input, output and context. Imports pydantic: only loaded when somebody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from types import UnionType
+from typing import Any, NotRequired, Union, get_args, get_origin
+
+from pydantic import PydanticUserError, RootModel, TypeAdapter, create_model
+
+from distgraph.channels import BaseChannel
+from distgraph.constants import ROOT
+from distgraph.graph.schema import is_model
+
+
+def json_schema(typ: Any, channels: Mapping[str, BaseChannel[Any, Any]], name: str) -> dict[str, Any]:
+    """The JSON schema of a state schema.
+
+    Args:
+        typ: the schema type.
+        channels: its channels by key.
+        name: title of a schema that has no name of its own.
+    """
+    if is_model(typ):
+        found: dict[str, Any] = typ.model_json_schema()
+        return found
+    if hasattr(typ, "__required_keys__"):
+        try:
+            return TypeAdapter(typ).json_schema()
+        except PydanticUserError:
+            # Before Python 3.12 pydantic reads only typing_extensions' kind of TypedDict.
+            name = typ.__name__
+    if set(channels) == {ROOT}:
+        model: Any = RootModel[channels[ROOT].typ]  # type: ignore[misc]
+        return {**model.model_json_schema(), "title": name}
+    made: Any = create_model(name, **{key: (rule.typ, _default(typ, key, rule.typ)) for key, rule in channels.items()})
+    schema: dict[str, Any] = made.model_json_schema()
+    return schema
+
+
+def context_schema(typ: Any) -> dict[str, Any] | None:
+    """The JSON schema of a context schema; None where the graph has none.
+
+    Raises:
+        ValueError: it is neither a model, a TypedDict nor a dataclass.
+    """
+    if typ is None:
+        return None
+    if is_model(typ):
+        found: dict[str, Any] = typ.model_json_schema()
+        return found
+    if is_dataclass(typ) or hasattr(typ, "__required_keys__"):
+        return TypeAdapter(typ).json_schema()
+    raise ValueError(f"Invalid context schema type: {typ}. Must be a BaseModel, TypedDict or dataclass.")
+
+
+def _default(typ: Any, key: str, hint: Any) -> Any:
+    """What a key is if it is left out; ``...`` where it must not be."""
+    if key in getattr(typ, "__optional_keys__", ()) or get_origin(hint) is NotRequired:
+        return None
+    for field in fields(typ) if is_dataclass(typ) else ():
+        if field.name == key:
+            if field.default is not MISSING:
+                return field.default
+            if field.default_factory is not MISSING:
+                return field.default_factory()
+    optional = get_origin(hint) in (Union, UnionType) and type(None) in get_args(hint)
+    return None if optional else ...
