@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import fields, is_dataclass
 from enum import Enum
 from importlib import import_module
 from types import ModuleType
@@ -115,9 +115,9 @@ class _Normal:
         if isinstance(value, type):
             return value.__name__
         if is_dataclass(value):
-            return {"class": type(value).__name__, **self.of(asdict(value))}
+            return {field.name: self.of(getattr(value, field.name)) for field in fields(value)}
         if hasattr(value, "model_dump"):
-            return {"class": type(value).__name__, **self.of(value.model_dump())}
+            return self.of(value.model_dump())
         if isinstance(value, Mapping):
             return {self.of(key): self.of(item) for key, item in value.items()}
         if isinstance(value, tuple) and hasattr(value, "_fields"):
