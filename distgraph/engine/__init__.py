@@ -10,6 +10,7 @@
     opening    input, None or Command + stored checkpoint -> where the run starts
     session    one run, without any waiting
     streams    chunks of the stream modes
+    messages   messages in what nodes read and return
     savers     calls of a saver that a decision needs, made in either colour
     sync, aio  thin loops around a session
     states     the state API over a saver

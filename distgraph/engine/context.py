@@ -51,12 +51,14 @@ class RunContext:
         resuming: nested graphs continue from their own checkpoints.
         replay: nested graphs go back to where they were at a checkpoint of the root; None: they do not.
         resume_map: interrupt id -> answer, for nested graphs.
+        seen: ids of messages that readers of the stream know, or that are older than the node that returns them; shared
+            with nested graphs.
         loose: answers to whichever question is asked next.
     """
 
     __slots__ = (
         *("cache", "config", "durability", "emit", "loose", "modes", "nested_emit", "nested_modes", "ns", "ns_tuple"),
-        *("program", "replay", "resume_map", "resuming", "run_id", "runtime", "saver", "stop", "thread_id", "writer"),
+        *("program", "replay", "resume_map", "resuming", "run_id", "runtime", "saver", "seen", "stop", "thread_id", "writer"),
     )
 
     def __init__(
@@ -94,6 +96,7 @@ class RunContext:
         self.nested_modes: frozenset[str] = frozenset()
         self.resume_map: dict[str, Any] = {}
         self.loose: list[Any] = []
+        self.seen: set[Any] = set()
         self.writer = self._make_writer()
 
     def _make_writer(self) -> StreamWriter | None:

@@ -214,7 +214,9 @@ class Session:
         if not self.stopped:
             return
         if self.place.scope is not None:
-            raise GraphInterrupt(self.interrupts)
+            # In the order of tasks, not in which they asked: the parent's answers must find the same questions again.
+            asked = sorted(self.asked, key=lambda task: path_key(task.path))
+            raise GraphInterrupt([each for task in asked for each in task.writes[0][1]])
         self._stopped_at_root()
 
     @property
@@ -389,7 +391,7 @@ def _context_of(request: Request, place: Place, sink: Callable[[Any], None] | No
         durability=request.durability or (parent.durability if parent is not None else "async"),
     )
     if parent is not None:
-        ctx.loose = parent.loose
+        ctx.loose, ctx.seen = parent.loose, parent.seen
     if request.subgraphs and emit is not None:
         ctx.nested_emit, ctx.nested_modes = emit, modes
     elif parent is not None:

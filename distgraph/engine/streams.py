@@ -12,6 +12,7 @@ from typing import Any
 
 from distgraph.constants import ERROR, INTERRUPT, METADATA, RETURN
 from distgraph.engine.context import RunContext
+from distgraph.engine.messages import message_id, messages_in
 from distgraph.superstep.advance import Pending
 from distgraph.superstep.model import Checkpoint, Program, Task, is_finished
 from distgraph.superstep.resume import pending_interrupts
@@ -115,7 +116,7 @@ def _planned(program: Program, task: Task, writes: Sequence[Write], state: Any) 
 class Streams:
     """Sends the chunks of one run to whoever reads them."""
 
-    __slots__ = ("checkpoints", "ctx", "keys", "modes", "program", "tasks", "updates", "values")
+    __slots__ = ("checkpoints", "ctx", "keys", "messages", "modes", "program", "tasks", "updates", "values")
 
     def __init__(self, ctx: RunContext, keys: Keys) -> None:
         self.ctx = ctx
@@ -124,6 +125,7 @@ class Streams:
         self.modes = modes = ctx.modes
         self.values = "values" in modes
         self.updates = "updates" in modes
+        self.messages = "messages" in modes
         self.tasks = not modes.isdisjoint({"tasks", "debug"})
         self.checkpoints = not modes.isdisjoint({"checkpoints", "debug"})
 
@@ -156,6 +158,8 @@ class Streams:
         """A task finished or asked."""
         if task.node.hidden:
             return
+        if self.messages and not cached:
+            self._send_messages(task, writes)
         interrupts = pending_interrupts(writes)
         if interrupts:
             self.asked(task, interrupts)
@@ -185,6 +189,17 @@ class Streams:
             chunk = result_chunk(task, writes, self.program.streamed, error)
             self.send("tasks", chunk)
             self._debug(task.step, "task_result", chunk)
+
+    def _send_messages(self, task: Task, writes: Sequence[Write]) -> None:
+        read = [task.arg, *task.arg.values()] if isinstance(task.arg, dict) else task.at.values.values()
+        self.ctx.seen.update(message_id(message) for message in messages_in(read))
+        metadata: dict[str, Any] | None = None
+        for message in messages_in(value for _, value in writes):
+            known = message_id(message)
+            if known is None or known not in self.ctx.seen:
+                self.ctx.seen.add(known)
+                metadata = metadata or self.ctx.config_of(task)["metadata"]
+                self.send("messages", (message, metadata))
 
     def _input(self, task: Task) -> Any:
         try:

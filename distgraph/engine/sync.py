@@ -32,7 +32,7 @@ Chunk = tuple[tuple[str, ...], str, Any]
 Outcome = tuple[Task, list[Write] | None, BaseException | None]
 
 #: Modes whose chunks come from inside running nodes: they cannot wait for the node to end.
-LIVE = frozenset({"custom", "messages"})
+LIVE = frozenset({"custom"})
 
 
 def run(request: Request) -> Result:
