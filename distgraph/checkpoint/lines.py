@@ -9,7 +9,7 @@ checkpoint no longer refers to is deleted in the same commit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, overload
 
 from distgraph.constants import TASKS
@@ -141,17 +141,10 @@ def delta(
     return Delta(sets, drops, now, changed)
 
 
-def fresh(
-    codec: Codec, at: Checkpoint, raw: Mapping[str, bytes], only: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """``at``'s values with every one that could be changed in place decoded anew.
-
-    Args:
-        only: decode these channels alone (its keys); the others keep their object.
-    """
+def fresh(codec: Codec, at: Checkpoint, raw: Mapping[str, bytes], only: Iterable[str]) -> dict[str, Any]:
+    """``at``'s values, those of the channels ``only`` decoded anew: objects that nobody else holds."""
     values = dict(at.values)
-    for channel in values if only is None else only:
-        value = values.get(channel)
-        if type(value) not in SHARED and channel in raw:
+    for channel in only:
+        if channel in raw:
             values[channel] = decode_value(codec, channel, raw[channel])
     return values

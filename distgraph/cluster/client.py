@@ -162,7 +162,7 @@ class Cluster:
         """
         from distgraph.cluster.remote import bind
 
-        bound = bind(self, graph, placement)
+        bound: ClusterGraph = bind(self, graph, placement)
         if not isinstance(graph, str):
             self._graphs[graph.name] = graph
         return bound

@@ -27,8 +27,10 @@ from distgraph.superstep.model import Task
 
 log = logging.getLogger(__name__)
 
-#: A wide superstep runs here this long before the rest is offered to idle slots. Seconds.
+#: A wide superstep runs here this long before the rest may be offered to idle slots. Seconds.
 IN_PLACE = 0.005
+#: A task that takes less than this is not worth its way: claim, settlement and their share of a message. Seconds.
+WORTH_A_WAY = 0.0005
 #: Tasks of one hint, at most: a message costs more than a small node.
 PACK = 64
 
@@ -178,13 +180,14 @@ def _begin(place: Workplace, run: Run) -> bool:
 
 def _run_in_place(place: Workplace, run: Run, tasks: Sequence[Task]) -> str:
     """Run tasks here: '' if all settled, 'wide' if others should have the rest, 'gone' if one waits for a retry."""
-    started = place.monotonic()
+    started, ran = place.monotonic(), 0
     wide = len(tasks) > 1 and run.options.placement == "auto"
     for task in tasks:
         if task.writes:
             continue
-        if wide and place.monotonic() - started > IN_PLACE and place.idle() > 0:
+        if wide and place.monotonic() - started > max(IN_PLACE, WORTH_A_WAY * ran) and place.idle() > 0:
             return "wide"
+        ran += 1
         attempt = int(run.record.get(f"a:{task.id}", b"0")) + 1
         delay = attempt_task(place, run, task, attempt)
         if delay is not None:
@@ -220,6 +223,7 @@ def attempt_task(place: Workplace, run: Any, task: Task, attempt: int) -> float 
 
 
 def run_timeout(task: Task) -> float | None:
+    """Seconds one attempt of ``task`` may take; None: no limit."""
     policy: Any = task.timeout if task.timeout is not None else task.node.timeout
     limit = getattr(policy, "run_timeout", policy)
     if limit is None:

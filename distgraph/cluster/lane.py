@@ -170,10 +170,11 @@ class Lane:
             raise
 
     def _refresh(self, task: Task) -> None:
-        """Give the task values nobody else holds."""
-        values = task.at.values
-        if any(type(value) not in SHARED for value in values.values()):
-            task.at = task.at._replace(values=fresh(self.served.codec, self.at, self.raw))
+        """Give the task values nobody else holds: of what it reads, all that could be changed in place."""
+        values = self.at.values
+        mutable = [name for name in self.served.reads(task.node) if type(values.get(name)) not in SHARED]
+        if mutable:
+            task.at = self.at._replace(values=fresh(self.served.codec, self.at, self.raw, mutable))
 
     def advance(self) -> None:
         """Apply the finished tasks of ``next``; the new head is not stored yet.
@@ -273,7 +274,10 @@ def context_for(
     if options.tags:
         config["tags"] = list(options.tags)
     runtime: Runtime[Any] = Runtime(
-        context=served.graph.shape_context(options.context) if hasattr(served.graph, 'shape_context') else options.context, store=getattr(served.graph, "store", None)
+        context=served.graph.shape_context(options.context)
+        if hasattr(served.graph, "shape_context")
+        else options.context,
+        store=getattr(served.graph, "store", None),
     )
     if effects is not None:
         runtime = runtime.override(effects=effects)

@@ -30,7 +30,7 @@ def run_tasks(place: Workplace, hint: NodeHint) -> None:
         if claimed.kind != "ok":
             continue
         if run is None:
-            run = _open(place, served, address, hint.head, claimed)
+            run = _opened(place, served, address, hint, claimed)
         run.record = claimed.record
         task = task_at(served.program, run.lane.at, tuple(path))
         if task is None or task.id != task_id:
@@ -42,6 +42,15 @@ def run_tasks(place: Workplace, hint: NodeHint) -> None:
             if again.kind == "ok":
                 carry_on(place, served, address, again.head, again.record)
             return
+
+
+def _opened(place: Workplace, served: Served, address: Address, hint: NodeHint, claimed: ClaimedTask) -> Run:
+    """The run at the hint's head, from the ledger unless it is the one this slot had last."""
+    key = (address.run_id, hint.head, hint.epoch)
+    if place.recent is None or place.recent[0] != key:
+        place.recent = (key, _open(place, served, address, hint.head, claimed))
+    opened: Run = place.recent[1]
+    return opened
 
 
 def _open(place: Workplace, served: Served, address: Address, head: str, claimed: ClaimedTask) -> Run:

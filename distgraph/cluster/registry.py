@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from distgraph.errors import ConfigError, GraphNotFoundError
-from distgraph.superstep.model import Program
+from distgraph.superstep.model import Node, Program
 from distgraph.superstep.routing import did_you_mean
 from distgraph.types import Command, Interrupt, Overwrite, Send
 from distgraph.wire import Codec, TypeRegistry
@@ -37,7 +37,7 @@ def codec_for(graph: Any = None, *, secret: bytes | None = None) -> Codec:
 class Served:
     """A graph with what is derived from it once."""
 
-    __slots__ = ("codec", "fingerprint", "graph", "name", "program")
+    __slots__ = ("_reads", "codec", "fingerprint", "graph", "name", "program")
 
     def __init__(self, graph: Any, *, secret: bytes | None = None) -> None:
         self.graph = graph
@@ -45,6 +45,16 @@ class Served:
         self.program: Program = graph.program
         self.fingerprint: str = graph.fingerprint
         self.codec = codec_for(graph, secret=secret)
+        self._reads: dict[str, tuple[str, ...]] = {}
+
+    def reads(self, node: Node) -> tuple[str, ...]:
+        """The channels that a node and its conditional edges read."""
+        found = self._reads.get(node.name)
+        if found is None:
+            every = [node.reads, *(branch.reads for branch in node.branches)]
+            names = {name for reads in every for name in ((reads,) if isinstance(reads, str) else reads)}
+            found = self._reads[node.name] = tuple(sorted(names))
+        return found
 
     def about(self) -> dict[str, Any]:
         """What a client must know that has the graph's name alone."""

@@ -136,25 +136,23 @@ class Slice:
         self.live: list[Item] = []
         self.promoted: list[Item] = []
         self.flushed = place.monotonic()
-        self.ended = False
 
     def run(self) -> None:
         """Advance all items until each has its row or goes on as a run of its own."""
         self._open()
-        while self.live and not self.ended:
+        while self.live:
             for item in self.live:
                 if self.place.draining():
                     self._hand_back()
                     return
                 self._advance(item)
-                if self.place.monotonic() - self.flushed > FLUSH:
-                    self._flush()
-                    if self.ended:
-                        return
-            self._flush()
+                if self.place.monotonic() - self.flushed > FLUSH and not self._flush():
+                    return
+            if not self._flush():
+                return
             self.live = [item for item in self.live if item.lane.next is not None]
-        if not self.ended:
-            self._commit([], last=True)
+        if not self._commit([], last=True):
+            return
         for item in self.promoted:
             self._go_on(item)
 
@@ -299,13 +297,13 @@ class Slice:
 
     # -------------------------------------------------------------- commits
 
-    def _flush(self) -> None:
+    def _flush(self) -> bool:
+        """Commit what is not committed. False: the batch was cancelled, nothing of it is wanted any more."""
         steps = [item for item in self.live if item.step is not None]
         self.flushed = self.place.monotonic()
-        if steps:
-            self._commit(steps)
+        return self._commit(steps) if steps else True
 
-    def _commit(self, items: Sequence[Item], *, last: bool = False) -> None:
+    def _commit(self, items: Sequence[Item], *, last: bool = False) -> bool:
         answers = self.place.batches.commit(
             self.plan.batch_id,
             self.slice_id,
@@ -315,10 +313,7 @@ class Slice:
             last=last,
         )
         if answers is None:
-            # The batch was cancelled: nothing of it is wanted any more.
-            self.ended = True
-            self.promoted = []
-            return
+            return False
         for item, applied in zip(items, answers, strict=True):
             item.step = None
             if applied:
@@ -328,11 +323,11 @@ class Slice:
                 item.lane.next = None
                 if item in self.promoted:
                     self.promoted.remove(item)
+        return True
 
     def _hand_back(self) -> None:
         """Drain: commit what is done, and make the rest ready again. No crash is counted."""
-        self._flush()
-        if self.ended:
+        if not self._flush():
             return
         left = sorted(item.index % CHUNK for item in self.live if item.lane.next is not None)
         spans = [f"{self.taken.chunk}:{at}:{at + 1}:r" for at in left]

@@ -105,8 +105,9 @@ class Watcher:
         for row, said in fallen:
             slot = slot_name(self.boot, said.pid, row)
             self._dead[slot] = time.monotonic()
-            log.warning("a process of this worker died (pid %s) while at %s", said.pid, said.what or "nothing")
-            self._free(slot, said)
+            if said.what:
+                log.warning("a process of this worker died (pid %s) while at %s", said.pid, " ".join(said.what.split()))
+                self._free(slot, said)
             # Only now may another process take the row: what it said is the only trace of the culprit.
             self.table.clear(row)
         return bool(fallen)

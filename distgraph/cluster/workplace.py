@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from distgraph.cluster.hints import Dispatcher
 from distgraph.cluster.registry import Registry
@@ -54,6 +55,8 @@ class Workplace:
     noise: Callable[[int], int] = random.Random().getrandbits
     #: Seconds an item of a batch took lately, by batch; decides how many are taken at a time.
     pace: dict[str, float] = field(default_factory=dict)
+    #: The run and head that was worked on last: the tasks of a wide superstep mostly come one after another.
+    recent: tuple[tuple[str, str, int], Any] | None = None
 
     def new_checkpoint_id(self, parent: str) -> str:
         """An id above ``parent``'s, at about now."""

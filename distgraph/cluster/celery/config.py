@@ -53,8 +53,8 @@ def settings(url: str, namespace: str) -> dict[str, Any]:
         "event_exchange": f"dg.{namespace}.events",
         "event_queue_prefix": f"dg.{namespace}.events",
         "worker_enable_remote_control": True,
-        # Flower needs events; their number is bounded, for nodes that run in place send none.
-        "worker_send_task_events": True,
+        # Events cost a third of the throughput of small nodes. Flower asks every worker for them as long as it runs.
+        "worker_send_task_events": False,
         # It would name the Celery task, not the graph and node, and costs a publish each.
         "task_send_sent_event": False,
         "task_track_started": False,

@@ -76,7 +76,6 @@ def main(options: WorkerOptions) -> int:
         without_gossip=True,
         without_mingle=True,
         without_heartbeat=True,
-        task_events=True,
         quiet=True,
     )
     worker.start()
