@@ -16,8 +16,6 @@ from distgraph.ledger.scripts import Call, Scripts
 
 #: Writes of one call, fields of one read, names of one deletion: scripts and commands stay short for everybody else.
 MOST = 500
-#: Kinds of keys that a line consists of.
-_KINDS = ("line", "hist", "pend")
 
 
 class Place(NamedTuple):
@@ -82,11 +80,17 @@ class LineLedger:
         self.scripts, self.keys = scripts, keys
         self.client = scripts.client
         self._runs = RunReads(scripts, keys)
+        self._recent: tuple[Place, tuple[str, str, str]] | None = None
 
     def _keys(self, place: Place) -> tuple[str, str, str]:
-        """The keys of line, history and writes."""
-        line, hist, pend = (self.keys.of(place.thread_id, kind, place.thread_id, place.ns) for kind in _KINDS)
-        return line, hist, pend
+        """The keys of line, writes and history."""
+        recent = self._recent
+        if recent is not None and recent[0] == place:
+            return recent[1]
+        line, pend, hist = (self.keys.of(place.thread_id, kind, *place) for kind in ("line", "pend", "hist"))
+        # a run stores superstep by superstep on one line: naming its keys takes longer than packing what is stored
+        self._recent = (place, (line, pend, hist))
+        return line, pend, hist
 
     def _nested(self, thread_id: str) -> str:
         return self.keys.of(thread_id, "nested", thread_id)
@@ -106,21 +110,19 @@ class LineLedger:
         return [(change.place, answer_of(reply)) for change, reply in zip(folded, replies, strict=True)]
 
     def _call(self, change: Change) -> Call:
-        place = change.place
-        line, hist, pend = self._keys(place)
+        place, keys = change.place, self._keys(change.place)
         args: list[Any] = [change.new, place.ns, len(change.sets)]
         for pair in change.sets:
             args += pair
         for mode, before, task, kind, path, data in change.writes:
             args += (mode, before, f"{task}|{kind}", path, data)
-        keys = (line, pend, hist, self._nested(place.thread_id)) if place.ns else (line, pend, hist)
-        return Call("put", keys, args)
+        return Call("put", (*keys, self._nested(place.thread_id)) if place.ns else keys, args)
 
     # ------------------------------------------------------------- reading
 
     def look(self, place: Place, checkpoint_id: str = "") -> Found | None:
         """One checkpoint, or the head; None if there is no such."""
-        line, _, pend = self._keys(place)
+        line, pend, _ = self._keys(place)
         reply = self.scripts.run(Call("look", (line, pend), (checkpoint_id,)))
         if not reply:
             return None
@@ -128,7 +130,7 @@ class LineLedger:
 
     def history(self, place: Place, *, before: str = "", most: int) -> list[str]:
         """Ids of a line's checkpoints below ``before``, newest first; where no history is kept, of the head alone."""
-        line, hist, _ = self._keys(place)
+        line, _, hist = self._keys(place)
         with guard(), self.client.pipeline(transaction=False) as pipe:
             pipe.hget(line, "head")
             pipe.zrevrangebylex(hist, f"({before}" if before else "+", "-", 0, most)
@@ -141,7 +143,7 @@ class LineLedger:
 
     def records(self, place: Place, ids: Sequence[str]) -> list[Found]:
         """These checkpoints, without those whose record is gone."""
-        line, _, pend = self._keys(place)
+        line, pend, _ = self._keys(place)
         with guard(), self.client.pipeline(transaction=False) as pipe:
             pipe.hmget(line, ["head", "run", "last", *(f"c:{name}" for name in ids)])
             pipe.hmget(pend, list(ids))
@@ -166,7 +168,7 @@ class LineLedger:
         Returns:
             (field -> value, None where it is not there; checkpoint id -> its writes in the order they came in).
         """
-        line, _, pend = self._keys(place)
+        line, pend, _ = self._keys(place)
         numbered = [f"{name}|{n}" for name, count in writes.items() for n in range(1, count + 1)]
         values, names = self._fetch((line, fields), (pend, numbered))
         # none are missing, unless the whole hash was deleted meanwhile
@@ -220,8 +222,7 @@ class LineLedger:
 
     def delete(self, thread_id: str) -> Answer:
         """Delete a thread's lines, with those of nested graphs: ok, or busy with the run that holds the thread."""
-        line, hist, pend = self._keys(Place(thread_id))
-        answer = answer_of(self.scripts.run(Call("drop_thread", (line, hist, pend), ())))
+        answer = answer_of(self.scripts.run(Call("drop_thread", self._keys(Place(thread_id)), ())))
         if answer.kind != "ok":
             return answer
         namespaces = self.nested(thread_id)
@@ -234,6 +235,19 @@ class LineLedger:
             # last: as long as the set is there, a deletion that was cut off can be repeated
             self.client.unlink(self._nested(thread_id))
         return answer
+
+
+def numbered(before: str, writes: Sequence[tuple[str, str, bytes]]) -> list[tuple[str, bytes]]:
+    """Fields that keep the writes of a whole superstep for the history, as savers read them.
+
+    Args:
+        before: id of the checkpoint before it.
+        writes: (task id, path, writes) of each task.
+    """
+    fields = [(before, str(len(writes)).encode())]
+    for n, (task, path, data) in enumerate(writes, 1):
+        fields += ((f"{before}|{task}|w", data), (f"{before}|{n}", f"{task}|w|{path}".encode()))
+    return fields
 
 
 def _folded(changes: Sequence[Change]) -> list[Change]:

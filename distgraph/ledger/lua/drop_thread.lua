@@ -1,6 +1,6 @@
 -- Delete a thread's own line of checkpoints, unless a run holds it.
 --
--- KEYS  line HASH   hist ZSET   pend HASH
+-- KEYS  line HASH   pend HASH   hist ZSET
 -- -> {'ok'} | {'busy', run id}
 local run = redis.call('HGET', KEYS[1], 'run')
 if run then return {'busy', run} end
