@@ -430,6 +430,8 @@ def _store(
     lane.committed()
     if done:
         lane.next = None
+        if run.batch_epoch:
+            place.runs.forget_effects(run.address)
     return not done
 
 

@@ -70,17 +70,20 @@ def emitter(place: Workplace, served: Served, address: Address) -> Any:
 class LedgerEffects(EffectLog):
     """Results of effects, kept in the ledger: a re-run in another process finds them."""
 
-    __slots__ = ("_address", "_codec", "_runs")
+    __slots__ = ("_address", "_codec", "_runs", "used")
 
     def __init__(self, runs: RunLedger, codec: Any, address: Address) -> None:
         super().__init__()
         self._runs, self._codec, self._address = runs, codec, address
+        #: Whether this process recorded any.
+        self.used = False
 
     def get(self, key: str) -> tuple[bool, Any]:
         found = self._runs.effect(self._address, key)
         return (False, None) if found is None else (True, self._codec.decode(found))
 
     def put(self, key: str, value: Any) -> Any:
+        self.used = True
         stands = self._runs.effect(self._address, key, self._codec.encode(value))
         return self._codec.decode(stands) if stands is not None else value
 

@@ -70,11 +70,18 @@ class RunHandle:
         row = self._item_row()
         if row is not None:
             return RunStatus.DONE if row[0] == "done" else RunStatus.FAILED
+        record = self._runs.record(self._address)
+        if not record and self._waits_in_batch():
+            return RunStatus.QUEUED
         record = self._record()
         status = RunStatus(record["status"].decode())
         if status is RunStatus.QUEUED and not self._cluster.serves(record["graph"].decode(), record["fp"].decode()):
             return RunStatus.WAITING_FOR_WORKER
         return status
+
+    def _waits_in_batch(self) -> bool:
+        item = split_item(self.run_id)
+        return item is not None and self._cluster.find_batch(item[0]) is not None
 
     def _item_row(self) -> tuple[str, Any] | None:
         """The row of a finished batch item, whose run record is gone."""

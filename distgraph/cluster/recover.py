@@ -21,7 +21,6 @@ from distgraph.ledger.keys import CHUNK
 from distgraph.ledger.replies import Address, Due, Taken
 from distgraph.ledger.runs import RunLedger
 from distgraph.superstep.lifecycle import AT_REST
-from distgraph.wire import Codec
 
 log = logging.getLogger(__name__)
 
@@ -184,7 +183,9 @@ class Sweeper:
         row = b""
         if alone is not None and alone not in done:
             spans.append(f"{taken.chunk}:{alone - first}:{alone - first + 1}:a")
-            row = result_row("f", b"", Codec().encode(describe(_poison(batch_id, alone), kind="poison")))
+            row = result_row(
+                "f", b"", self.registry.plain_codec().encode(describe(_poison(batch_id, alone), kind="poison"))
+            )
         answer = self.batches.give_back(
             batch_id, slice_id, slot, taken, spans, crashed=alone, allowed=CRASHES_ALLOWED, row=row
         )

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from distgraph.errors import ConfigError, GraphNotFoundError
+from distgraph.graph.declarations import DEFAULT_NAME
 from distgraph.superstep.model import Node, Program
 from distgraph.superstep.routing import did_you_mean
 from distgraph.types import Command, Interrupt, Overwrite, Send
@@ -91,6 +92,10 @@ class Registry:
             return self._served.get((name, fingerprint))
         return next((served for (other, _), served in self._served.items() if other == name), None)
 
+    def plain_codec(self) -> Codec:
+        """The codec for what needs no graph's types."""
+        return codec_for(secret=self._secret)
+
     def names(self) -> dict[str, str]:
         """Name -> fingerprint of every graph here."""
         return {name: fingerprint for name, fingerprint in self._served}
@@ -112,10 +117,6 @@ class Registry:
 
     def __len__(self) -> int:
         return len(self._served)
-
-
-#: The name of a graph that was compiled without one.
-DEFAULT_NAME = "LangGraph"
 
 
 def load(references: Iterable[str], registry: Registry) -> Registry:

@@ -16,12 +16,12 @@ from distgraph.cluster.events import Replay
 from distgraph.cluster.handle import RunHandle
 from distgraph.cluster.hints import RunHint
 from distgraph.cluster.options import PLACEMENTS, RunOptions, options_from
-from distgraph.cluster.registry import DEFAULT_NAME
 from distgraph.config import check_id, ensure_config
 from distgraph.constants import INTERRUPT
 from distgraph.engine.request import Request
 from distgraph.errors import ConfigError, EmptyInputError, InvalidUpdateError, RunExistsError, ThreadBusyError
 from distgraph.graph.compiled import CompiledGraph
+from distgraph.graph.declarations import DEFAULT_NAME
 from distgraph.ledger.replies import Address
 from distgraph.superstep.identity import digest_of
 from distgraph.types import Command

@@ -19,6 +19,7 @@ from distgraph.cluster.drive import (
     retry_later,
     travels,
 )
+from distgraph.cluster.events import LedgerEffects
 from distgraph.cluster.failures import describe
 from distgraph.cluster.hints import BatchHint
 from distgraph.cluster.lane import Lane, context_for
@@ -176,7 +177,8 @@ class Slice:
     def _open_item(self, index: int, data: bytes, line: dict[bytes, bytes]) -> None:
         plan, place = self.plan, self.place
         name = item_id(plan.batch_id, index)
-        ctx = context_for(plan.served, plan.options, run_id=name, thread_id=name)
+        effects = LedgerEffects(place.runs, plan.served.codec, Address(name, name))
+        ctx = context_for(plan.served, plan.options, run_id=name, thread_id=name, effects=effects)
         lane = Lane(place, plan.served, plan.options, ctx)
         item = Item(index, Address(name, name), plan, lane, self.taken.epoch, self.slice_id)
         self.live.append(item)
@@ -315,15 +317,23 @@ class Slice:
         if answers is None:
             return False
         for item, applied in zip(items, answers, strict=True):
-            item.step = None
+            ended, item.step = item.step, None
             if applied:
                 item.lane.committed()
+                if ended is not None and ended.row[:1] == b"d":
+                    self._forget_effects(item)
             else:
                 # Another driver has it: this one was taken for dead.
                 item.lane.next = None
                 if item in self.promoted:
                     self.promoted.remove(item)
         return True
+
+    def _forget_effects(self, item: Item) -> None:
+        """An item that is done repeats nothing any more; one taken before may have recorded effects elsewhere."""
+        effects: Any = item.lane.ctx.runtime.effects
+        if effects.used or self.taken.flag != "n":
+            self.place.runs.forget_effects(item.address)
 
     def _hand_back(self) -> None:
         """Drain: commit what is done, and make the rest ready again. No crash is counted."""

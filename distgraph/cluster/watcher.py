@@ -6,8 +6,11 @@ companion process beats instead, because user code can hold up every thread of i
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import random
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +27,8 @@ log = logging.getLogger(__name__)
 
 #: How often rows are looked at. Seconds.
 LOOK_SECONDS = 0.1
+#: A node may overrun its time limit by this before its process is killed: async nodes stop by themselves. Seconds.
+OVERDUE_SECONDS = 2.0
 #: How long a dead slot is named in beats, so that every sweep can free what it held. Seconds.
 DEAD_SECONDS = 60.0
 
@@ -99,8 +104,18 @@ class Watcher:
 
     # -------------------------------------------------------------- deaths
 
+    def _stop_overdue(self) -> None:
+        """Kill processes whose node holds them beyond its time limit: nothing inside them can."""
+        now = time.monotonic()
+        for _, said in self.table.occupied():
+            if said.deadline and now > said.deadline + OVERDUE_SECONDS and said.pid != os.getpid():
+                log.warning("killed pid %s: %s is over its time limit and does not stop", said.pid, said.what)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(said.pid, signal.SIGKILL)
+
     def _look(self) -> bool:
         """Look for slots whose process is gone; whether there are any."""
+        self._stop_overdue()
         fallen = [(row, said) for row, said in self.table.occupied() if not alive(said.pid)]
         for row, said in fallen:
             slot = slot_name(self.boot, said.pid, row)

@@ -138,6 +138,11 @@ class RunReads:
         found: bytes | None = recorded
         return found
 
+    def forget_effects(self, address: Address) -> None:
+        """Drop the recorded effects of a run that is done."""
+        with guard():
+            self.client.unlink(self._run(address, "once"))
+
     def delete(self, address: Address) -> None:
         """Delete a resting run's record, log and effects; the thread's checkpoints stay."""
         with guard(), self.client.pipeline(transaction=False) as pipe:
