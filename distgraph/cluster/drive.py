@@ -7,7 +7,7 @@ is one commit, compare-and-set on (epoch, parent checkpoint): a driver that lost
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distgraph.checkpoint.lines import decode_record, value_field
@@ -24,6 +24,7 @@ from distgraph.errors import DistgraphError, GraphRecursionError, PoisonTaskErro
 from distgraph.ledger.replies import Address, Commit, Record
 from distgraph.superstep.advance import Verdict
 from distgraph.superstep.model import Task
+from distgraph.types import Write
 
 log = logging.getLogger(__name__)
 
@@ -86,10 +87,18 @@ def pass_on(place: Workplace, hint: Any) -> None:
         place.dispatcher.publish([hint._replace(hops=hint.hops + 1)])
 
 
-def carry_on(place: Workplace, served: Served, address: Address, head: str, record: Record) -> None:
-    """Drive a run whose lease this slot holds, for a quantum."""
+def carry_on(
+    place: Workplace,
+    served: Served,
+    address: Address,
+    head: str,
+    record: Record,
+    settled: Mapping[str, list[Write]] | None = None,
+) -> None:
+    """Drive a run whose lease this slot holds, for a quantum; ``settled`` are tasks it has run already, by id."""
     try:
         run = open_run(place, served, address, head, record)
+        run.lane.pending.update(settled or {})
         run.until = place.monotonic() + QUANTUM
         if int(record.get("x", b"0")) >= CRASHES_ALLOWED:
             _fail(place, run, _poison(address.run_id, int(record["x"])))
@@ -181,11 +190,10 @@ def _begin(place: Workplace, run: Run) -> bool:
 def _run_in_place(place: Workplace, run: Run, tasks: Sequence[Task]) -> str:
     """Run tasks here: '' if all settled, 'wide' if others should have the rest, 'gone' if one waits for a retry."""
     started, ran = place.monotonic(), 0
-    wide = len(tasks) > 1 and run.options.placement == "auto"
     for task in tasks:
         if task.writes:
             continue
-        if wide and place.monotonic() - started > max(IN_PLACE, WORTH_A_WAY * ran) and place.idle() > 0:
+        if worth_offering(place, run, tasks, place.monotonic() - started, ran):
             return "wide"
         ran += 1
         attempt = int(run.record.get(f"a:{task.id}", b"0")) + 1
@@ -196,6 +204,13 @@ def _run_in_place(place: Workplace, run: Run, tasks: Sequence[Task]) -> str:
             place.dispatcher.publish(node_hints(run, others))
             return "gone"
     return ""
+
+
+def worth_offering(place: Workplace, run: Any, tasks: Sequence[Task], spent: float, ran: int) -> bool:
+    """Whether the rest of a superstep is better offered to other slots, after ``ran`` tasks in ``spent`` seconds."""
+    if len(tasks) < 2 or run.options.placement != "auto" or spent < max(IN_PLACE, WORTH_A_WAY * ran):
+        return False
+    return place.idle() > 0
 
 
 def attempt_task(place: Workplace, run: Any, task: Task, attempt: int) -> float | None:

@@ -172,6 +172,10 @@ class Sweeper:
         """Make a dead slot's unfinished items ready again.
 
         Args:
+            batch_id: the batch.
+            slice_id: its slice.
+            slot: the dead slot, which must still hold the slice.
+            taken: the slice's items.
             culprit: the item that ran when the process died, if it is known. Without one all items are suspects and
                 run alone; only a crash while alone or named is counted.
         """

@@ -18,6 +18,7 @@ from distgraph.cluster.drive import (
     result_row,
     retry_later,
     travels,
+    worth_offering,
 )
 from distgraph.cluster.events import LedgerEffects
 from distgraph.cluster.failures import describe
@@ -32,6 +33,7 @@ from distgraph.ledger.keys import CHUNK, item_id
 from distgraph.ledger.replies import Address, ItemStep, Taken
 from distgraph.superstep.advance import Verdict
 from distgraph.superstep.model import Task
+from distgraph.types import Write
 from distgraph.wire import Codec
 
 #: What is not committed is flushed at least this often, so that a kill repeats little. Seconds.
@@ -56,7 +58,7 @@ class Item:
 
     __slots__ = (
         *("address", "batch_epoch", "epoch", "index", "key", "lane"),
-        *("options", "record", "retry", "served", "slice_id", "step"),
+        *("options", "record", "retry", "served", "settled", "slice_id", "step"),
     )
 
     def __init__(self, index: int, address: Address, plan: BatchPlan, lane: Lane, epoch: str, slice_id: str) -> None:
@@ -66,6 +68,8 @@ class Item:
         self.record: dict[str, bytes] = {}
         #: The task that failed here and is to be tried again, and after how many seconds.
         self.retry: tuple[str, float] | None = None
+        #: Tasks of the superstep it leaves the slice in that were run here, by id.
+        self.settled: dict[str, list[Write]] = {}
         #: What the next flush commits for it.
         self.step: ItemStep | None = None
         self.slice_id = slice_id
@@ -221,12 +225,9 @@ class Slice:
         if travels(item, tasks):
             self._promote(item)
             return False
-        for task in tasks:
-            delay = attempt_task(self.place, item, task, 1)
-            if delay is not None:
-                item.retry = (task.id, delay)
-                self._promote(item)
-                return False
+        if not self._run_tasks(item, tasks):
+            self._promote(item)
+            return False
         failed = next((task for task in tasks if not task.finished and task.control(ERROR) is not None), None)
         if failed is not None:
             self._fail_item(item, failed.control(ERROR))
@@ -239,9 +240,21 @@ class Slice:
         except Exception as exc:
             self._fail_item(item, describe(exc))
             return False
-        if lane.next.verdict is not Verdict.RUN:
-            self._finish(item, lane.next.verdict)
-            return False
+        verdict: Verdict = lane.next.verdict
+        if verdict is not Verdict.RUN:
+            self._finish(item, verdict)
+        return verdict is Verdict.RUN
+
+    def _run_tasks(self, item: Item, tasks: Sequence[Task]) -> bool:
+        """Run all tasks of a superstep here. False: one waits for its next attempt, or others should have the rest."""
+        started = self.place.monotonic()
+        for ran, task in enumerate(tasks):
+            if worth_offering(self.place, item, tasks, self.place.monotonic() - started, ran):
+                return False
+            delay = attempt_task(self.place, item, task, 1)
+            if delay is not None:
+                item.retry = (task.id, delay)
+                return False
         return True
 
     def _finish(self, item: Item, verdict: Verdict) -> None:
@@ -268,6 +281,8 @@ class Slice:
         item.lane.next = None
 
     def _promote(self, item: Item) -> None:
+        if item.lane.next is not None:
+            item.settled = {task.id: task.writes for task in item.lane.next.tasks if task.finished}
         self._plan_step(item, "promote")
         if item.step is not None and item.step.kind == "promote":
             self.promoted.append(item)
@@ -352,13 +367,14 @@ class Slice:
         if claimed.kind != "ok":
             return
         if item.retry is None:
-            carry_on(place, item.served, item.address, claimed.head, claimed.record)
+            carry_on(place, item.served, item.address, claimed.head, claimed.record, item.settled)
             return
         task_id, delay = item.retry
         run = open_run(place, item.served, item.address, claimed.head, claimed.record)
         run.lane.limit(int(claimed.record["stop"]))
+        run.lane.pending.update(item.settled)
         tasks = run.lane.look().tasks
         for task in tasks:
             if task.id == task_id:
                 retry_later(place, run, task, 1, delay, offered=False)
-        place.dispatcher.publish(node_hints(run, [task for task in tasks if task.id != task_id]))
+        place.dispatcher.publish(node_hints(run, [t for t in tasks if t.id != task_id and not t.writes]))

@@ -133,6 +133,8 @@ def _watch_step(site: Site) -> type[bootsteps.StartStopStep]:
             if not own:
                 self.companion = companion.start(site.table, site.options.url, site.options.namespace, site.boot, about)
             self.watcher.start()
+            # Sent after the pool has finished what it ran: only then is the worker gone.
+            signals.worker_shutdown.connect(self._end, weak=False)
 
         def stop(self, parent: Any) -> None:
             site.drain()
@@ -140,11 +142,7 @@ def _watch_step(site: Site) -> type[bootsteps.StartStopStep]:
         def terminate(self, parent: Any) -> None:
             self._end()
 
-        def shutdown(self, parent: Any) -> None:
-            """After the pool has finished what it ran: only now is the worker gone."""
-            self._end()
-
-        def _end(self) -> None:
+        def _end(self, **_: Any) -> None:
             watcher, self.watcher = self.watcher, None
             if watcher is not None:
                 watcher.stop()
