@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from distgraph.errors import LedgerCorruptError
 from distgraph.ledger.fleet import FORMAT
 from distgraph.ledger.keys import Keys
 from distgraph.ledger.memory.tables import State, atomic
@@ -25,19 +24,8 @@ class MemoryFleet:
 
     @atomic
     def join(self) -> None:
-        """Write, or check, the format and the number of partitions.
-
-        Raises:
-            LedgerCorruptError: the namespace was written with others.
-        """
-        wanted = {"format": FORMAT, "partitions": self.keys.partitions}
-        written = {name: self.state.format.first(name, value) for name, value in wanted.items()}
-        if written != wanted:
-            raise LedgerCorruptError(
-                f"Namespace {self.keys.namespace!r} has format {written['format']} with {written['partitions']} "
-                f"partitions; this version reads format {FORMAT} with {self.keys.partitions}. Use another namespace or "
-                "version."
-            )
+        """Write the format and the number of partitions; nobody else can have written others."""
+        self.state.format.write((("format", FORMAT), ("partitions", self.keys.partitions)))
 
     @atomic
     def beat(self, boot: str, record: Mapping[str, Any], *, ttl_ms: int) -> None:

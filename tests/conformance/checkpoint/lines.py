@@ -48,7 +48,7 @@ class Line:
             "updated_channels": None,
         }
 
-    def grow(self, metadata: Mapping[str, Any] | None = None, **changed: Any) -> str:
+    def grow(self, metadata: Mapping[str, Any] | None = None, /, **changed: Any) -> str:
         """Store the next checkpoint, in which these channels changed; its id."""
         new = dict.fromkeys(changed, version(self.step + 2, self.branch))
         self.head = {

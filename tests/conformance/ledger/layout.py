@@ -1,0 +1,125 @@
+"""The twin's state as a server would hold it, key by key: to compare the two as wholes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from distgraph.ledger.keys import Keys, encoded
+from distgraph.ledger.memory import MemoryLedger
+from distgraph.ledger.memory.tables import Part, RunKey, State, Tries, stored
+
+Dump = dict[str, Any]
+
+
+def laid_out(ledger: MemoryLedger, keys: Keys) -> Dump:
+    """Key -> content, empty ones left out."""
+    state = ledger.state
+    found = {**_runs(state, keys), **_lines(state, keys), **_batches(state, keys), **_chunks(state, keys)}
+    found |= _shared(state, keys)
+    return {key: content for key, content in found.items() if content}
+
+
+def _raw(table: Mapping[Any, Any]) -> dict[bytes, bytes]:
+    return {stored(field): stored(value) for field, value in table.items()}
+
+
+def _runs(state: State, keys: Keys) -> Dump:
+    def at(key: RunKey, kind: str) -> str:
+        return f"{keys.tag(key.partition)}{kind}:{encoded(key.run_id)}"
+
+    out: Dump = {keys.directory(run): thread.encode() for run, thread in state.threads.items()}
+    for kind, table in (("run", state.records), ("open", state.outcomes), ("claims", state.claims)):
+        out |= {at(key, kind): _raw(fields) for key, fields in table.items()}
+    out |= {at(key, "once"): _raw(fields) for key, fields in state.effects.items()}
+    out |= {at(key, "log"): [log[n][1] for n in sorted(log)] for key, log in state.logs.items()}
+    out |= {at(key, "tries"): _tries(fields) for key, fields in state.tries.items()}
+    for partition, due in state.due.items():
+        out[keys.due(partition)] = {entry.encode(): float(ms) for entry, ms in due.items()}
+    for key, ms in state.submitted.items():
+        out.setdefault(keys.tag(key.partition) + "runs", {})[key.run_id.encode()] = float(ms)
+    return out
+
+
+def _tries(tasks: Mapping[str, Tries]) -> dict[bytes, bytes]:
+    out = {}
+    for task, tried in tasks.items():
+        fields = {"a": tried.attempts, "f": tried.first_ms, "x": tried.crashes}
+        out |= {f"{name}:{task}".encode(): stored(number) for name, number in fields.items() if number}
+    return out
+
+
+def _lines(state: State, keys: Keys) -> Dump:
+    out: Dump = {keys.line(*at): _raw(line) for at, line in state.lines.items()}
+    out |= {keys.of(at[0], "pend", *at): _raw(kept) for at, kept in state.kept.items()}
+    for at, ids in state.history.items():
+        out[keys.of(at[0], "hist", *at)] = {checkpoint.encode(): 0.0 for checkpoint in ids}
+    return out
+
+
+def _batches(state: State, keys: Keys) -> Dump:
+    out: Dump = {}
+    for (batch, partition), part in state.parts.items():
+        out[keys.batch(partition, "batch", batch)] = _part(state, keys, batch, partition, part)
+    for (batch, partition), spans in state.ready.items():
+        out[keys.batch(partition, "ready", batch)] = [span.span().encode() for span in spans]
+    for (batch, partition), crashes in state.crashes.items():
+        out[keys.batch(partition, "crash", batch)] = _raw(crashes)
+    for (batch, partition), slices in state.slices.items():
+        held = {name: f"{slot}|{taken.span()}" for name, (slot, taken) in slices.items()}
+        out[keys.batch(partition, "slices", batch)] = _raw(held)
+    return out
+
+
+def _part(state: State, keys: Keys, batch: str, partition: int, part: Part) -> dict[bytes, bytes]:
+    fields: dict[str, Any] = {f"c:{chunk}": digest for chunk, digest in state.digests.look((batch, partition)).items()}
+    for (name, chunk), done in state.finished.items():
+        if name == batch and keys.chunk_partition(batch, chunk) == partition:
+            fields[f"k:{chunk}"] = done
+    for name in ("total", "done", "failed", "cancelled", "promoted", "state"):
+        fields[name] = getattr(part, name)
+    if part.epoch is not None:
+        fields["e"] = part.epoch
+    if part.returned is not None:
+        slice_id, slot, answer, counted = part.returned
+        fields |= {"returned": f"{slice_id}|{slot}", "answered": answer, "counted": counted}
+    return _raw(fields)
+
+
+def _chunks(state: State, keys: Keys) -> Dump:
+    def at(batch: str, chunk: int, kind: str) -> str:
+        return keys.batch(keys.chunk_partition(batch, chunk), kind, batch, chunk)
+
+    out: Dump = {at(*key, "in"): list(items) for key, items in state.inputs.items()}
+    out |= {at(*key, "out"): _raw(rows) for key, rows in state.rows.items()}
+    return out
+
+
+def _shared(state: State, keys: Keys) -> Dump:
+    out: Dump = {keys.shared("manifest", batch): _raw(fields) for batch, fields in state.manifests.items()}
+    out[keys.shared("batches")] = {batch.encode(): float(ms) for batch, ms in state.opened.items()}
+    out[keys.shared("active")] = {batch.encode() for batch in state.active}
+    out[keys.shared("meta")] = _raw(state.format)
+    out[keys.shared("graphs")] = {"\n".join(graph).encode(): about.encode() for graph, about in state.graphs.items()}
+    out[keys.shared("workers")] = {boot.encode() for boot in state.beats}
+    out |= {keys.shared("worker", boot): record.encode() for boot, (_, record) in state.beats.items()}
+    return out
+
+
+#: Fields of a batch that count, or say nothing where they are empty.
+COUNTERS = (b"total", b"done", b"failed", b"cancelled", b"promoted")
+
+
+def same_form(dump: Dump) -> Dump:
+    """Without what means the same as its absence: counters of 0, the state ''."""
+    out: Dump = {}
+    for key, content in dump.items():
+        if ":batch:" in key:
+            content = {
+                name: value
+                for name, value in content.items()
+                if not (name in COUNTERS and value == b"0") and not (name == b"state" and value == b"")
+            }
+        if content:
+            out[key] = content
+    return out

@@ -1,0 +1,159 @@
+"""A ledger with a clock that the test turns, of either kind: the real scripts on a server, or the in-memory twin.
+
+On a server the scripts' only source of time, ``redis.call('TIME')``, reads a list that the test writes. Nothing else of
+them is changed, so what passes here is what runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+
+from distgraph.ledger.batches import BatchLedger
+from distgraph.ledger.contract import Batches, Fleet, Runs
+from distgraph.ledger.fleet import FleetLedger
+from distgraph.ledger.keys import Keys
+from distgraph.ledger.memory import MemoryLedger
+from distgraph.ledger.runs import RunLedger
+from distgraph.ledger.scripts import Call, Scripts, sources
+from tests.conformance.ledger.layout import laid_out, same_form
+
+START_MS = 1_800_000_000_000
+CLOCK = "test:clock"
+
+#: Key -> what it holds: mappings, sets and texts as they are, scores as numbers, a log as its entries.
+Dump = dict[str, Any]
+
+
+class World(ABC):
+    """One namespace of one ledger, and its clock."""
+
+    keys: Keys
+    runs: Runs
+    batches: Batches
+    fleet: Fleet
+
+    @property
+    @abstractmethod
+    def now_ms(self) -> int:
+        """The time as the ledger sees it."""
+
+    @abstractmethod
+    def pass_ms(self, ms: int) -> None:
+        """Let time pass."""
+
+    @abstractmethod
+    def dump(self) -> Dump:
+        """Everything the namespace holds, by key."""
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+
+
+class MemoryWorld(World):
+    """The twin."""
+
+    def __init__(self, namespace: str) -> None:
+        self._now_ms = START_MS
+        self.keys = Keys(namespace)
+        self.ledger = MemoryLedger(self.keys, lambda: self._now_ms)
+        self.runs, self.batches, self.fleet = self.ledger.runs, self.ledger.batches, self.ledger.fleet
+
+    @property
+    def now_ms(self) -> int:
+        return self._now_ms
+
+    def pass_ms(self, ms: int) -> None:
+        self._now_ms += ms
+
+    def dump(self) -> Dump:
+        return same_form(laid_out(self.ledger, self.keys))
+
+
+class ServerWorld(World):
+    """The scripts on a server, with the test's clock in place of the server's."""
+
+    def __init__(self, namespace: str, client: redis.Redis) -> None:
+        self.client = client
+        self.keys = Keys(namespace)
+        self.scripts = ClockedScripts(client)
+        self.runs = RunLedger(self.scripts, self.keys)
+        self.batches = BatchLedger(self.scripts, self.keys)
+        self.fleet = FleetLedger(self.scripts, self.keys)
+        self._now_ms = START_MS
+        self._set_clock()
+
+    def _set_clock(self) -> None:
+        seconds, ms = divmod(self._now_ms, 1000)
+        with self.client.pipeline() as pipe:
+            pipe.delete(CLOCK)
+            pipe.rpush(CLOCK, seconds, ms * 1000)
+            pipe.execute()
+
+    @property
+    def now_ms(self) -> int:
+        return self._now_ms
+
+    def pass_ms(self, ms: int) -> None:
+        self._now_ms += ms
+        self._set_clock()
+        for key in self._names():
+            left: Any = self.client.pttl(key)
+            if left >= 0:
+                self.client.pexpire(key, max(0, left - ms))
+
+    def _names(self) -> list[str]:
+        return sorted(key.decode() for key in self.client.scan_iter(match=f"dg:{{{self.keys.namespace}/*", count=1000))
+
+    def dump(self) -> Dump:
+        return same_form({name: self._content(name) for name in self._names()})
+
+    def _content(self, name: str) -> Any:
+        client: Any = self.client
+        match client.type(name).decode():
+            case "hash":
+                return client.hgetall(name)
+            case "zset":
+                return dict(client.zrange(name, 0, -1, withscores=True))
+            case "list":
+                return client.lrange(name, 0, -1)
+            case "set":
+                return client.smembers(name)
+            case "stream":
+                return [entry[b"d"] for _, entry in client.xrange(name)]
+            case _:
+                return client.get(name)
+
+    def close(self) -> None:
+        self.client.delete(CLOCK, *self._names())
+        self.client.close()
+
+
+class ClockedScripts(Scripts):
+    """The scripts with the test's clock, each sent whole; remembers what was called."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        super().__init__(client)
+        self.called: list[Call] = []
+
+    def run(self, call: Call) -> Any:
+        self.called.append(call)
+        digest, source = clocked(call.name)
+        try:
+            return self.client.evalsha(digest, len(call.keys), *call.keys, *call.args)
+        except redis.exceptions.NoScriptError:
+            return self.client.eval(source, len(call.keys), *call.keys, *call.args)
+
+    def run_all(self, calls: Sequence[Call]) -> list[Any]:
+        return [self.run(call) for call in calls]
+
+
+def clocked(name: str) -> tuple[str, str]:
+    """(digest, source) of a script that reads the test's clock."""
+    source = re.sub(r"redis\.call\('TIME'\)", f"redis.call('LRANGE', '{CLOCK}', 0, 1)", sources()[name].decode())
+    return hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest(), source
