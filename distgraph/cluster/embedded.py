@@ -114,6 +114,8 @@ class EmbeddedCluster(Cluster):
             self.flower.stop(5)
         deadline = time.monotonic() + 10
         for process in self.processes:
+            process.terminate()
+        for process in self.processes:
             process.stop(max(0.5, deadline - time.monotonic()))
         super().close()
         self.server.close()

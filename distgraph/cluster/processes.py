@@ -37,6 +37,7 @@ class ChildProcess:
         self.name = name
         self.command = tuple(command)
         self.log = log
+        self._asked = False
         self._process = TetheredProcess(self.command, log=log, env={**os.environ, **_importable(), **(env or {})})
 
     @property
@@ -86,8 +87,15 @@ class ChildProcess:
         """Let a paused group go on."""
         self._process.signal_group(signal.SIGCONT)
 
+    def terminate(self) -> None:
+        """Ask it to finish what it runs (SIGTERM), once, and return at once."""
+        if self.alive and not self._asked:
+            self._asked = True
+            self.resume()
+            self._process.signal(signal.SIGTERM)
+
     def stop(self, timeout: float = DRAIN_TIMEOUT) -> bool:
-        """Ask it to finish what it runs (SIGTERM) and wait; then SIGKILL what is left of the group.
+        """Ask it to finish what it runs (:meth:`terminate`) and wait; then SIGKILL what is left of the group.
 
         Args:
             timeout: seconds.
@@ -95,9 +103,7 @@ class ChildProcess:
         Returns:
             True if it ended by itself in time.
         """
-        if self.alive:
-            self.resume()
-            self._process.signal(signal.SIGTERM)
+        self.terminate()
         in_time = self._process.wait(timeout)
         self.kill_tree()
         return in_time
