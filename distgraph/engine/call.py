@@ -182,13 +182,19 @@ def _body(fn: Any) -> Any:
 
 def _shaped(fn: Callable[..., Any], body: Any) -> Callable[..., Any]:
     """``fn`` as a function with one result."""
-    if inspect.isgeneratorfunction(body):
+    flags = _flags(body)
+    if flags & inspect.CO_GENERATOR:
         return _last(fn)
-    return _alast(fn) if inspect.isasyncgenfunction(body) else fn
+    return _alast(fn) if flags & inspect.CO_ASYNC_GENERATOR else fn
 
 
 def _is_awaited(body: Any) -> bool:
-    return inspect.iscoroutinefunction(body) or inspect.isasyncgenfunction(body)
+    awaited = _flags(body) & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR)
+    return bool(awaited) or inspect.iscoroutinefunction(body)
+
+
+def _flags(body: Any) -> int:
+    return body.__code__.co_flags if isinstance(body, FunctionType) else 0
 
 
 def _last(fn: Callable[..., Any]) -> Callable[..., Any]:

@@ -58,7 +58,8 @@ class RunContext:
 
     __slots__ = (
         *("cache", "config", "durability", "emit", "loose", "modes", "nested_emit", "nested_modes", "ns", "ns_tuple"),
-        *("program", "replay", "resume_map", "resuming", "run_id", "runtime", "saver", "seen", "stop", "thread_id", "writer"),
+        *("program", "replay", "resume_map", "resuming", "run_id", "runtime", "saver", "seen", "stop", "thread_id"),
+        "writer",
     )
 
     def __init__(

@@ -155,7 +155,7 @@ class States:
         snapshots: list[StateSnapshot] = []
         for saved in found:
             snapshot = yield from states._snapshot(saved, False, False)
-            snapshots.append(snapshot)  # noqa: PERF401 - no comprehension can yield from
+            snapshots.append(snapshot)
         return snapshots
 
     def _snapshot(self, saved: CheckpointTuple, live: bool, subgraphs: bool) -> Calls[StateSnapshot]:
