@@ -17,7 +17,7 @@ from distgraph.ledger.connection import connect
 from distgraph.ledger.keys import Keys
 from distgraph.types import Command
 from distgraph.wire import Codec
-from tests.integration.saver_graph import CONFIG, State, ask, graph, line_key, opened, pend_key
+from tests.integration.saver_graph import CONFIG, State, ask, graph, line_key, opened, pend_key, saved
 from tests.servers import free_port
 
 pytestmark = pytest.mark.integration
