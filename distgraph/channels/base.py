@@ -83,6 +83,8 @@ class BaseChannel(Generic[Value, Update]):
 
     def named(self, key: str) -> BaseChannel[Value, Update]:
         """The same rule under the name ``key``."""
+        if self.key == key:
+            return self
         twin = copy(self)
         twin.key = key
         return twin

@@ -189,8 +189,7 @@ def _shaped(fn: Callable[..., Any], body: Any) -> Callable[..., Any]:
 
 
 def _is_awaited(body: Any) -> bool:
-    awaited = _flags(body) & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR)
-    return bool(awaited) or inspect.iscoroutinefunction(body)
+    return bool(_flags(body) & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR))
 
 
 def _flags(body: Any) -> int:

@@ -7,6 +7,7 @@ adds a barrier channel. A deferred node's channels open only when nothing else i
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal
 
 from distgraph.channels import (
@@ -145,14 +146,17 @@ class _Build:
             defer=spec.defer,
             queue=spec.queue,
             placement=spec.placement,
-            subgraph=spec.runnable if hasattr(spec.runnable, "program") else None,
+            subgraph=None if isinstance(spec.runnable, FunctionType) else _graph_in(spec.runnable),
         )
 
     def _writer(self, name: str, keys: frozenset[str]) -> Writer:
         if keys == {ROOT}:
             write = root_writer(name, self.nodes)
         else:
-            write = state_writer(name, keys, self.nodes, known=self.state_keys, strict=self.strict)
+            # What a conditional edge reads of the output beyond the state is not lost.
+            branches = self.builder.branches.get(name)
+            read = branches is not None and any(spec.input_schema is None for spec in branches.values())
+            write = state_writer(name, keys, self.nodes, None if read else self.state_keys, self.strict)
         return naming_writer(write, self.conversations) if self.conversations else write
 
     def _branches(self, source: str, view: Any) -> tuple[Branch, ...]:
@@ -160,20 +164,37 @@ class _Build:
 
     def _branch(self, name: str, spec: BranchSpec, view: Any) -> Branch:
         schema = self.builder.schema(spec.input_schema if spec.input_schema is not None else view)
-        return Branch(name, NodeCall(spec.path, name=name), spec.ends or None, schema.reads, schema.mapper)
+        return Branch(
+            name,
+            NodeCall(spec.path, name=name),
+            spec.ends or None,
+            schema.reads,
+            schema.mapper,
+            sees_output=spec.input_schema is None,
+        )
 
     # ------------------------------------------------------------ identity
 
     def _fingerprint(self) -> str:
-        nodes = [f"{node}<{','.join(sorted(self.triggers[node]))}" for node in sorted(self.specs)]
-        edges = [f"{start}>{','.join(sorted(key for key, _ in self.edges[start]))}" for start in sorted(self.edges)]
+        # The graph's own channels follow from its nodes and edges.
+        nodes = [f"{node}{'~' if spec.defer else ''}" for node, spec in sorted(self.specs.items(), key=_name)]
+        edges = [f"{start}>{','.join([key for key, _ in self.edges[start]])}" for start in sorted(self.edges)]
         branches = [
             f"{source}?{name}={sorted((spec.ends or {}).values())}"
             for source, named in sorted(self.builder.branches.items())
             for name, spec in sorted(named.items())
         ]
-        channels = [f"{key}:{channel.spec()}" for key, channel in sorted(self.channels.items())]
+        channels = [f"{key}:{channel.spec()}" for key, channel in sorted(self.builder.channels.items(), key=_name)]
         return digest_of("\n".join([*nodes, *edges, *branches, *channels]))
+
+
+def _name(item: tuple[str, Any]) -> str:
+    return item[0]
+
+
+def _graph_in(action: Any) -> Any:
+    """The compiled graph that a node runs as such, if it does."""
+    return action if hasattr(action, "program") else None
 
 
 def _merges_messages(rule: BaseChannel[Any, Any]) -> bool:

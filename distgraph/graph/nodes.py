@@ -16,11 +16,12 @@ Writer = Callable[[Any], list[Write]]
 
 
 def state_writer(
-    name: str, keys: frozenset[str], nodes: Mapping[str, Any], *, known: frozenset[str], strict: bool = False
+    name: str, keys: frozenset[str], nodes: Mapping[str, Any], known: frozenset[str] | None, strict: bool = False
 ) -> Writer:
     """Writer of a node of a graph whose state has ``keys``.
 
     Takes None, a dict, an instance of a schema, a ``Command``, a ``Send``, or a list that mixes dicts and Commands.
+    Keys outside ``known`` are reported once, or refused where ``strict``; None: whatever is dropped may be.
     """
     reported: set[str] = set()
 
@@ -30,7 +31,8 @@ def state_writer(
         if output is None:
             return []
         writes = [*_updates(output, keys, name), *_routes(output, nodes, name)]
-        _report_unknown(name, output, known, reported, strict)
+        if known is not None:
+            _report_unknown(name, output, known, reported, strict)
         return writes
 
     return write

@@ -225,7 +225,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
             place=place,
         )
         self._add_spec(node, spec)
-        if own_schema is not None:
+        if own_schema is not None and own_schema not in self._schemas:
             self._add_schema(own_schema)
         return self
 

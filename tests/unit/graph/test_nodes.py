@@ -32,7 +32,7 @@ class Model(BaseModel):
     b: int | None = None
 
 
-write = state_writer("node", KEYS, NODES, known=KEYS)
+write = state_writer("node", KEYS, NODES, KEYS)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_going_to_an_unknown_node_is_an_error_because_work_would_be_lost(goto: A
 
 
 def test_an_unknown_key_is_dropped_with_one_warning() -> None:
-    once = state_writer("node", KEYS, NODES, known=KEYS | {"hidden"})
+    once = state_writer("node", KEYS, NODES, KEYS | {"hidden"})
     with pytest.warns(DistgraphWarning, match=r"unknown-key: Node 'node' wrote 'c', which no schema"):
         assert once({"a": 1, "c": 2}) == [("a", 1)]
     with warnings.catch_warnings():
@@ -91,7 +91,7 @@ def test_an_unknown_key_is_dropped_with_one_warning() -> None:
 
 
 def test_an_unknown_key_is_an_error_in_a_strict_graph() -> None:
-    strict = state_writer("node", KEYS, NODES, known=KEYS, strict=True)
+    strict = state_writer("node", KEYS, NODES, KEYS, strict=True)
     with pytest.raises(InvalidUpdateError, match="Did you mean 'a'"):
         strict({"aa": 1})
 
