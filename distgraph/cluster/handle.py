@@ -138,8 +138,9 @@ class RunHandle:
     def _at_rest(self, timeout: float | None) -> Record:
         """Wait until the run is at rest; its record then."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        record = self._record()
+        # In this order: an end that comes between the two is then an entry to read, not one to wait for in vain.
         after = self._runs.log_end(self._address)
+        record = self._record()
         logged = RunOptions.of(self._codec.decode(record["config"])).log
         while record["status"].decode() not in AT_REST:
             left = None if deadline is None else deadline - time.monotonic()
