@@ -12,7 +12,10 @@ from distgraph.ledger.replies import Answer, BatchCounts, ItemStep, Taken
 class Batches(Protocol):
     """Batches: one manifest for the namespace; in every partition the chunks of items that fall there."""
 
-    keys: Keys
+    @property
+    def keys(self) -> Keys:
+        """Which chunk is in which partition."""
+        ...
 
     # ---- manifest
 

@@ -11,7 +11,10 @@ from distgraph.ledger.keys import Keys
 class Fleet(Protocol):
     """Workers that live, and graphs that were ever served."""
 
-    keys: Keys
+    @property
+    def keys(self) -> Keys:
+        """How many partitions there are."""
+        ...
 
     def join(self) -> None:
         """Write, or check, the format and the number of partitions.

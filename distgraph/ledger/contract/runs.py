@@ -15,7 +15,10 @@ Field = bytes | str | int
 class Runs(Protocol):
     """Runs, their tasks, their logs, and their threads' lines of checkpoints."""
 
-    keys: Keys
+    @property
+    def keys(self) -> Keys:
+        """Which thread is in which partition."""
+        ...
 
     # ---- ids and submission
 
@@ -257,6 +260,10 @@ class Runs(Protocol):
 
     def effect(self, address: Address, key: str, value: bytes | None = None) -> bytes | None:
         """The recorded result of an effect or None; with ``value``, it is recorded unless somebody was first."""
+        ...
+
+    def forget_effects(self, address: Address) -> None:
+        """Drop the recorded effects of a run that is done."""
         ...
 
     def delete(self, address: Address) -> None:

@@ -70,6 +70,10 @@ class MemoryRunReads(RunState):
         return self.state.effects.at(self.state.key(address)).first(key, value)
 
     @atomic
+    def forget_effects(self, address: Address) -> None:
+        self.state.effects.drop(self.state.key(address))
+
+    @atomic
     def delete(self, address: Address) -> None:
         key, state = self.state.key(address), self.state
         for table in (state.records, state.outcomes, state.claims, state.tries, state.logs, state.effects):

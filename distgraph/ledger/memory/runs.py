@@ -45,7 +45,7 @@ class MemoryRuns(MemoryTasks, MemoryRunReads):
         if active and active != address.run_id:
             return Submitted("busy", other=active)
         epoch = self._next_epoch(line)
-        line["run"] = address.run_id.encode()
+        line["run"] = line["last"] = address.run_id.encode()
         first: dict[str, bytes | str | int] = {
             "digest": digest,
             "epoch": epoch,

@@ -42,7 +42,7 @@ def _runs(state: State, keys: Keys) -> Dump:
 
 
 def _tries(tasks: Mapping[str, Tries]) -> dict[bytes, bytes]:
-    out = {}
+    out: dict[bytes, bytes] = {}
     for task, tried in tasks.items():
         fields = {"a": tried.attempts, "f": tried.first_ms, "x": tried.crashes}
         out |= {f"{name}:{task}".encode(): stored(number) for name, number in fields.items() if number}

@@ -35,9 +35,9 @@ def stale(why: str) -> Answer:
 # ----------------------------------------------------------------- runs
 
 
-def submit(world: World, address: Address = RUN, digest: str = "d", **fields: bytes | str | int) -> int:
+def submit(world: World, address: Address = RUN, **fields: bytes | str | int) -> int:
     """A queued run; its epoch."""
-    submitted = world.runs.submit(address, digest, fields, due_ms=LOOK_MS)
+    submitted = world.runs.submit(address, "d", fields, due_ms=LOOK_MS)
     assert submitted.kind == "new"
     return submitted.epoch
 
@@ -118,10 +118,10 @@ def retry(
     return world.runs.retry_task(RUN, slot, epoch, head, task, wait_ms=wait_ms, attempts=attempts, path=f"={task}")
 
 
-def due(world: World, address: Address = RUN) -> list[tuple[str, str, str]]:
+def due(world: World, address: Address = RUN) -> list[Any]:
     """What is overdue in the partition of a thread, without pushing it far."""
     swept = world.runs.sweep(world.keys.partition(address.thread_id), most=100, push_ms=0)
-    return [tuple(entry) for entry in swept.due]
+    return list(swept.due)
 
 
 # --------------------------------------------------------------- batches

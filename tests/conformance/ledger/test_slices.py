@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from distgraph.ledger.replies import Address, Answer, BatchCounts, ItemStep, Taken
@@ -335,7 +337,7 @@ def test_a_promoted_item_ends_with_its_row(world: World, status: str, row: bytes
 
 
 @pytest.mark.parametrize("late", [{}, {"status": "done", "row": b"d-other"}, {"status": "failed", "row": b"f"}])
-def test_a_zombie_changes_no_row(world: World, late: dict[str, bytes]) -> None:
+def test_a_zombie_changes_no_row(world: World, late: dict[str, Any]) -> None:
     """It drove the run that the item had become, and comes back when another driver has ended it."""
     _, address = promoted(world)
     world.runs.commit(step(C2, C1, "done", address=address, batch_epoch="0", row=b"d", compact=True))

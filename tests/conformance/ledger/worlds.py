@@ -51,6 +51,7 @@ class World(ABC):
     def dump(self) -> Dump:
         """Everything the namespace holds, by key."""
 
+    @abstractmethod
     def close(self) -> None:
         """Leave nothing behind."""
 
@@ -73,6 +74,9 @@ class MemoryWorld(World):
 
     def dump(self) -> Dump:
         return same_form(laid_out(self.ledger, self.keys))
+
+    def close(self) -> None:
+        self.ledger.close()
 
 
 class ServerWorld(World):
