@@ -67,9 +67,12 @@ def run_task(
             writes += _chosen(ctx, task, branch, branch.path.call(view, scope))
         return writes or [(NO_WRITES, None)]
     except BaseException as exc:
-        return _settle(ctx, task, scope, exc)
+        command = _received(task, exc)
+        if command is None:
+            return _settle(ctx, task, scope, exc)
     finally:
         _scope.reset(token)
+    return run_task(ctx, task, answers=answers, attempt=attempt, first_attempt_time=first_attempt_time, returned=command)
 
 
 async def arun_task(
@@ -100,9 +103,12 @@ async def arun_task(
             writes += _chosen(ctx, task, branch, await branch.path.acall(view, scope))
         return writes or [(NO_WRITES, None)]
     except BaseException as exc:
-        return _settle(ctx, task, scope, exc)
+        command = _received(task, exc)
+        if command is None:
+            return _settle(ctx, task, scope, exc)
     finally:
         _scope.reset(token)
+    return await arun_task(ctx, task, answers=answers, attempt=attempt, first_attempt_time=first_attempt_time, returned=command)
 
 
 def failure_writes(exc: BaseException) -> list[Write]:
@@ -141,8 +147,6 @@ def _settle(ctx: RunContext, task: Task, scope: NodeScope, exc: BaseException) -
         return [*asked, (RESUME, list(scope.answers))] if scope.answers else asked
     if isinstance(exc, ParentCommand):
         command: Command[Any] = exc.args[0]
-        if command.graph in _names_of(task):
-            return _output_writes(task.node, replace(command, graph=None))
         if command.graph == Command.PARENT and ctx.ns:
             exc.args = (replace(command, graph=ctx.parent_task_ns),)
     if _cancelled_itself(exc):
@@ -164,10 +168,13 @@ def _cancelled_itself(exc: BaseException) -> bool:
     return current is None or not current.cancelling()
 
 
-def _names_of(task: Task) -> tuple[str, ...]:
-    """What a ``Command(graph=...)`` may call the graph that runs ``task``."""
+def _received(task: Task, exc: BaseException) -> Command[Any] | None:
+    """The command that a nested graph sent to this very graph, if that is what ``exc`` is: the node's output."""
+    if not isinstance(exc, ParentCommand):
+        return None
+    command: Command[Any] = exc.args[0]
     ns = task.checkpoint_ns
-    return (ns, without_ids(ns), task.name)
+    return replace(command, graph=None) if command.graph in (ns, without_ids(ns), task.name) else None
 
 
 def without_ids(ns: str) -> str:

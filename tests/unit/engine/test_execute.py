@@ -185,7 +185,7 @@ def test_a_command_for_the_parent_at_the_root_stays_what_it_is() -> None:
 
 @pytest.mark.parametrize("name", ["own namespace", "node name"])
 def test_a_command_that_arrived_is_followed(name: str) -> None:
-    """It counts as what the node returned."""
+    """It counts as what the node returned: conditional edges follow."""
     program = raising(Command())
     task = planned(program)
     command: Command[Any] = Command(
@@ -195,8 +195,9 @@ def test_a_command_that_arrived_is_followed(name: str) -> None:
     def node(state: Any) -> Any:
         raise ParentCommand(command)
 
-    program = small({"a": node, "b": None})
-    assert run_task(RunContext(program, stop=5), planned(program)) == [("n", 7), ("branch:to:b", None)]
+    program = small({"a": node, "b": None, "c": None}, branches={"a": lambda s: "c"})
+    expected = [("n", 7), ("branch:to:b", None), ("branch:to:c", None)]
+    assert run_task(RunContext(program, stop=5), planned(program)) == expected
 
 
 # ------------------------------------------------------------ the rest
