@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from distgraph.types import Command, Interrupt, Overwrite, Send
+from distgraph.types import Command, Interrupt, Overwrite, Send, TimeoutPolicy
 from distgraph.wire import TypeRegistry
 
-_OWN = ((Send, "dg.Send"), (Interrupt, "dg.Interrupt"), (Overwrite, "dg.Overwrite"), (Command, "dg.Command"))
+_OWN = (
+    (Send, "dg.Send"),
+    (Interrupt, "dg.Interrupt"),
+    (Overwrite, "dg.Overwrite"),
+    (Command, "dg.Command"),
+    (TimeoutPolicy, "dg.TimeoutPolicy"),  # of a Send
+)
 
 
 def own_types() -> TypeRegistry:

@@ -105,9 +105,9 @@ class LineLedger:
         Returns:
             The answers: ok, or busy with the id of the run that holds the line; then nothing of that change is stored.
         """
-        folded = _folded(changes)
-        replies = self.scripts.run_all([self._call(change) for change in folded])
-        return [(change.place, answer_of(reply)) for change, reply in zip(folded, replies, strict=True)]
+        sent = folded(changes)
+        replies = self.scripts.run_all([self._call(change) for change in sent])
+        return [(change.place, answer_of(reply)) for change, reply in zip(sent, replies, strict=True)]
 
     def _call(self, change: Change) -> Call:
         place, keys = change.place, self._keys(change.place)
@@ -250,17 +250,18 @@ def numbered(before: str, writes: Sequence[tuple[str, str, bytes]]) -> list[tupl
     return fields
 
 
-def _folded(changes: Sequence[Change]) -> list[Change]:
-    folded: list[Change] = []
+def folded(changes: Sequence[Change]) -> list[Change]:
+    """The same in fewer changes: writes go with what follows them on their line, as far as a script stays short."""
+    made: list[Change] = []
     for change in changes:
-        last = folded[-1] if folded else None
+        last = made[-1] if made else None
         if (
             last is not None
             and last.place == change.place
             and not last.new
             and len(last.writes) + len(change.writes) <= MOST
         ):
-            folded[-1] = Change(change.place, change.new, change.sets, [*last.writes, *change.writes])
+            made[-1] = Change(change.place, change.new, change.sets, [*last.writes, *change.writes])
         else:
-            folded.append(change)
-    return folded
+            made.append(change)
+    return made

@@ -21,8 +21,9 @@ from distgraph.cluster.registry import Registry
 from distgraph.cluster.workplace import Workplace
 from distgraph.errors import ThreadBusyError
 from distgraph.ledger.ledger import Ledger
+from distgraph.ledger.lines import numbered
 from distgraph.types import Command
-from tests.integration.saver_graph import CONFIG, graph, saved
+from tests.integration.saver_graph import CONFIG, graph, pend_key, saved
 
 pytestmark = pytest.mark.integration
 
@@ -166,6 +167,20 @@ def test_a_checkpoint_that_is_put_twice_is_not_refused_by_a_run_that_came_betwee
     assert saver.put(again, head.checkpoint, head.metadata, {}) == head.config
     desk.work()
     assert handle.result(timeout=0)["x"] == 6
+
+
+def test_writes_that_a_run_keeps_for_the_history_are_read_as_those_of_savers(
+    desk: Desk, saver: RedisSaver, namespace: str
+) -> None:
+    graph(saver).invoke({"x": 1}, CONFIG)
+    first = [*saver.list(CONFIG)][-1]
+    data = saver.codec.encode([["x", 7]])
+    kept = numbered(first.checkpoint["id"], [("task-2", "~b", data), ("task-1", "~a", data)])
+    key = pend_key(namespace)
+    desk.ledger.client.hdel(key, *(name for name, _ in kept))
+    desk.ledger.client.hset(key, mapping=dict(kept))
+    pending = saved(saver, first.config).pending_writes or []
+    assert pending[-2:] == [("task-1", "x", 7), ("task-2", "x", 7)]
 
 
 def test_a_thread_whose_runs_keep_the_latest_checkpoint_shows_that_one(desk: Desk, saver: RedisSaver) -> None:
