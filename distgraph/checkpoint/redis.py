@@ -6,6 +6,7 @@ superstep costs one round trip, and sends only what it changed.
 
 from __future__ import annotations
 
+from asyncio import to_thread
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
 
@@ -118,12 +119,22 @@ class RedisSaver(BaseCheckpointSaver[str]):
 
     def put_all(self, ops: Sequence[Op]) -> None:
         """Make several calls in order, in one round trip; one by one where a subclass has methods of its own."""
-        cls = type(self)
-        if cls.put is not RedisSaver.put or cls.put_writes is not RedisSaver.put_writes:
+        if self._has_own("put", "put_writes"):
             for name, args in ops:
                 getattr(self, name)(*args)
             return
         self._store([self._checkpoint(*args) if name == "put" else self._writes(*args) for name, args in ops])
+
+    async def aput_all(self, ops: Sequence[Op]) -> None:
+        """``put_all`` under an event loop."""
+        if self._has_own("aput", "aput_writes"):
+            for name, args in ops:
+                await getattr(self, "a" + name)(*args)
+            return
+        await to_thread(self.put_all, ops)
+
+    def _has_own(self, *names: str) -> bool:
+        return any(getattr(type(self), name) is not getattr(RedisSaver, name) for name in names)
 
     def _store(self, changes: Sequence[Change]) -> None:
         for place, answer in self._lines.put(changes):

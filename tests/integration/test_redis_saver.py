@@ -17,6 +17,8 @@ from distgraph.ledger.connection import connect
 from distgraph.ledger.keys import Keys
 from distgraph.types import Command
 from distgraph.wire import Codec
+from tests.graphs.plans import plan
+from tests.graphs.random_graphs import build, distgraph_api, inputs
 from tests.integration.saver_graph import CONFIG, State, ask, graph, line_key, opened, pend_key, saved
 from tests.servers import free_port
 
@@ -74,6 +76,21 @@ def test_history_shows_what_memory_shows(saver: RedisSaver) -> None:
         built.invoke(Command(resume="fine"), CONFIG)
         return [
             (one.values, one.next, one.metadata, [(task.name, task.result) for task in one.tasks])
+            for one in built.get_state_history(CONFIG)
+        ]
+
+    assert history(saver) == history(InMemorySaver())
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_graphs_have_the_history_that_they_have_in_memory(saver: RedisSaver, seed: int) -> None:
+    """Fan-out, joins, loops, Commands: every state, every task's result, whatever keeps them."""
+
+    def history(kept: Any) -> list[Any]:
+        built = build(plan(seed), distgraph_api()).compile(checkpointer=kept)
+        built.invoke(inputs(seed), CONFIG)
+        return [
+            (one.values, one.next, one.metadata, [(task.name, task.path, task.result) for task in one.tasks])
             for one in built.get_state_history(CONFIG)
         ]
 

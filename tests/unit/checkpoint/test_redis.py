@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -110,9 +111,19 @@ def test_a_subclass_sees_every_call() -> None:
         def put_writes(self, *args: Any) -> None:
             seen.append("put_writes")
 
-    with Watching(URL) as saver:
-        saver.put_all([("put_writes", (1, 2, 3)), ("put", (1, 2, 3, 4))])
-    assert seen == ["put_writes", "put"]
+    class Awaiting(RedisSaver):
+        async def aput(self, *args: Any) -> Any:
+            seen.append("aput")
+
+        async def aput_writes(self, *args: Any) -> None:
+            seen.append("aput_writes")
+
+    calls = [("put_writes", (1, 2, 3)), ("put", (1, 2, 3, 4))]
+    with Watching(URL) as watching, Awaiting(URL) as awaiting:
+        watching.put_all(calls)
+        asyncio.run(watching.aput_all(calls))
+        asyncio.run(awaiting.aput_all(calls))
+    assert seen == ["put_writes", "put", "put_writes", "put", "aput_writes", "aput"]
 
 
 def test_graphs_without_a_server_do_not_load_its_client() -> None:
