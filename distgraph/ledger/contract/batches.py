@@ -102,8 +102,8 @@ class Batches(Protocol):
     ) -> list[bool] | None:
         """Apply one superstep of these items. Each is a compare-and-set of its own on its head checkpoint.
 
-        An item that has a row, or goes on as a run of its own, takes no step. A row is counted once; it ends the item's
-        line, unless it failed. The chunk's input goes when all its items are done.
+        An item that has a row, or goes on as a run of its own, takes no step; nor does one its second in a call. A row
+        is counted once; it ends the item's line, unless it failed. The chunk's input goes when all its items are done.
 
         ``last``: the slice ends with this, if no item is refused.
 

@@ -12,6 +12,9 @@ if got[1] then
   return {'conflict'}
 end
 if got[2] == 'cancelled' then return {'cancelled'} end
+redis.call('LLEN', input)
+redis.call('LLEN', ready)
+redis.call('ZCARD', due)
 local count = #ARGV - 4
 redis.call('HSET', batch, 'c:' .. chunk, ARGV[3])
 redis.call('HSETNX', batch, 'e', '0')

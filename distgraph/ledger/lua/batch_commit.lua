@@ -12,8 +12,45 @@
 -- -> {'stale'} (the batch was cancelled) | {answer of item 1, ...}: '1' applied, '0' refused
 local batch, rows, input, slices, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 if (redis.call('HGET', batch, 'e') or '') ~= ARGV[3] then return {'stale'} end
-local at, key = 8, 6
-local answers, done, failed, promoted, refused = {}, 0, 0, 0, 0
+
+-- What becomes of one item: '1' and nothing to do (a repeat), '0' refused, or 'go'.
+local function judge(kind, index, parent, new, row, line, run)
+  local got = redis.call('HMGET', line, 'head', 'own')
+  local head, kept = got[1] or '', redis.call('HGET', rows, index)
+  if kind == 'end' then
+    if kept then return kept == row and '1' or '0' end
+  elseif kind == 'promote' then
+    if redis.call('HEXISTS', run, 'epoch') == 1 then return '1' end
+  elseif head == new then
+    return '1'
+  end
+  -- a driver taken for dead must not move an item that goes on as a run of its own, nor one that has its row
+  if kept or got[2] or head ~= parent then return '0' end
+  if kind ~= 'end' and new < head then return '0' end
+  return 'go'
+end
+
+-- All items are judged before the first is written to: a script that fails half-way leaves what it did. An item that
+-- comes twice is judged once.
+local items, answers, seen, refused, at, key = {}, {}, {}, 0, 8, 6
+for number = 1, tonumber(ARGV[7]) do
+  local n = tonumber(ARGV[at + 4])
+  local item = { kind = ARGV[at], index = ARGV[at + 1], new = ARGV[at + 3], first = at + 5, stop = at + 5 + n, line = KEYS[key] }
+  if item.kind == 'promote' then
+    key = key + 1
+    item.run = KEYS[key]
+  end
+  answers[number] = seen[item.index] and '0'
+    or judge(item.kind, item.index, ARGV[at + 2], item.new, ARGV[item.first], item.line, item.run)
+  items[number], seen[item.index] = item, true
+  if answers[number] == '0' then refused = refused + 1 end
+  at, key = item.stop, key + 1
+end
+redis.call('LLEN', input)
+redis.call('HLEN', slices)
+redis.call('ZCARD', due)
+
+local done, failed, promoted = 0, 0, 0
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
@@ -28,73 +65,43 @@ local function gap(from, stop, by)
   return from
 end
 
-local function advance(line, new, first, stop)
-  redis.call('HSET', line, 'head', new)
-  spread('HSET', line, first, gap(first, stop, 2) - 1)
-end
-
-local function promote(line, run, index, new, first, stop)
-  advance(line, new, first, stop)
-  local drops = gap(first, stop, 2) + 1
-  local record = gap(drops, stop, 1)
-  spread('HDEL', line, drops, record - 1)
-  local id = ARGV[1] .. ':' .. index
-  redis.call('HSET', line, 'run', id, 'own', 1)
-  redis.call('HSET', run, 'epoch', redis.call('HINCRBY', line, 'e', 1), 'status', 'running', 'plan', 0,
-    'lease', ARGV[4], 'created', now, 'hinted', now)
-  spread('HSET', run, record + 1, stop - 1)
-  redis.call('ZADD', due, now + 1000, 'r:' .. id)
-  promoted = promoted + 1
-end
-
-local function finish(line, index, row)
-  redis.call('HSET', rows, index, row)
+local function finish(item)
+  local row = ARGV[item.first]
+  redis.call('HSET', rows, item.index, row)
   if string.sub(row, 1, 1) == 'd' then
     done = done + 1
-    redis.call('DEL', line)
+    redis.call('DEL', item.line)
   else
     failed = failed + 1 -- its line stays: a retry goes on from there
   end
 end
 
-local function apply(kind, line, run, index, parent, new, first, stop)
-  local got = redis.call('HMGET', line, 'head', 'own')
-  local head = got[1] or ''
-  if kind == 'end' then
-    local row = redis.call('HGET', rows, index)
-    if row then return row == ARGV[first] end
-  elseif kind == 'promote' then
-    if redis.call('EXISTS', run) == 1 then return true end
-  elseif head == new then
-    return true
-  end
-  -- a driver taken for dead must not move an item that goes on as a run of its own, nor one that has its row
-  if head ~= parent or got[2] or redis.call('HEXISTS', rows, index) == 1 then return false end
-  if kind ~= 'end' and new < head then return false end
-  if kind == 'end' then
-    finish(line, index, ARGV[first])
-  elseif kind == 'promote' then
-    promote(line, run, index, new, first, stop)
-  else
-    advance(line, new, first, stop)
-    spread('HDEL', line, gap(first, stop, 2) + 1, stop - 1)
-  end
-  return true
+local function advance(item)
+  local sets = gap(item.first, item.stop, 2)
+  local dels = item.kind == 'promote' and gap(sets + 1, item.stop, 1) or item.stop
+  redis.call('HSET', item.line, 'head', item.new)
+  spread('HSET', item.line, item.first, sets - 1)
+  spread('HDEL', item.line, sets + 1, dels - 1)
+  return dels
 end
 
-for item = 1, tonumber(ARGV[7]) do
-  local kind, index, parent, new, n = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4])
-  local first = at + 5
-  at = first + n
-  local line, run = KEYS[key], nil
-  key = key + 1
-  if kind == 'promote' then
-    run = KEYS[key]
-    key = key + 1
+local function promote(item)
+  local record = advance(item)
+  local id = ARGV[1] .. ':' .. item.index
+  redis.call('HSET', item.line, 'run', id, 'own', 1)
+  redis.call('HSET', item.run, 'epoch', redis.call('HINCRBY', item.line, 'e', 1), 'status', 'running', 'plan', 0,
+    'lease', ARGV[4], 'created', now, 'hinted', now)
+  spread('HSET', item.run, record + 1, item.stop - 1)
+  redis.call('ZADD', due, now + 1000, 'r:' .. id)
+  promoted = promoted + 1
+end
+
+local act = { ['end'] = finish, step = advance, promote = promote }
+for number, item in ipairs(items) do
+  if answers[number] == 'go' then
+    act[item.kind](item)
+    answers[number] = '1'
   end
-  local applied = apply(kind, line, run, index, parent, new, first, at)
-  if not applied then refused = refused + 1 end
-  answers[item] = applied and '1' or '0'
 end
 if done > 0 then
   redis.call('HINCRBY', batch, 'done', done)

@@ -6,6 +6,7 @@
 local batch, ready, due = KEYS[1], KEYS[2], KEYS[3]
 local what = ARGV[2]
 if redis.call('HGET', batch, 'state') == 'cancelled' then return {'ok', 'cancelled'} end
+redis.call('ZCARD', due)
 if what == 'cancel' then
   redis.call('HSET', batch, 'state', 'cancelled')
   redis.call('HINCRBY', batch, 'e', 1)

@@ -12,6 +12,9 @@ for at = 1, #all, 2 do
   if string.sub(all[at + 1], 1, 1) == 'f' then failed[#failed + 1] = tonumber(all[at]) end
 end
 if #failed == 0 then return 0 end
+redis.call('LLEN', ready)
+redis.call('ZCARD', due)
+redis.call('HLEN', crashes)
 table.sort(failed)
 local start = failed[1]
 for at = 1, #failed do

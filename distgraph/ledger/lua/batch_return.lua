@@ -11,6 +11,10 @@ local mine = redis.call('HGET', slices, slice)
 local got = redis.call('HMGET', batch, 'state', 'returned', 'answered', 'counted')
 if not mine and got[2] == slice .. '|' .. ARGV[3] then return {got[3], tonumber(got[4])} end
 if not mine or string.sub(mine, 1, string.find(mine, '|', 1, true) - 1) ~= ARGV[3] then return {'stale'} end
+redis.call('LLEN', ready)
+redis.call('ZCARD', due)
+redis.call('HLEN', crashes)
+redis.call('HLEN', rows)
 local counted, answer = 0, 'ok'
 if index ~= '' then
   counted = redis.call('HINCRBY', crashes, index, 1)

@@ -13,6 +13,7 @@ if got[2] == 'cancelled' or got[2] == 'paused' then return {'none', got[2]} end
 local range = redis.call('LINDEX', ready, 0)
 if not range then return {'none', ''} end
 local chunk, from, to, flag = string.match(range, '^(%d+):(%d+):(%d+):(%a)$')
+redis.call('ZCARD', due)
 from, to = tonumber(from), tonumber(to)
 if flag == 'a' then k = 1 end
 local clock = redis.call('TIME')

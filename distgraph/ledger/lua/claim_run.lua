@@ -13,9 +13,11 @@ if not status then return {'gone', ''} end
 if status ~= 'queued' and status ~= 'running' then return {'gone', status} end
 if lease ~= '' and lease ~= ARGV[2] then return {'held', lease} end
 if plan > 0 and redis.call('HLEN', open) < plan then return {'open', got[4]} end
+local head = redis.call('HGET', line, 'head') or ''
+redis.call('ZCARD', due)
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 redis.call('HSET', run, 'lease', ARGV[2], 'status', 'running')
 redis.call('HSETNX', run, 'started', now)
 redis.call('ZADD', due, now + ARGV[3], 'r:' .. ARGV[1])
-return {'ok', redis.call('HGET', line, 'head') or '', redis.call('HGETALL', run)}
+return {'ok', head, redis.call('HGETALL', run)}

@@ -14,6 +14,7 @@ if redis.call('HEXISTS', open, task) == 1 then return {'done'} end
 local holder = redis.call('HGET', claims, task)
 if holder and holder ~= slot then return {'held', holder} end
 local tried = redis.call('HMGET', tries, 'x:' .. task, 'a:' .. task, 'f:' .. task)
+redis.call('ZCARD', due)
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 redis.call('HSET', claims, task, slot)

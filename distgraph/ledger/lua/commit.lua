@@ -38,6 +38,12 @@ if plan > 0 then
   if ARGV[8] == 'private' then return {'offered'} end
   if redis.call('HLEN', open) < plan then return {'open'} end
 end
+local sets, dels, fields, entries, kept = 2 * ARGV[16], tonumber(ARGV[17]), 2 * ARGV[18], tonumber(ARGV[19]), 2 * ARGV[20]
+redis.call('ZCARD', due)
+if entries > 0 then redis.call('XLEN', log) end
+if kept > 0 then redis.call('HLEN', pending) end
+if ARGV[9] == 'index' then redis.call('ZCARD', hist) end
+if row ~= '' then redis.call('LLEN', input) end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local at = 21
@@ -47,14 +53,14 @@ local function spread(command, key, count)
   at = last + 1
 end
 redis.call('HSET', run, 'status', status, 'updated', now)
-spread('HSET', line, 2 * ARGV[16])
-spread('HDEL', line, tonumber(ARGV[17]))
-spread('HSET', run, 2 * ARGV[18])
-for _ = 1, tonumber(ARGV[19]) do
+spread('HSET', line, sets)
+spread('HDEL', line, dels)
+spread('HSET', run, fields)
+for _ = 1, entries do
   redis.call('XADD', log, 'MAXLEN', '~', ARGV[11], '*', 'd', ARGV[at])
   at = at + 1
 end
-spread('HSET', pending, 2 * ARGV[20])
+spread('HSET', pending, kept)
 if new ~= '' then
   redis.call('HSET', line, 'head', new)
   redis.call('DEL', open, claims, tries)

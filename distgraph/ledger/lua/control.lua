@@ -20,6 +20,10 @@ else
   if status ~= 'interrupted' and status ~= 'failed' then return {'gone', status} end
   if active and active ~= id then return {'busy', active} end
 end
+redis.call('ZCARD', due)
+redis.call('HLEN', open)
+if ARGV[5] ~= '' then redis.call('XLEN', log) end
+if index ~= '' then redis.call('HLEN', batch) redis.call('HLEN', rows) end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local epoch = redis.call('HINCRBY', line, 'e', 1)

@@ -10,6 +10,8 @@ local got = redis.call('HMGET', run, 'epoch', 'status', 'plan', 'lease', 'at', '
 if got[1] ~= ARGV[3] then return {'stale', 'epoch'} end
 if got[2] ~= 'running' then return {'stale', got[2]} end
 if (redis.call('HGET', line, 'head') or '') ~= head then return {'stale', 'head'} end
+redis.call('ZCARD', due)
+redis.call('HLEN', open)
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local plan, lease, hinted = got[3], got[4], got[6]

@@ -7,13 +7,15 @@
 local run, due, claims, tries = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local slot, count, task = ARGV[2], ARGV[3] == '1', ARGV[4]
 local got = redis.call('HMGET', run, 'lease', 'status', 'x')
+local held = redis.call('HGETALL', claims)
+redis.call('HLEN', tries)
+redis.call('ZCARD', due)
 local freed, crashes = 0, 0
 if got[1] == slot then
   redis.call('HSET', run, 'lease', '')
   if count and task == '' then crashes = redis.call('HINCRBY', run, 'x', 1) end
   freed = 1
 end
-local held = redis.call('HGETALL', claims)
 for at = 1, #held, 2 do
   if held[at + 1] == slot then
     redis.call('HDEL', claims, held[at])

@@ -9,6 +9,7 @@ local slot = ARGV[2]
 local got = redis.call('HMGET', run, 'lease', 'left', 'hinted')
 if got[1] == '' and got[2] == slot then return {'ok', got[3]} end
 if got[1] ~= slot then return {'stale'} end
+redis.call('ZCARD', due)
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 redis.call('HSET', run, 'lease', '', 'left', slot, 'hinted', now)

@@ -14,9 +14,8 @@ if redis.call('HEXISTS', open, task) == 1 then return {'done'} end
 local holder = redis.call('HGET', claims, task)
 if holder and holder ~= slot then return {'held', holder} end
 local entry = 't:' .. ARGV[1] .. '\n' .. task
-if not holder and redis.call('HGET', tries, 'a:' .. task) == ARGV[7] and redis.call('ZSCORE', due, entry) then
-  return {'ok'} -- a repeat: it waits already, and its time stands
-end
+local waits, made = redis.call('ZSCORE', due, entry), redis.call('HGET', tries, 'a:' .. task)
+if waits and made == ARGV[7] and not holder then return {'ok'} end -- a repeat: it waits already, and its time stands
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 redis.call('HSET', tries, 'a:' .. task, ARGV[7])

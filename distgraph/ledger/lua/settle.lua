@@ -12,6 +12,8 @@ if got[1] ~= ARGV[3] then return {'stale', 'epoch'} end
 if got[3] ~= 'running' then return {'stale', got[3]} end
 local plan, lease = tonumber(got[2]), got[4]
 if plan == 0 or (redis.call('HGET', line, 'head') or '') ~= ARGV[4] then return {'stale', 'head'} end
+redis.call('HLEN', claims)
+redis.call('ZCARD', due)
 local first = redis.call('HGET', open, task)
 if first and string.sub(first, 1, 16) ~= nonce then return {'dup'} end
 if not first then redis.call('HSET', open, task, nonce .. ARGV[7]) end

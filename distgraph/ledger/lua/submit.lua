@@ -15,6 +15,8 @@ end
 if KEYS[5] and redis.call('EXISTS', KEYS[5]) == 1 then return {'conflict'} end
 local active = redis.call('HGET', line, 'run')
 if active and active ~= id then return {'busy', active} end
+redis.call('ZCARD', due)
+redis.call('ZCARD', runs)
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local epoch = redis.call('HINCRBY', line, 'e', 1)

@@ -45,14 +45,18 @@ class MemorySlices(Items):
         if part is None or str(part.epoch) != taken.epoch:
             return None
         before = self.state.rows.look((batch_id, taken.chunk)).copy()
-        answers = [self._apply(at, slot, taken.chunk, step) for step in steps]
+        answers: dict[int, bool] = {}
+        applied = [
+            step.index not in answers and answers.setdefault(step.index, self._apply(at, slot, taken.chunk, step))
+            for step in steps
+        ]
         rows = self.state.rows.look((batch_id, taken.chunk))
         done = sum(row.startswith(b"d") for index, row in rows.items() if index not in before)
         if done:
             self._finish_items(batch_id, taken.chunk, done)
-        if last and all(answers):
+        if last and all(applied):
             self._end_slice(at, slice_id)
-        return answers
+        return applied
 
     def _apply(self, at: At, slot: str, chunk: int, step: ItemStep) -> bool:
         """One item's compare-and-set; false: refused."""

@@ -114,7 +114,7 @@ def same_form(dump: Dump) -> Dump:
     """Without what means the same as its absence: counters of 0, the state ''."""
     out: Dump = {}
     for key, content in dump.items():
-        if ":batch:" in key:
+        if ":batch:" in key and isinstance(content, dict):
             content = {
                 name: value
                 for name, value in content.items()

@@ -118,6 +118,14 @@ def retry(
     return world.runs.retry_task(RUN, slot, epoch, head, task, wait_ms=wait_ms, attempts=attempts, path=f"={task}")
 
 
+def asked(world: World) -> None:
+    """A run that rests after ``C1``: T1 wrote, T2 asks."""
+    driven(world)
+    advanced(world)
+    offer(world, 2, {"T1": FIRST + b"wrote", "T2": FIRST + b"asks"})
+    assert world.runs.commit(step("", C1, "interrupted", offered=True)) == OK
+
+
 def due(world: World, address: Address = RUN) -> list[Any]:
     """What is overdue in the partition of a thread, without pushing it far."""
     swept = world.runs.sweep(world.keys.partition(address.thread_id), most=100, push_ms=0)

@@ -9,13 +9,11 @@ from tests.conformance.ledger.scenes import (
     BATCH,
     C1,
     C2,
-    FIRST,
     LOOK_MS,
-    OK,
     RUN,
     A,
     B,
-    advanced,
+    asked,
     claim,
     claim_task,
     driven,
@@ -115,14 +113,6 @@ def test_a_cancelled_item_has_its_row(world: World) -> None:
 
 
 # ---------------------------------------------------------------- requeue
-
-
-def asked(world: World) -> None:
-    """A run that rests after ``C1``: T1 wrote, T2 asks."""
-    driven(world)
-    advanced(world)
-    offer(world, 2, {"T1": FIRST + b"wrote", "T2": FIRST + b"asks"})
-    assert world.runs.commit(step("", C1, "interrupted", offered=True)) == OK
 
 
 def test_a_resumed_run_keeps_what_its_siblings_did(world: World) -> None:

@@ -133,6 +133,13 @@ def test_rows_are_counted_once(world: World) -> None:
     assert world.batches.counts(BATCH) == BatchCounts(total=2, done=1, failed=1, in_slices=2)
 
 
+def test_an_item_takes_one_step_in_a_call(world: World) -> None:
+    """All are judged before the first is written to."""
+    of = taken(world, 2)
+    assert item_commit(world, of, end(0), end(0), go_on(1), end(1, C1), last=True) == [True, False, True, False]
+    assert world.batches.counts(BATCH) == BatchCounts(total=2, done=1, in_slices=2)
+
+
 @pytest.mark.parametrize("late", [go_on(0, C2, C1), go_on(0, C2), promote(0, C2, C1), promote(0, C2)])
 @pytest.mark.parametrize("row", [b"d", b"f"])
 def test_a_zombie_moves_no_item_that_has_its_row(world: World, late: ItemStep, row: bytes) -> None:

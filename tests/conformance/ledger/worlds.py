@@ -15,6 +15,7 @@ from typing import Any
 import redis
 
 from distgraph.ledger.batches import BatchLedger
+from distgraph.ledger.connection import guard
 from distgraph.ledger.contract import Batches, Fleet, Runs
 from distgraph.ledger.fleet import FleetLedger
 from distgraph.ledger.keys import Keys
@@ -133,25 +134,37 @@ class ServerWorld(World):
             case _:
                 return client.get(name)
 
+    def wipe(self) -> None:
+        """Delete all there is, and begin again."""
+        self._now_ms = START_MS
+        self._set_clock()
+        for name in self._names():
+            self.client.delete(name)
+
     def close(self) -> None:
-        self.client.delete(CLOCK, *self._names())
+        self.wipe()
+        self.client.delete(CLOCK)
         self.client.close()
 
 
 class ClockedScripts(Scripts):
-    """The scripts with the test's clock, each sent whole; remembers what was called."""
+    """The scripts with the test's clock, one by one; remembers what was called and what it answered."""
 
     def __init__(self, client: redis.Redis) -> None:
         super().__init__(client)
-        self.called: list[Call] = []
+        self.called: list[tuple[Call, Any]] = []
 
     def run(self, call: Call) -> Any:
-        self.called.append(call)
         digest, source = clocked(call.name)
-        try:
-            return self.client.evalsha(digest, len(call.keys), *call.keys, *call.args)
-        except redis.exceptions.NoScriptError:
-            return self.client.eval(source, len(call.keys), *call.keys, *call.args)
+        send: Any = self.client.evalsha
+        with guard():
+            try:
+                reply = send(digest, len(call.keys), *call.keys, *call.args)
+            except redis.exceptions.NoScriptError:
+                send = self.client.eval
+                reply = send(source, len(call.keys), *call.keys, *call.args)
+        self.called.append((call, reply))
+        return reply
 
     def run_all(self, calls: Sequence[Call]) -> list[Any]:
         return [self.run(call) for call in calls]

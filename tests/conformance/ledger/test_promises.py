@@ -1,0 +1,234 @@
+"""What every script promises: keys of one tag, a repeat that changes nothing, no refusal that writes, no half-done work.
+
+One case a script. Who adds a script adds a case, or the first test fails.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+import distgraph.ledger
+from distgraph.errors import LedgerCorruptError, ServerOutOfMemoryError
+from distgraph.ledger.lines import Change, LineLedger, Place
+from distgraph.ledger.replies import Address, Taken
+from distgraph.ledger.scripts import Call, sources
+from tests.conformance.ledger.scenes import (
+    BATCH,
+    C1,
+    FIRST,
+    LOOK_MS,
+    RUN,
+    A,
+    added,
+    asked,
+    claim,
+    claim_task,
+    driven,
+    end,
+    give_back,
+    go_on,
+    item_commit,
+    offer,
+    offered,
+    promote,
+    retry,
+    settle,
+    step,
+    submit,
+    take,
+    taken,
+    unchanged,
+)
+from tests.conformance.ledger.worlds import ServerWorld
+
+pytestmark = pytest.mark.conformance
+
+LUA = Path(distgraph.ledger.__file__).parent / "lua"
+
+
+def lines(world: ServerWorld) -> LineLedger:
+    return LineLedger(world.scripts, world.keys)
+
+
+def nothing(world: ServerWorld) -> None:
+    pass
+
+
+def in_place(world: ServerWorld) -> None:
+    driven(world)
+    world.runs.commit(step(C1))
+
+
+def at_work(world: ServerWorld) -> None:
+    offered(world, 1)
+    claim_task(world, "T1")
+
+
+def overdue(world: ServerWorld) -> None:
+    submit(world)
+    world.pass_ms(LOOK_MS)
+
+
+def ghost(world: ServerWorld) -> None:
+    submit(world)
+    world.client.delete(world.keys.of("r1", "run", "r1"))
+
+
+def failed_items(world: ServerWorld) -> None:
+    item_commit(world, taken(world), end(0, row=b"f"), end(1, row=b"f"), end(2), last=True)
+
+
+def stored(world: ServerWorld) -> None:
+    lines(world).put([Change(Place("t1"), C1, [("c:" + C1, b"1")])])
+
+
+def four_items(world: ServerWorld) -> Taken:
+    return taken(world, 4)
+
+
+ITEM_STEPS = (go_on(0), end(1), promote(2), end(3, row=b"f"))
+#: Script -> (what comes before, the call that changes something, given what came of that).
+CASES: dict[str, tuple[Callable[[ServerWorld], Any], Callable[[ServerWorld, Any], Any]]] = {
+    "reserve": (nothing, lambda w, _: w.runs.reserve(Address("r2", "t1"))),
+    "submit": (nothing, lambda w, _: w.runs.submit(RUN, "d", {"input": b"x"}, due_ms=5)),
+    "claim_run": (submit, lambda w, _: claim(w)),
+    "release_run": (driven, lambda w, _: w.runs.release(RUN, A, due_ms=5)),
+    "commit": (driven, lambda w, _: w.runs.commit(step(C1, log=[b"x"], kept=[("k", b"w")], index_history=True))),
+    "offer": (in_place, lambda w, _: offer(w, 2, {"T1": FIRST + b"x"})),
+    "claim_task": (offered, lambda w, _: claim_task(w, "T1")),
+    "retry_task": (at_work, lambda w, _: retry(w, "T1")),
+    "settle": (at_work, lambda w, _: settle(w, "T1")),
+    "control": (asked, lambda w, _: w.runs.control("requeue", RUN, "n", fields={"n:T2": 5}, drop=["T2"], log=b"x")),
+    "reclaim": (at_work, lambda w, _: w.runs.reclaim(RUN, A, crashed=True)),
+    "sweep": (overdue, lambda w, _: w.runs.sweep(w.keys.partition("r1"), most=9, push_ms=500)),
+    "forget": (ghost, lambda w, _: w.runs.forget_due(w.keys.partition("r1"), "r:r1")),
+    "hinted": (submit, lambda w, _: w.runs.hinted(RUN, 5)),
+    "batch_add": (nothing, lambda w, _: w.batches.add(BATCH, 0, "d", [b"x", b"y"], due_ms=5)),
+    "batch_take": (added, lambda w, _: take(w)),
+    "batch_commit": (four_items, lambda w, of: item_commit(w, of, *ITEM_STEPS, last=True)),
+    "batch_return": (four_items, lambda w, of: give_back(w, of, ["0:0:4:r"], crashed=0, allowed=1)),
+    "batch_control": (added, lambda w, _: w.batches.control(BATCH, "cancel")),
+    "batch_retry": (failed_items, lambda w, _: w.batches.retry_failed(BATCH, 1)),
+    "put": (nothing, lambda w, _: lines(w).put([Change(Place("t1", "nested:1"), C1, [("c:" + C1, b"1")])])),
+    "look": (stored, lambda w, _: lines(w).look(Place("t1"))),
+    "drop_thread": (stored, lambda w, _: lines(w).delete("t1")),
+}
+READS = ("look",)
+#: A repeat is answered otherwise, as the contract says: it is not new any more, or finds nothing left.
+ANSWERS_ANEW = ("submit", "batch_add", "reclaim", "batch_retry", "sweep")
+#: What frees memory goes on when there is none.
+FREES = ("forget", "drop_thread", "reclaim")
+
+SCRIPTS = sorted(path.stem for path in LUA.glob("*.lua"))
+WRITERS = [name for name in SCRIPTS if name not in READS]
+
+
+def performed(world: ServerWorld, name: str) -> tuple[Call, Any]:
+    """The last call of this script and its reply, after what comes before it."""
+    before, act = CASES[name]
+    act(world, before(world))
+    return [done for done in world.scripts.called if done[0].name == name][-1]
+
+
+def test_every_script_has_a_case() -> None:
+    assert set(CASES) == set(SCRIPTS) == set(sources())
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_keys_of_one_call_share_a_tag(server_world: ServerWorld, name: str) -> None:
+    """One day a partition may live on a server of its own: a script touches one partition only, by keys it declares."""
+    call, _ = performed(server_world, name)
+    tags = [re.fullmatch(r"dg:\{([^{}]+)\}:[^{}]+", key) for key in call.keys]
+    assert len({found and found[1] for found in tags}) == 1
+    assert None not in tags
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_call_changes_the_keys_it_declares_and_no_other(server_world: ServerWorld, name: str) -> None:
+    before, act = CASES[name]
+    scene = before(server_world)
+    old = server_world.dump()
+    server_world.scripts.called.clear()
+    act(server_world, scene)
+    new = server_world.dump()
+    changed = {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
+    assert changed <= {key for call, _ in server_world.scripts.called for key in call.keys}
+    assert (changed == set()) == (name in READS)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_call_repeated_answers_as_at_first_and_changes_nothing(server_world: ServerWorld, name: str) -> None:
+    """The client library repeats a call whose reply it lost: same words, a moment later."""
+    call, first = performed(server_world, name)
+    once = server_world.dump()
+    again = server_world.scripts.run(call)
+    assert server_world.dump() == once
+    assert (again == first) == (name not in ANSWERS_ANEW)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_full_server_refuses_a_call_whole(server_world: ServerWorld, name: str) -> None:
+    """The first write of a script is one that a full server refuses, or the script needs no memory and is done whole."""
+    before, act = CASES[name]
+    scene = before(server_world)
+    with full(server_world):
+        if name in FREES:
+            act(server_world, scene)
+        else:
+            with unchanged(server_world), pytest.raises(ServerOutOfMemoryError):
+                act(server_world, scene)
+    act(server_world, scene)
+    done = server_world.dump()
+    server_world.wipe()
+    act(server_world, before(server_world))
+    assert server_world.dump() == done
+
+
+@contextmanager
+def full(world: ServerWorld) -> Iterator[None]:
+    """The server has no memory left."""
+    world.client.config_set("maxmemory", 1)
+    try:
+        yield
+    finally:
+        world.client.config_set("maxmemory", 0)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_key_of_a_wrong_type_leaves_nothing_half_done(server_world: ServerWorld, name: str) -> None:
+    """Lua does not roll back: every key that is written to is looked at before the first write.
+
+    Something else wrote below the namespace. The one key is damaged, and the call fails; no other key goes with it.
+    """
+    before, act = CASES[name]
+    call, _ = performed(server_world, name)
+    failed = 0
+    for key in call.keys:
+        server_world.wipe()
+        scene = before(server_world)
+        damage(server_world.client, key)
+        damaged = server_world.dump()
+        try:
+            act(server_world, scene)
+        except LedgerCorruptError:
+            failed += 1
+            # cancelling a batch is a call for each partition
+            assert name == "batch_control" or server_world.dump() == damaged, key
+    assert failed > 0
+
+
+def damage(client: redis.Redis, key: str) -> None:
+    """Something of another type than distgraph wrote or would write."""
+    kind: Any = client.type(key)
+    client.delete(key)
+    if kind == b"set" or ":nested:" in key:
+        client.hset(key, "not", "ours")
+    else:
+        client.sadd(key, "not ours")
