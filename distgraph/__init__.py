@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from distgraph.graph.state import StateGraph
     from distgraph.types import Command, Send, interrupt
 
-__all__ = ["END", "START", "Command", "Send", "StateGraph", "interrupt"]
+__all__ = ["Command", "END", "START", "Send", "StateGraph", "interrupt"]
 
 _PLACES = {
     "END": "constants",

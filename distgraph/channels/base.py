@@ -94,7 +94,7 @@ class BaseChannel(Generic[Value, Update]):
         return (type(self).__name__,)
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.spec() == other.spec()  # type: ignore[attr-defined]
+        return type(self) is type(other) and self.spec() == other.spec()
 
     def __hash__(self) -> int:
         return hash(type(self))

@@ -7,7 +7,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from types import UnionType
 from typing import Any, NotRequired, Union, get_args, get_origin
 
-from pydantic import PydanticUserError, RootModel, TypeAdapter, create_model
+from pydantic import BaseModel, PydanticUserError, RootModel, TypeAdapter, create_model
 
 from distgraph.channels import BaseChannel
 from distgraph.constants import ROOT
@@ -34,9 +34,9 @@ def json_schema(typ: Any, channels: Mapping[str, BaseChannel[Any, Any]], name: s
     if set(channels) == {ROOT}:
         model: Any = RootModel[channels[ROOT].typ]  # type: ignore[misc]
         return {**model.model_json_schema(), "title": name}
-    made: Any = create_model(name, **{key: (rule.typ, _default(typ, key, rule.typ)) for key, rule in channels.items()})
-    schema: dict[str, Any] = made.model_json_schema()
-    return schema
+    given: dict[str, Any] = {key: (rule.typ, _default(typ, key, rule.typ)) for key, rule in channels.items()}
+    made: type[BaseModel] = create_model(name, **given)
+    return made.model_json_schema()
 
 
 def context_schema(typ: Any) -> dict[str, Any] | None:

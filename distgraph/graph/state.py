@@ -14,7 +14,7 @@ from typing import Any, Generic, Self
 from distgraph.channels import BaseChannel, LastValue
 from distgraph.constants import END, START
 from distgraph.graph.build import build_program
-from distgraph.graph.compiled import CompiledGraph
+from distgraph.graph.compiled import CompiledGraph, CompiledStateGraph
 from distgraph.graph.declarations import (
     DEFAULT_NAME,
     HANDLER,
@@ -42,6 +42,8 @@ from distgraph.graph.variables import ContextT, InputT, OutputT, StateT
 from distgraph.managed import ManagedValue
 from distgraph.types import All, CachePolicy, Checkpointer, Placement, RetryPolicy, TimeoutPolicy
 from distgraph.warnings import DistgraphWarning
+
+__all__ = ["CompiledGraph", "CompiledStateGraph", "StateGraph"]
 
 
 class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):

@@ -205,8 +205,7 @@ def failures_are_raised_as_they_are(api: Api) -> Any:
     chunks: list[Any] = []
 
     def run() -> None:
-        for chunk in graph.stream({}, stream_mode="values"):
-            chunks.append(chunk)
+        chunks.extend(graph.stream({}, stream_mode="values"))
 
     return outcome(run), chunks
 

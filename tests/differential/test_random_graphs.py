@@ -39,8 +39,11 @@ def streams(library: Library, seed: int) -> Any:
 
 
 def history(library: Library, seed: int) -> Any:
-    """The recorded states. What ran next is left out where nodes join: the peer's saver keeps the very set in which a
-    join collects its sources, so that an old state shows sources that came later."""
+    """The recorded states.
+
+    What ran next is left out where nodes join: the peer's saver keeps the very set in which a join collects its
+    sources, so that an old state shows sources that came later.
+    """
     config = {"configurable": {"thread_id": str(seed)}}
     graph = make(seed, api_of(library))
     graph.checkpointer = library.InMemorySaver()

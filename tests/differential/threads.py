@@ -148,7 +148,10 @@ def asking(api: Api) -> Any:
         return {"log": [first, second]}
 
     graph = line(api, step("a"), node, step("c"))
-    answer = lambda value: graph.invoke(api.Command(resume=value), ONE)  # noqa: E731
+
+    def answer(value: Any) -> Any:
+        return graph.invoke(api.Command(resume=value), ONE)
+
     return (
         graph.invoke({"value": 1}, ONE),
         graph.get_state(ONE),
@@ -372,7 +375,7 @@ def bulk_updates(api: Api) -> Any:
 def forks(api: Api) -> Any:
     graph = line(api, step("a"), step("b"), step("c"))
     graph.invoke({"value": 1}, ONE)
-    before = [s for s in graph.get_state_history(ONE) if s.next == ("n1",)][0]
+    before = next(s for s in graph.get_state_history(ONE) if s.next == ("n1",))
     replayed = graph.invoke(None, before.config)
     after_replay = states(graph)
     forked = graph.update_state(before.config, {"log": ["forked"], "value": 8})
@@ -389,7 +392,7 @@ def forks_with_input(api: Api) -> Any:
 def copies(api: Api) -> Any:
     graph = line(api, step("a"), step("b"))
     graph.invoke({"value": 1}, ONE)
-    before = [s for s in graph.get_state_history(ONE) if s.next == ("n1",)][0]
+    before = next(s for s in graph.get_state_history(ONE) if s.next == ("n1",))
     copied = graph.update_state(before.config, None, as_node="__copy__")
     return graph.get_state(copied).next, graph.invoke(None, copied), states(graph)
 
@@ -398,7 +401,7 @@ def time_travel_with_questions(api: Api) -> Any:
     graph = line(api, step("a"), lambda s: {"log": [api.interrupt("?")]}, step("c"))
     graph.invoke({"value": 1}, ONE)
     graph.invoke(api.Command(resume="first"), ONE)
-    before = [s for s in graph.get_state_history(ONE) if s.next == ("n1",)][0]
+    before = next(s for s in graph.get_state_history(ONE) if s.next == ("n1",))
     asked = graph.invoke(None, before.config)
     return asked, graph.invoke(api.Command(resume="second"), ONE), states(graph)
 

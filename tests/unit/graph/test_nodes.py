@@ -68,7 +68,7 @@ def test_anything_else_is_refused_with_the_nodes_name(output: Any) -> None:
 
 
 def test_a_command_for_the_parent_leaves_the_graph() -> None:
-    command = Command(graph=Command.PARENT, update={"a": 1})
+    command: Command[str] = Command(graph=Command.PARENT, update={"a": 1})
     with pytest.raises(ParentCommand) as caught:
         write(command)
     assert caught.value.args[0] is command

@@ -188,7 +188,7 @@ def test_two_reducers_for_one_key_are_refused() -> None:
 @pytest.mark.parametrize("where", ["input_schema", "output_schema"])
 def test_computed_values_are_no_input_and_no_output(where: str) -> None:
     with pytest.raises(ValueError, match="Invalid managed channels detected in Limits: left"):
-        StateGraph(State, **{where: Limits})  # type: ignore[arg-type]
+        StateGraph(State, **{where: Limits})
 
 
 def test_schemas_are_listed_with_their_keys() -> None:

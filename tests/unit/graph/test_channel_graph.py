@@ -1,0 +1,93 @@
+"""Graphs of channels, written by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from distgraph.channels import EphemeralValue, LastValue
+from distgraph.errors import GraphValidationError
+from distgraph.graph.node_builder import SKIP_WRITE
+from distgraph.managed import RemainingStepsManager
+from distgraph.pregel import NodeBuilder, Pregel
+
+pytestmark = pytest.mark.unit
+
+
+def plus_one() -> NodeBuilder:
+    return NodeBuilder().subscribe_only("input").do(lambda value: value + 1).write_to("output")
+
+
+def graph(node: NodeBuilder, **changes: Any) -> Any:
+    options: dict[str, Any] = {
+        "channels": {"input": EphemeralValue(int), "output": LastValue(int)},
+        "input_channels": "input",
+        "output_channels": "output",
+    }
+    return Pregel(nodes={"one": node}, **{**options, **changes})
+
+
+def test_one_node_between_two_channels() -> None:
+    made = graph(plus_one())
+    assert made.invoke(2) == 3
+    assert made.stream_mode == "values"
+    assert list(made.stream(2, stream_mode="updates")) == [{"one": {"output": 3}}]
+
+
+def test_nodes_run_as_long_as_channels_change() -> None:
+    counting = (
+        NodeBuilder()
+        .subscribe_only("input")
+        .do(lambda value: value + 1)
+        .write_to("output", input=lambda value: value if value < 5 else SKIP_WRITE)
+    )
+    made = graph(counting, channels={"input": LastValue(int), "output": LastValue(int)})
+    assert list(made.stream(2, stream_mode="updates", output_keys="output")) == [{"one": 3}, {"one": 4}, {"one": 5}]
+
+
+def test_computed_values_can_be_read() -> None:
+    node = NodeBuilder().subscribe_to("input").read_from("left").do(lambda view: view["left"]).write_to("output")
+    channels = {"input": LastValue(int), "output": LastValue(int), "left": RemainingStepsManager}
+    assert graph(node, channels=channels).invoke(1, {"recursion_limit": 7}) in (6, 7)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"input_channels": "missing"}, "Input channel 'missing' not in known channels"),
+        ({"input_channels": "output"}, "Input channel output is not subscribed to by any node"),
+        ({"output_channels": ["missing"]}, "Output channel 'missing' not in known channels"),
+        ({"stream_channels": "missing"}, "Output channel 'missing' not in known channels"),
+        ({"interrupt_before_nodes": ["two"]}, "Node two not in nodes"),
+        (
+            {"channels": {"input": LastValue(int), "output": LastValue(int), "__resume__": LastValue(int)}},
+            "Channel name '__resume__' is reserved",
+        ),
+        (
+            {"channels": {"input": LastValue(int), "output": LastValue(int), "__pregel_tasks": LastValue(int)}},
+            "'__pregel_tasks' is reserved and cannot be used",
+        ),
+    ],
+)
+def test_names_that_do_not_fit_are_refused(changes: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        graph(plus_one(), **changes)
+    assert text in str(caught.value)
+
+
+def test_all_of_them_are_reported_at_once() -> None:
+    node = NodeBuilder().subscribe_only("in").write_to("output")
+    with pytest.raises(GraphValidationError) as caught:
+        graph(node, output_channels="out")
+    assert len(caught.value.problems) == 4
+
+
+def test_the_fingerprint_is_of_names_and_rules() -> None:
+    assert graph(plus_one()).fingerprint == graph(plus_one(), debug=True).fingerprint
+    assert graph(plus_one()).fingerprint != graph(plus_one().write_to("input")).fingerprint
+
+
+def test_a_saver_must_be_one() -> None:
+    with pytest.raises(TypeError, match="Invalid checkpointer"):
+        graph(plus_one(), checkpointer=object())

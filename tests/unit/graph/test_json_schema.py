@@ -1,0 +1,82 @@
+"""JSON schemas of inputs, outputs and contexts."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel
+from typing_extensions import TypedDict
+
+from distgraph.constants import START
+from distgraph.graph.json_schema import context_schema, json_schema
+from distgraph.graph.schema import read_schema
+from distgraph.graph.state import StateGraph
+
+pytestmark = pytest.mark.unit
+
+
+class State(TypedDict):
+    value: int
+    log: Annotated[list[str], operator.add]
+
+
+class Model(BaseModel):
+    value: int = 3
+
+
+@dataclass
+class Record:
+    value: int
+    word: str | None
+    many: list[int] = field(default_factory=list)
+    count: int = 2
+
+
+class Loose:
+    value: int
+
+
+def of(typ: Any) -> dict[str, Any]:
+    return json_schema(typ, read_schema(typ).channels, "Title")
+
+
+def test_a_typed_dict() -> None:
+    schema = of(State)
+    assert schema["title"] == "State"
+    assert schema["required"] == ["value", "log"]
+    assert schema["properties"]["log"]["items"] == {"type": "string"}
+
+
+def test_a_model_speaks_for_itself() -> None:
+    assert of(Model)["properties"]["value"]["default"] == 3
+
+
+def test_a_dataclass_keeps_its_defaults() -> None:
+    schema = of(Record)
+    assert schema["title"] == "Title"
+    assert schema["required"] == ["value"]
+    assert schema["properties"]["count"]["default"] == 2
+    assert schema["properties"]["many"]["default"] == []
+
+
+def test_any_annotated_class_and_a_bare_type() -> None:
+    assert of(Loose)["required"] == ["value"]
+    assert of(list[int]) == {"items": {"type": "integer"}, "title": "Title", "type": "array"}
+
+
+def test_a_compiled_graph_tells_its_schemas() -> None:
+    builder: Any = StateGraph(State, output_schema=Model, context_schema=Record)
+    graph = builder.add_node("n", lambda state: None).add_edge(START, "n").compile(name="Shop")
+    assert graph.get_input_jsonschema()["title"] == "State"
+    assert graph.get_output_jsonschema()["title"] == "Model"
+    assert graph.get_context_jsonschema()["title"] == "Record"
+
+
+def test_a_context_must_be_a_record() -> None:
+    assert context_schema(None) is None
+    assert context_schema(Model)["title"] == "Model"  # type: ignore[index]
+    with pytest.raises(ValueError, match="Invalid context schema type"):
+        context_schema(int)
