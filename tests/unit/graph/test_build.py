@@ -96,7 +96,8 @@ def test_channels_of_a_deferred_node_open_at_the_end() -> None:
 
 
 def test_what_a_node_was_given_reaches_the_program() -> None:
-    retry, cache = RetryPolicy(), CachePolicy[Any](ttl=3)
+    retry = RetryPolicy()
+    cache: CachePolicy[Any] = CachePolicy(ttl=3)
     builder = StateGraph(State)
     builder.add_node(
         "a",
