@@ -20,7 +20,7 @@ from distgraph.cluster.registry import Served
 from distgraph.cluster.workplace import CRASHES_ALLOWED, HINT_GRACE_MS, LEASE_CHECK_MS, QUANTUM, Workplace
 from distgraph.constants import ERROR, INTERRUPT
 from distgraph.engine.retry import next_delay
-from distgraph.errors import DistgraphError, GraphRecursionError, PoisonTaskError
+from distgraph.errors import DistgraphError, GraphRecursionError, PoisonTaskError, StoreError
 from distgraph.ledger.replies import Address, Commit, Record
 from distgraph.superstep.advance import Verdict
 from distgraph.superstep.model import Task
@@ -104,6 +104,8 @@ def carry_on(
             _fail(place, run, _poison(address.run_id, int(record["x"])))
             return
         _drive_until_rest(place, run)
+    except StoreError:
+        raise
     except DistgraphError as exc:
         # The checkpoint cannot be read or the state cannot be stored: trying again would end the same way.
         log.warning("run %s cannot go on: %s", address.run_id, exc)
@@ -226,8 +228,6 @@ def attempt_task(place: Workplace, run: Any, task: Task, attempt: int) -> float 
     place.watch(run.mark(task), seconds)
     try:
         task.writes = lane.execute(task, answers=given, attempt=attempt, seconds=seconds)
-    except KeyboardInterrupt:
-        raise
     except BaseException as exc:
         delay = next_delay(task.node.retry, exc, attempt, place.noise(32) / 2**32)
         task.writes = [] if delay is not None else lane.failure(task, exc)

@@ -13,7 +13,16 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from distgraph.checkpoint.lines import SHARED, Delta, decode_record, decode_value, delta, fresh, value_field
+from distgraph.checkpoint.lines import (
+    SHARED,
+    Delta,
+    decode_record,
+    decode_value,
+    delta,
+    encode_value,
+    fresh,
+    value_field,
+)
 from distgraph.cluster.failures import describe
 from distgraph.cluster.options import RunOptions
 from distgraph.cluster.registry import Served
@@ -22,9 +31,9 @@ from distgraph.constants import ERROR, INPUT, INTERRUPT, RESUME
 from distgraph.engine.context import RunContext
 from distgraph.engine.execute import arun_task, run_task
 from distgraph.engine.opening import input_writes
-from distgraph.errors import CheckpointCorruptError, EmptyInputError, InvalidUpdateError, NodeTimeoutError
+from distgraph.errors import CheckpointCorruptError, CodecError, EmptyInputError, InvalidUpdateError, NodeTimeoutError
 from distgraph.runtime import Runtime
-from distgraph.superstep.advance import Next, Rules, advance, look, restore, resumed
+from distgraph.superstep.advance import Next, Rules, advance, look, resumed
 from distgraph.superstep.apply import apply_writes
 from distgraph.superstep.model import EMPTY, Checkpoint, Task
 from distgraph.superstep.plan import plan
@@ -118,6 +127,7 @@ class Lane:
     def look(self) -> Next:
         """Plan the superstep after the head."""
         self.next = look(self.served.program, self.at, self.rules, pending=self.pending or None)
+        self._mark_settled(self.next)
         return self.next
 
     # ------------------------------------------------------------- a superstep
@@ -229,10 +239,13 @@ class Lane:
         """Take the settled tasks' outcomes from the ledger into the next look."""
         self.pending = {tid: [(c, v) for c, v in self.served.codec.decode(data)] for tid, data in outcomes.items()}
         if self.next is not None:
-            restore(self.next.tasks, self.pending)
-            for task in self.next.tasks:
-                if not task.writes and task.id in self.pending:
-                    task.writes = list(self.pending[task.id])
+            self._mark_settled(self.next)
+
+    def _mark_settled(self, planned: Next) -> None:
+        """Give tasks that have settled what they came to, a failure or a question included: they do not run again."""
+        for task in planned.tasks:
+            if not task.writes and task.id in self.pending:
+                task.writes = list(self.pending[task.id])
 
     def outcome(self, writes: Sequence[Write]) -> bytes:
         """What a task came to, as stored.
@@ -240,7 +253,13 @@ class Lane:
         Raises:
             CodecError: a write cannot be stored.
         """
-        return self.served.codec.encode([[channel, value] for channel, value in writes])
+        try:
+            return self.served.codec.encode([[channel, value] for channel, value in writes])
+        except CodecError:
+            # Again one by one, so that the error names the key and the place in its value.
+            for channel, value in writes:
+                encode_value(self.served.codec, channel, value)
+            raise
 
     def failure(self, task: Task, exc: BaseException) -> list[Write]:
         """The writes of a task that failed for good."""
