@@ -22,6 +22,7 @@ from distgraph.examples import chain, map_reduce, sums
 from distgraph.types import Placement
 from tests.graphs import hard
 from tests.integration.cluster.at_rest import wait_at_rest
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 Config = Callable[..., dict[str, Any]]
@@ -112,6 +113,27 @@ def test_waiting_can_be_given_up(cluster: EmbeddedCluster, gate: Any) -> None:
         run.result(timeout=0.05)
     gate.touch()
     assert run.result(20)["steps"] == ["first", "wait", "last"]
+
+
+def test_an_end_that_comes_while_one_begins_to_wait_is_seen(
+    cluster: EmbeddedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end is an entry of the log: whoever looks up the log's end a moment too late would wait for another one."""
+    run = cluster.bind(sums.graph).submit(ITEM)
+    end_of, read = run._runs.log_end, run._runs.log
+
+    def late(address: Any) -> str:
+        wait_until(lambda: run.status() == "done")
+        return end_of(address)
+
+    def must_not_wait(address: Any, after: str, **options: Any) -> Any:
+        entries = read(address, after)
+        assert entries, "waits for an entry after the last one"
+        return entries
+
+    monkeypatch.setattr(run._runs, "log_end", late)
+    monkeypatch.setattr(run._runs, "log", must_not_wait)
+    assert run.result(20) == sums.expected(ITEM)
 
 
 class TestRefusedAtSubmit:
