@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from distgraph.cli import progress
 from distgraph.cli.exits import Detached
 from distgraph.cli.output import count
+from distgraph.cli.stage import called
 
 if TYPE_CHECKING:
     from distgraph.cli.progress import Meter
@@ -71,7 +72,7 @@ class Census:
             self.killed_at = status.done
             self._kill(shown)
         elif self._replacement is not None and self.stage.beats(self._replacement):
-            shown.note(f"  {self._replacement.name} is at work.")
+            shown.note(f"  {called(self._replacement)} is at work.")
             self._replacement = None
 
     def _kill(self, shown: Meter) -> None:
@@ -79,11 +80,11 @@ class Census:
         family = len(victim.children())
         victim.kill_tree()
         shown.note(
-            f"  {count(self.killed_at or 0, 'module')} done: killed {victim.name} (SIGKILL, pid {victim.pid} and "
+            f"  {count(self.killed_at or 0, 'module')} done: killed {called(victim)} (SIGKILL, pid {victim.pid} and "
             f"{count(family, 'child', 'children')}) in the middle of its work."
         )
         self._replacement = self.stage.begin_worker()
-        shown.note(f"  Started {self._replacement.name} in its place.")
+        shown.note(f"  Started {called(self._replacement)} in its place.")
 
     def count_here(self) -> None:
         """Run every item once more, in this process and without any server, and compare it with the workers' result."""

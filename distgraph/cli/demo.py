@@ -53,7 +53,7 @@ def _show(session: Session, census: Census) -> None:
         session.output.document(_row(census))
         return
     assert census.findings is not None
-    for table in census.findings.tables:
+    for table in filter(lambda table: table.rows, census.findings.tables):
         session.output.table(table.columns, table.rows, title=table.title)
     session.output.text(*_verdict(census))
 

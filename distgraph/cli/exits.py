@@ -47,10 +47,11 @@ Exit codes:
 
 #: The first kind that fits decides.
 _BY_KIND: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
-    ((CheckpointCorruptError, LedgerCorruptError, UntrustedTypeError), CORRUPT),
+    ((CheckpointCorruptError, LedgerCorruptError), CORRUPT),
     ((ServerLoadingError, ServerNotReadyError, ServerOutOfMemoryError, ThreadBusyError, WaitTimeoutError), RETRY),
     ((StoreError,), UNREACHABLE),
     ((RunNotFoundError, BatchNotFoundError, RunExistsError, BatchExistsError, GraphMismatchError), USAGE),
+    ((UntrustedTypeError,), USAGE),
     ((RunError, CodecError), FAILED),
     ((ConfigError, InputError, GraphError), USAGE),
 )

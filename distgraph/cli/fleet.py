@@ -39,10 +39,13 @@ def _show(session: Session, name: str, found: Iterable[Any], nothing: str) -> No
     if session.json:
         session.output.document({name: rows})
     elif rows:
-        session.output.table(list(rows[0]), [[_cell(value) for value in row.values()] for row in rows])
+        session.output.table(list(rows[0]), [[_cell(name, value) for name, value in row.items()] for row in rows])
     else:
         session.output.text(nothing)
 
 
-def _cell(value: Any) -> Any:
-    return ", ".join(map(str, value)) if isinstance(value, list) else value
+def _cell(name: str, value: Any) -> Any:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    # A process id is a name made of digits: no thousands in it.
+    return str(value) if name == "pid" else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -67,13 +68,17 @@ class Output:
         from rich.text import Text
 
         shown = [list(row) for row in rows]
-        table = Table(title=title, title_justify="left", box=_box(), header_style="bold", pad_edge=False)
+        table = Table(box=_box(), header_style="bold", pad_edge=False)
         for place, name in enumerate(columns):
             number = bool(shown) and all(isinstance(row[place], int | float) for row in shown)
             table.add_column(name, justify="right" if number else "left", overflow="fold")
         for row in shown:
             table.add_row(*(Text(cell(value)) for value in row))
-        console().print(table)
+        screen = console()
+        if title is not None:
+            # Not the table's own title, which would be wrapped to the width of a narrow table.
+            screen.print(Text(title, style="bold"))
+        screen.print(table)
 
     def note(self, text: str) -> None:
         """A remark for a person: never part of the answer."""
@@ -111,7 +116,11 @@ def console(*, errors: bool = False) -> Console:
     """A rich console on standard output, or on standard error."""
     from rich.console import Console
 
-    return Console(stderr=errors, highlight=False, soft_wrap=False)
+    made = Console(stderr=errors, highlight=False)
+    if not made.is_terminal and "COLUMNS" not in os.environ:
+        # Into a pipe or a file: rows are for grep, and not to be folded at the width of a terminal that is not there.
+        made.width = 240
+    return made
 
 
 def _box() -> Any:

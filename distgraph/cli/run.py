@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +15,14 @@ from distgraph.cli.options import global_options
 from distgraph.cli.output import console, duration, print_line
 from distgraph.cli.plain import dumps
 from distgraph.cli.session import Session
-from distgraph.errors import InputError, WaitTimeoutError
+from distgraph.errors import (
+    CheckpointCorruptError,
+    InputError,
+    RunError,
+    StoreError,
+    UntrustedTypeError,
+    WaitTimeoutError,
+)
 
 if TYPE_CHECKING:
     from distgraph.cluster import RunHandle
@@ -50,6 +59,26 @@ def run(session: Session, graph: str, given: str, thread: str | None, stream: bo
     return OK
 
 
+@contextmanager
+def node_errors(run_id: str) -> Iterator[None]:
+    """A node's exception comes back in its own class: here it is the run's failure, whatever its class.
+
+    Raises:
+        RunError: the run failed; the cause is the node's exception.
+    """
+    try:
+        yield
+    except (RunError, StoreError, CheckpointCorruptError, UntrustedTypeError):
+        raise
+    except Exception as error:
+        raise RunError("\n".join([failure_text(run_id, error), *getattr(error, "__notes__", ())[:1]])) from error
+
+
+def failure_text(run_id: str, error: BaseException) -> str:
+    """One line on why a run failed."""
+    return f"Run {run_id} failed: {type(error).__name__}: {error}"
+
+
 def read_input(given: str) -> Any:
     """The value of ``--input``.
 
@@ -84,14 +113,19 @@ def _input_text(given: str, name: str) -> str:
 
 
 def _waited(session: Session, handle: RunHandle) -> None:
-    began = time.monotonic()
+    began, told = time.monotonic(), False
     with console(errors=True).status("submitted") as shown:
         while True:
             try:
-                value = handle.result(timeout=LOOK_EVERY)
+                with node_errors(handle.run_id):
+                    value = handle.result(timeout=LOOK_EVERY)
                 break
             except WaitTimeoutError:
-                shown.update(f"{handle.run_id}: {handle.status()}, {duration(time.monotonic() - began)}")
+                status = handle.status()
+                shown.update(f"{handle.run_id}: {status}, {duration(time.monotonic() - began)}")
+            if status == "waiting_for_worker" and not told:
+                told = True
+                session.output.note("No worker that serves this graph is alive; the run waits for one.")
     _show(session, handle, value)
 
 
@@ -105,9 +139,10 @@ def _show(session: Session, handle: RunHandle, value: Any) -> None:
 def _streamed(session: Session, handle: RunHandle) -> None:
     if session.json:
         head = {"run_id": handle.run_id, "thread_id": handle.thread_id}
-        with session.output.streamed("events", head) as entry:
+        with session.output.streamed("events", head) as entry, node_errors(handle.run_id):
             for event in handle.stream():
                 entry(event)
         return
-    for event in handle.stream():
-        print_line(dumps(event))
+    with node_errors(handle.run_id):
+        for event in handle.stream():
+            print_line(dumps(event))

@@ -15,6 +15,9 @@ from distgraph.cli.session import Session
 if TYPE_CHECKING:
     from distgraph.cluster import RunHandle
 
+#: Seconds to wait for the result of a run that is at rest.
+AT_REST = 5.0
+
 
 @click.group(epilog=EPILOG)
 @global_options
@@ -46,7 +49,7 @@ def list_(session: Session, limit: int) -> int:
 def show(session: Session, run_id: str) -> int:
     """Where a run is, and its result if it is done."""
     with session.cluster() as cluster:
-        row = _row(cluster.run(run_id))
+        row = _whole(cluster.run(run_id))
     if session.json:
         session.output.document(row)
         return OK
@@ -70,6 +73,19 @@ def cancel(session: Session, run_id: str) -> int:
     else:
         session.output.text(f"Run {run_id}: {row['status']}.")
     return OK
+
+
+def _whole(handle: RunHandle) -> Row:
+    """The run with what came out of it: a result, questions among it if it asks, or an error."""
+    row = _row(handle)
+    if row["status"] in ("done", "interrupted"):
+        return {**row, "result": plain(handle.result(timeout=AT_REST))}
+    if row["status"] == "failed":
+        try:
+            handle.result(timeout=AT_REST)
+        except Exception as error:
+            return {**row, "error": plain(error)}
+    return row
 
 
 def _row(handle: RunHandle) -> Row:

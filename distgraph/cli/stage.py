@@ -70,6 +70,11 @@ class Settings:
     flower_port: int | None = None
 
 
+def called(worker: WorkerProcess) -> str:
+    """The worker's name as lists and Flower show it."""
+    return worker.name.removeprefix("Worker ")
+
+
 class Stage:
     """The processes, from ``__enter__`` to ``__exit__``, which drains them. ``say`` gets a line for each step.
 
@@ -148,7 +153,7 @@ class Stage:
     def await_worker(self, worker: WorkerProcess) -> None:
         """Wait until it takes work."""
         worker.wait_ready(START_TIMEOUT, lambda: self.beats(worker))
-        self._say(f"Worker:   {worker.name}, pid {worker.pid}")
+        self._say(f"Worker:   {called(worker)}, pid {worker.pid}")
 
     def beats(self, worker: WorkerProcess) -> bool:
         """Whether it takes work: the fleet has heard of it."""
@@ -244,6 +249,6 @@ class Stage:
             "url": self.server.url,
             "namespace": self.settings.namespace,
             "graphs": list(self.settings.graphs),
-            "workers": [{"name": worker.name, "pid": worker.pid, "log": str(worker.log)} for worker in self.workers],
+            "workers": [{"name": called(worker), "pid": worker.pid, "log": str(worker.log)} for worker in self.workers],
             "flower": None if self.flower is None else flower,
         }

@@ -59,6 +59,8 @@ class Submission:
         except KeyboardInterrupt:
             raise Detached(self._how_to_go_on(graph, name)) from None
         self._remarks()
+        if not any(graph in worker.graphs for worker in cluster.workers()):
+            self._session.output.note(f"Warning: no worker that serves {graph} is alive; the batch waits for one.")
         return handle
 
     def _check(self) -> Tally:

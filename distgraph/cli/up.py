@@ -14,7 +14,7 @@ from distgraph.cli.exits import EPILOG, OK
 from distgraph.cli.options import CONCURRENCY, global_options, pool_option, served
 from distgraph.cli.ports import FLOWER_PORT, SERVER_PORT
 from distgraph.cli.session import DEFAULT_URL, Session
-from distgraph.cli.stage import Settings, Stage, served_by_default
+from distgraph.cli.stage import Settings, Stage, called, served_by_default
 
 #: Seconds between two looks at the processes.
 LOOK_EVERY = 0.5
@@ -101,7 +101,9 @@ def attend(stage: Stage, session: Session) -> None:
     while True:
         for worker in [one for one in known if not one.alive]:
             known.remove(worker)
-            session.output.note(f"{worker.name} ended (exit code {worker.exit_code}); the others take its work over.")
+            session.output.note(
+                f"{called(worker)} ended (exit code {worker.exit_code}); the others take its work over."
+            )
         stage.check()
         time.sleep(LOOK_EVERY)
 

@@ -144,9 +144,10 @@ class FakeRun:
     input: dict[str, Any]
     looks: int = 0
     cancelled: bool = False
+    failed: bool = False
 
     def status(self) -> str:
-        return "cancelled" if self.cancelled else "done" if self.looks > 1 else "running"
+        return "cancelled" if self.cancelled else "failed" if self.failed else "done" if self.looks > 1 else "running"
 
     def result(self, timeout: float | None = None) -> Any:
         self.looks += 1
@@ -154,7 +155,11 @@ class FakeRun:
             raise RunCancelledError(f"Run {self.run_id} was cancelled.")
         if self.looks < 2:
             raise WaitTimeoutError("still running")
-        return self.graph(self.input)
+        try:
+            return self.graph(self.input)
+        except ValueError:
+            self.failed = True
+            raise
 
     def stream(self) -> Iterator[Any]:
         yield {"double": self.graph(self.input)}
@@ -278,7 +283,9 @@ class FakeStage:
     def __init__(self, cluster: FakeCluster, settings: Settings, say: Callable[[str], None]) -> None:
         self.cluster, self.settings, self.say = cluster, settings, say
         self.server = SimpleNamespace(url="redis://127.0.0.1:7000/0")
-        self.workers = [FakeProcess(f"worker-{number}", number * 100) for number in range(1, settings.workers + 1)]
+        self.workers = [
+            FakeProcess(f"Worker worker-{number}", number * 100) for number in range(1, settings.workers + 1)
+        ]
         self.flower = SimpleNamespace() if settings.flower else None
         self.flower_url, self.flower_user, self.flower_password = "http://127.0.0.1:7001", "distgraph", "hush"
         #: What check() does, look by look; then Ctrl-C.
@@ -296,10 +303,10 @@ class FakeStage:
         return sorted(self.cluster.graphs_here)
 
     def row(self) -> dict[str, Any]:
-        return {"url": self.server.url, "workers": [worker.name for worker in self.workers]}
+        return {"url": self.server.url, "workers": [worker.name.split()[-1] for worker in self.workers]}
 
     def begin_worker(self) -> FakeProcess:
-        self.workers.append(FakeProcess(f"worker-{len(self.workers) + 1}", 900))
+        self.workers.append(FakeProcess(f"Worker worker-{len(self.workers) + 1}", 900))
         return self.workers[-1]
 
     def beats(self, worker: FakeProcess) -> bool:

@@ -177,7 +177,7 @@ EXPECTED = {
     "CheckpointCorruptError": 4,
     "TamperedDataError": 4,
     "LedgerCorruptError": 4,
-    "UntrustedTypeError": 4,
+    "UntrustedTypeError": 2,
     "GraphNotFoundError": 2,
     "GraphMismatchError": 2,
     "BatchNotFoundError": 2,

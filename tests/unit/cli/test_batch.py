@@ -154,6 +154,15 @@ def test_repeated_items_and_lookalike_keys_are_told(call: Call, items: Path) -> 
     assert "1 key differ from another one only in case" in answer.err
 
 
+def test_a_batch_that_no_worker_will_take_is_a_warning(
+    call: Call, cluster: FakeCluster, items: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "workers", list)
+    answer = call("batch", "submit", "double", str(items))
+    assert answer.code == 0
+    assert "no worker that serves double is alive" in answer.err
+
+
 def test_an_id_with_other_content_is_refused(call: Call, items: Path) -> None:
     call("batch", "submit", "double", str(items), "--batch-id", "b1")
     items.write_text('{"n": 77}\n')

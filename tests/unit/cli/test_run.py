@@ -94,13 +94,17 @@ def test_ctrl_c_leaves_the_run_to_the_workers(
     assert not cluster.run("run-1").cancelled
 
 
-def test_a_run_that_fails_ends_with_1(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    from distgraph.errors import RemoteNodeError
-
-    def failed(self: FakeRun, timeout: float | None = None) -> object:
-        raise RemoteNodeError("Node 'double' failed: ValueError: no.")
-
-    monkeypatch.setattr(FakeRun, "result", failed)
-    answer = call("run", "double", "--input", '{"n": 4}')
+def test_a_run_that_fails_ends_with_1_whatever_its_node_raised(call: Call) -> None:
+    answer = call("run", "double", "--input", '{"n": -4}')
     assert answer.code == 1
-    assert answer.err.endswith("Error [NODE_FAILED]: Node 'double' failed: ValueError: no.\n")
+    assert answer.err.startswith("Error [RUN_FAILED]: Run run-1 failed: ValueError: n is -4, which is below zero\n")
+    assert "Traceback" not in answer.err
+    assert call("run", "double", "--input", '{"n": -4}', "--json").error["code"] == "RUN_FAILED"
+    streamed = call("run", "double", "--input", '{"n": -4}', "--stream", "--json")
+    assert (streamed.code, streamed.error["code"]) == (1, "RUN_FAILED")
+
+
+def test_a_run_without_a_worker_says_that_it_waits(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeRun, "status", lambda self: "waiting_for_worker")
+    answer = call("run", "double", "--input", '{"n": 4}')
+    assert answer.err.count("No worker that serves this graph is alive; the run waits for one.") == 1

@@ -30,7 +30,15 @@ def test_show(call: Call, run_id: str) -> None:
     answer = call("runs", "show", run_id)
     assert answer.code == 0
     assert "status       done" in answer.out
-    assert call("runs", "show", run_id, "--json").json["status"] == "done"
+    document = call("runs", "show", run_id, "--json").json
+    assert (document["status"], document["result"]) == ("done", {"n": 8})
+
+
+def test_show_a_failed_run(call: Call) -> None:
+    call("run", "double", "--input", '{"n": -4}')
+    document = call("runs", "show", "run-1", "--json").json
+    assert document["status"] == "failed"
+    assert document["error"]["type"] == "ValueError"
 
 
 def test_cancel(call: Call, cluster: FakeCluster, run_id: str) -> None:
