@@ -25,6 +25,7 @@ from distgraph.checkpoint.pending import parts_of
 from distgraph.checkpoint.reader import LineReader, config_of
 from distgraph.errors import ConfigError, ThreadBusyError
 from distgraph.ledger.connection import connect
+from distgraph.ledger.direct import DirectScripts
 from distgraph.ledger.keys import Keys
 from distgraph.ledger.lines import Change, LineLedger, Place
 from distgraph.ledger.scripts import Scripts
@@ -57,7 +58,9 @@ class RedisSaver(BaseCheckpointSaver[str]):
             raise ConfigError("RedisSaver needs a client that replies with bytes: make it without decode_responses.")
         registry = own_types() if codec is None else _with_own(codec.registry)
         self.codec = Codec(registry) if codec is None else codec.with_types(registry)
-        self._lines = LineLedger(Scripts(self._client), Keys(namespace))
+        # A pool of the caller's may be too small to lend connections for good.
+        scripts = DirectScripts(self._client) if self._owns else Scripts(self._client)
+        self._lines = LineLedger(scripts, Keys(namespace))
         self._reader = LineReader(self._lines, self.codec)
         super().__init__(serde=_Serde(self.codec))
 

@@ -194,6 +194,7 @@ def test_the_pending_writes_of_a_checkpoint_are_found_without_those_of_the_other
     built.invoke({"x": 1}, CONFIG)
 
     def commands() -> int:
+        saver.get_tuple(CONFIG)  # connections are there now
         before = client.info("commandstats")
         saver.get_tuple(CONFIG)
         after = client.info("commandstats")

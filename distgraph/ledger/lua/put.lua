@@ -8,7 +8,7 @@
 -- -> {'ok'}   a repeat too  | {'busy', run id}   a repeat of writes alone too, if a run came in between
 local line, pend, hist, nested = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local new = ARGV[1]
-local got = redis.call('HMGET', line, 'head', 'run')
+local got = redis.call('HMGET', line, 'head', 'run', 'e')
 if got[2] then
   if new ~= '' and redis.call('HEXISTS', line, 'c:' .. new) == 1 then return {'ok'} end
   return {'busy', got[2]}
@@ -33,7 +33,6 @@ end
 if new == '' then return {'ok'} end
 redis.call('ZADD', hist, 0, new)
 if not got[1] or new > got[1] then
-  redis.call('HSET', line, 'head', new)
-  redis.call('HINCRBY', line, 'e', 1)
+  redis.call('HSET', line, 'head', new, 'e', (got[3] or 0) + 1)
 end
 return {'ok'}

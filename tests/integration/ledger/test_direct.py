@@ -1,0 +1,141 @@
+"""Script calls on connections of their own: what a connection can go through between two calls, and during one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import redis
+
+from distgraph.errors import ServerUnreachableError, StoreError
+from distgraph.ledger.connection import connect
+from distgraph.ledger.direct import DirectScripts
+from distgraph.ledger.keys import Keys
+from distgraph.ledger.scripts import Call
+from tests.servers import free_port
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def client(redis_url: str, namespace: str) -> Iterator[Any]:
+    with connect(redis_url, client_name=f"direct-{namespace}") as client:
+        yield client
+
+
+@pytest.fixture
+def scripts(client: Any) -> DirectScripts:
+    return DirectScripts(client)
+
+
+def look(namespace: str, checkpoint_id: str = "") -> Call:
+    """Asks for a checkpoint that is not there: an empty list."""
+    keys = Keys(namespace)
+    return Call("look", (keys.line("t"), keys.of("t", "pend", "t", "")), (checkpoint_id,))
+
+
+def put(namespace: str, head: str) -> Call:
+    keys = Keys(namespace)
+    return Call(
+        "put",
+        (keys.line("t"), keys.of("t", "pend", "t", ""), keys.of("t", "hist", "t", "")),
+        (head, "", 1, f"c:{head}", head),
+    )
+
+
+def drop(namespace: str) -> Call:
+    keys = Keys(namespace)
+    return Call("drop_thread", (keys.line("t"), keys.of("t", "pend", "t", ""), keys.of("t", "hist", "t", "")), ())
+
+
+def own(client: Any, namespace: str) -> list[str]:
+    """Addresses of this client's connections, as the server sees them."""
+    return [one["addr"] for one in client.client_list() if one["name"] == f"direct-{namespace}"]
+
+
+def test_calls_are_answered_in_their_order(scripts: DirectScripts, namespace: str) -> None:
+    replies = scripts.run_all([put(namespace, "1"), look(namespace), look(namespace, "none"), drop(namespace)])
+    assert [reply[:1] for reply in replies] == [[b"ok"], [b"1"], [], [b"ok"]]
+
+
+def test_scripts_are_sent_when_the_server_lacks_them(scripts: DirectScripts, client: Any, namespace: str) -> None:
+    client.script_flush()
+    assert scripts.run(look(namespace)) == []
+    client.script_flush()
+    assert scripts.run_all([look(namespace), look(namespace)]) == [[], []]
+
+
+def test_a_connection_that_was_cut_is_made_anew(scripts: DirectScripts, client: Any, namespace: str) -> None:
+    scripts.run(look(namespace))
+    with redis.Redis.from_pool(client.connection_pool) as other:
+        other.client_kill_filter(_type="normal", skipme=True)
+    assert scripts.run(look(namespace)) == []
+
+
+def test_an_error_of_one_call_leaves_the_next_ones_their_replies(
+    scripts: DirectScripts, client: Any, namespace: str
+) -> None:
+    wrong = Call("look", ("only one key",), ())
+    with pytest.raises(StoreError):
+        scripts.run_all([look(namespace), wrong, look(namespace)])
+    assert scripts.run_all([put(namespace, "1"), look(namespace), drop(namespace)])[1][0] == b"1"
+
+
+def test_an_interrupted_call_does_not_leave_its_reply_to_the_next(
+    scripts: DirectScripts, client: Any, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C between sending and reading."""
+    scripts.run(look(namespace))
+    kind = client.connection_pool.connection_class
+
+    def interrupted(self: Any, *args: Any, **kwargs: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, "read_response", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            scripts.run(put(namespace, "1"))
+    assert scripts.run(look(namespace, "none")) == []
+    scripts.run(drop(namespace))
+
+
+def test_as_many_connections_as_calls_at_once(scripts: DirectScripts, client: Any, namespace: str) -> None:
+    scripts.load()
+
+    def work(n: int) -> bool:
+        return all(scripts.run(look(namespace, f"{n}")) == [] for _ in range(50))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(work, range(32)))
+    assert len(own(client, namespace)) <= 9
+
+
+def test_a_forked_child_has_connections_of_its_own(scripts: DirectScripts, client: Any, namespace: str) -> None:
+    scripts.run(look(namespace))
+    before = set(own(client, namespace))
+    child = os.fork()
+    if child == 0:
+        try:
+            os._exit(0 if scripts.run(put(namespace, "1"))[0] == b"ok" else 1)
+        finally:
+            os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
+    assert scripts.run(look(namespace))[0] == b"1"
+    assert before <= set(own(client, namespace))
+    scripts.run(drop(namespace))
+
+
+def test_closing_the_client_closes_them(scripts: DirectScripts, redis_url: str, client: Any, namespace: str) -> None:
+    scripts.run(look(namespace))
+    client.close()
+    with connect(redis_url) as other:
+        assert own(other, namespace) == []
+    assert scripts.run(look(namespace)) == []
+
+
+def test_nobody_answers() -> None:
+    with connect(f"redis://127.0.0.1:{free_port()}/0") as client, pytest.raises(ServerUnreachableError):
+        DirectScripts(client).run(look("default"))
