@@ -7,7 +7,7 @@ registered here, and nothing is imported because bytes say so.
 
 from __future__ import annotations
 
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 from distgraph.errors import CodecError
@@ -26,16 +26,26 @@ class _Learned(dict[type, Any]):
     def __init__(self, registry: TypeRegistry) -> None:
         super().__init__(registry.by_type)
         self._registry = registry
-        self._lock = Lock()
+        self._lock = RLock()
+        self._learning = False
 
     def get(self, cls: type, default: Any = None) -> Any:
         shape = super().get(cls)
         if shape is None and cls.__module__ != "builtins":
             with self._lock:
-                if cls not in self:
-                    self._registry.add(cls)
+                self._learn(cls)
             shape = super().get(cls)
         return default if shape is None else shape
+
+    def _learn(self, cls: type) -> None:
+        # The registry itself asks here, while it adds, whether a class is known.
+        if self._learning or cls in self:
+            return
+        self._learning = True
+        try:
+            self._registry.add(cls)
+        finally:
+            self._learning = False
 
 
 class JsonPlusSerializer:
