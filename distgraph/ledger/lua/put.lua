@@ -13,6 +13,8 @@ if got[2] then
   if new ~= '' and redis.call('HEXISTS', line, 'c:' .. new) == 1 then return {'ok'} end
   return {'busy', got[2]}
 end
+redis.call('HLEN', pend)
+redis.call('ZCARD', hist)
 if nested then redis.call('SADD', nested, ARGV[2]) end
 local stop = 3 + 2 * ARGV[3]
 for first = 4, stop, 500 do redis.call('HSET', line, unpack(ARGV, first, math.min(first + 499, stop))) end
