@@ -39,13 +39,15 @@ PACK = 64
 class Run:
     """One leased run: its record, its lane, its address."""
 
-    __slots__ = ("address", "batch_epoch", "epoch", "lane", "options", "record", "served", "until")
+    __slots__ = ("address", "batch_epoch", "epoch", "first", "lane", "options", "record", "served", "until")
 
     def __init__(self, address: Address, served: Served, options: RunOptions, record: Record, lane: Lane) -> None:
         self.address, self.served, self.options, self.record, self.lane = address, served, options, record, lane
         self.epoch = int(record["epoch"])
         self.batch_epoch = record.get("batch_e", b"").decode()
         self.until = 0.0
+        #: Nothing was committed yet since the run was submitted or resumed.
+        self.first = "stop" not in record or record.get("go", b"") == lane.stored.id.encode()
 
     def row(self, kind: str, data: bytes) -> bytes:
         """The result row of a batch item; empty for a run that is none."""
@@ -407,6 +409,7 @@ def _store(
         more.append(("stop", lane.rules.stop))
         run.record = {**run.record, "stop": str(lane.rules.stop).encode()}
     logged = [events.step_entry(run, tasks, change)] if run.options.log else []
+    run.first = False
     done = verdict is Verdict.DONE
     row = b""
     if done:

@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
 
 def step_entry(run: Run, tasks: Sequence[Task], change: Delta) -> bytes:
-    """The entry of one superstep."""
+    """The entry of one superstep. The first one of a run, or after it was resumed, has all of the state."""
     program, at = run.served.program, run.lane.at
     shown = {program.streamed} if isinstance(program.streamed, str) else set(program.streamed)
     settled = [
         [task.name, task.id, list(task.path), task.node.hidden, [[c, v] for c, v in task.writes if c in shown]]
         for task in tasks
     ]
-    kept = {channel: data for channel, data in change.changed.items() if channel in shown}
+    kept = {c: data for c, data in (change.raw if run.first else change.changed).items() if c in shown}
     gone = []
     for channel in shown.difference(change.raw):
         # A reducer's key that is empty shows its empty value, as a node sees it.

@@ -240,8 +240,10 @@ class RunHandle:
         if answer.kind == "busy":
             raise ThreadBusyError(f"Thread {self.thread_id!r} is busy with run {answer.info!r}.", run_id=answer.info)
         if answer.kind != "ok":
+            waits = answer.info in ("interrupted", "failed")
+            why = "went on meanwhile: what it waits for now is something else" if waits else "does not wait"
             raise UnknownInterruptError(
-                f"Run {self.run_id!r} does not wait: it is {answer.info or 'gone'}.", reason="not_pending"
+                f"Run {self.run_id!r} {why}. It is {answer.info or 'gone'}.", reason="not_pending"
             )
         hint = RunHint(self.run_id, self.thread_id, record["graph"].decode(), record["fp"].decode())
         self._cluster.dispatcher.publish([hint])

@@ -179,15 +179,25 @@ class ClusterGraph(CompiledGraph[Any, Any, Any, Any], NamedGraph):
             raise ConfigError(
                 f"Stream mode {unknown[0]!r} is not kept on a cluster. Use {', '.join(sorted(STREAMED))}."
             )
-        handle = self._start(request)
         keys = request.output_keys if request.output_keys is not None else self.program.streamed
         replay = Replay(self._codec, request.modes, keys if isinstance(keys, str) else tuple(keys))
-        after = self._started_after
-        for mode, payload in handle._replayed(replay, after):
+        last, end = self._log_so_far(request)
+        config: Any = request.config
+        stood = self.get_state(config).values if last and "values" in request.modes else {}
+        handle = self._start(request)
+        goes_on = handle.run_id == last
+        if goes_on and "values" in request.modes:
+            yield (), "values", stood.get(keys) if isinstance(keys, str) else {k: stood[k] for k in keys if k in stood}
+        for mode, payload in handle._replayed(replay, end if goes_on else "0"):
             yield (), mode, payload
         handle.result()
 
-    _started_after = "0"
+    def _log_so_far(self, request: Request) -> tuple[str, str]:
+        """The thread's last run, and the end of its log: one that goes on tells only what comes from now on."""
+        thread = (request.config or {}).get("configurable", {}).get("thread_id")
+        runs = self._cluster.ledger.runs
+        last = runs.last_run(str(thread)) if thread is not None else ""
+        return last, runs.log_end(Address(last, str(thread))) if last else "0"
 
     async def _arun(self, request: Request) -> tuple[Any, Any]:
         return await asyncio.to_thread(self._run, request)

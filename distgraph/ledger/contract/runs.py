@@ -193,8 +193,8 @@ class Runs(Protocol):
         ``row``: of a batch item that is cancelled.
 
         Returns:
-            ``ok`` with the new epoch; ``gone`` with the status that forbids it ('': no such run); ``busy`` with the
-            thread's active run (requeue).
+            ``ok`` with the new epoch; ``gone`` with the status that forbids it ('': no such run), or if an outcome to
+            drop is not there: the caller saw an earlier superstep; ``busy`` with the thread's active run (requeue).
         """
         ...
 

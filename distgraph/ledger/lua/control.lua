@@ -5,7 +5,8 @@
 --       and of a batch item: batch HASH   rows HASH (of its chunk)
 -- ARGV  'cancel' or 'requeue', run id, nonce of the call, ms until due, log entry ('' = none), log length,
 --       index of the batch item ('' = none), its row, #run sets, field, value, ..., then ids of outcomes to drop
--- -> {'ok', epoch} | {'gone', status} | {'busy', run id} (requeue: the thread is taken)
+-- -> {'ok', epoch} | {'busy', run id} (requeue: the thread is taken)
+--  | {'gone', status}    its status forbids it, or an outcome to drop is not there: the caller saw an earlier superstep
 local run, line, due, open, claims, tries, log = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local batch, rows = KEYS[8], KEYS[9]
 local what, id, nonce, index = ARGV[1], ARGV[2], ARGV[3], ARGV[7]
@@ -19,6 +20,9 @@ if what == 'cancel' then
 else
   if status ~= 'interrupted' and status ~= 'failed' then return {'gone', status} end
   if active and active ~= id then return {'busy', active} end
+  for drop = 10 + 2 * ARGV[9], #ARGV do
+    if redis.call('HEXISTS', open, ARGV[drop]) == 0 then return {'gone', status} end
+  end
 end
 redis.call('ZCARD', due)
 redis.call('HLEN', open)

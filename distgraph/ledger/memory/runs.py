@@ -202,6 +202,8 @@ class MemoryRuns(MemoryTasks, MemoryRunReads):
         active = line.get("run", b"").decode()
         if what == "requeue" and active not in ("", key.run_id):
             return Answer("busy", active)
+        if what == "requeue" and not set(drop) <= set(self.state.outcomes.look(key)):
+            return Answer("gone", status)
         epoch = self._next_epoch(line)
         begun: dict[str, bytes | str | int] = {
             "epoch": epoch,

@@ -157,6 +157,13 @@ def test_commits_from_before_the_resume_are_refused(world: World) -> None:
         assert settle(world, "T2") == stale("epoch")
 
 
+def test_an_answer_to_a_question_that_does_not_wait_any_more_is_refused(world: World) -> None:
+    """The run asked again meanwhile: whoever answers the question before saw another superstep."""
+    asked(world)
+    with unchanged(world):
+        assert world.runs.control("requeue", RUN, "n1", drop=["T2", "T9"]) == Answer("gone", "interrupted")
+
+
 def test_a_failed_run_can_be_queued_again_with_tries_forgotten(world: World) -> None:
     offered(world, 1)
     claim_task(world, "T1")

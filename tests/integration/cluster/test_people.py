@@ -40,14 +40,17 @@ def test_a_conversation_is_the_same_as_in_process(
 
 
 @placements
-def test_the_stream_ends_with_the_question(cluster: EmbeddedCluster, config: Config, placement: Placement) -> None:
+@pytest.mark.parametrize("mode", ["values", "updates"])
+def test_the_stream_of_a_conversation(
+    cluster: EmbeddedCluster, config: Config, placement: Placement, mode: Any
+) -> None:
+    """It ends with the question; after the answer it tells what happens from there, not all over again."""
     remote = cluster.bind(human_review.graph, placement=placement)
     here = human_review.build().compile(checkpointer=InMemorySaver())
     where = config()
-    assert _plain(list(remote.stream({"topic": "rain"}, where))) == _plain(list(here.stream({"topic": "rain"}, where)))
-    assert _plain(list(remote.stream(Command(resume=YES), where))) == _plain(
-        list(here.stream(Command(resume=YES), where))
-    )
+    for given in ({"topic": "rain"}, Command(resume=NO), Command(resume=YES)):
+        ours = list(remote.stream(given, where, stream_mode=mode))
+        assert _plain(ours) == _plain(list(here.stream(given, where, stream_mode=mode)))
 
 
 def test_by_handle(cluster: EmbeddedCluster) -> None:

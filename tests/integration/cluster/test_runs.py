@@ -88,6 +88,9 @@ class TestPlacements:
         for words in ("to be or", "not to be"):
             item = {"documents": [words, "be"]}
             assert remote.invoke(item, where) == here.invoke(item, where)
+        item = {"documents": ["that"]}
+        chunks = list(remote.stream(item, where, stream_mode="values"))
+        assert chunks == list(here.stream(item, where, stream_mode="values"))
 
 
 def test_ten_runs_at_once(cluster: EmbeddedCluster) -> None:
