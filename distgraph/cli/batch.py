@@ -208,7 +208,7 @@ def failures(session: Session, batch_id: str) -> int:
 def error_kind(error: Any) -> str:
     """What kind of error a row holds, for a summary."""
     if isinstance(error, dict):
-        return str(error.get("type") or error.get("code") or "error")
+        return str(error.get("type") or error.get("code") or "error").rpartition(":")[2]
     return type(error).__name__ if isinstance(error, BaseException) else str(error).partition(":")[0]
 
 

@@ -138,7 +138,7 @@ def duration(seconds: float | None) -> str:
     """``0.4 s``, ``12 s``, ``3:05 min``, ``2:10 h``; a dash where it is not known."""
     if seconds is None:
         return "-"
-    if seconds < 10:
+    if seconds < 9.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if not minutes:

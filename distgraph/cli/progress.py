@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from distgraph.cli.exits import Detached
 from distgraph.cli.output import console, duration
-from distgraph.errors import StoreError, WaitTimeoutError
+from distgraph.errors import ServerLoadingError, ServerUnreachableError, StoreError, WaitTimeoutError
 
 if TYPE_CHECKING:
     from distgraph.cluster.batch import Batch, BatchStatus
@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 #: Seconds between two lines where there is no terminal.
 LINE_EVERY = 5.0
+#: Seconds that a server may be silent while a batch is watched.
+PATIENCE = 30.0
 #: Seconds between two looks at a batch.
 LOOK_EVERY = 0.25
 
@@ -114,11 +116,14 @@ def watch(batch: Batch, again: str, look: Callable[[Meter, BatchStatus], None] |
 
 
 def _watched(batch: Batch, shown: Meter, look: Callable[[Meter, BatchStatus], None] | None) -> BatchStatus:
+    silent: float | None = None
     while True:
         try:
-            status, at_rest = batch.wait(timeout=LOOK_EVERY), True
-        except WaitTimeoutError:
-            status, at_rest = batch.status(), False
+            status, at_rest = _seen(batch)
+            silent = None
+        except (ServerUnreachableError, ServerLoadingError):
+            silent = _wait_for_server(shown, silent)
+            continue
         settled = status.done + status.failed + status.cancelled
         shown.show(settled, status.total, detail(status))
         if at_rest:
@@ -126,6 +131,30 @@ def _watched(batch: Batch, shown: Meter, look: Callable[[Meter, BatchStatus], No
             return status
         if look is not None:
             look(shown, status)
+
+
+def _seen(batch: Batch) -> tuple[BatchStatus, bool]:
+    """The batch's status, and whether it is at rest."""
+    try:
+        return batch.wait(timeout=LOOK_EVERY), True
+    except WaitTimeoutError:
+        return batch.status(), False
+
+
+def _wait_for_server(shown: Meter, silent: float | None) -> float:
+    """Called where a look failed: a server that is restarted comes back in seconds, and the batch with it.
+
+    Returns:
+        Since when it has been silent. Raises the error that is being handled once that is too long.
+    """
+    now = time.monotonic()
+    if silent is None:
+        shown.note("The server does not answer; waiting for it.")
+        silent = now
+    if now - silent > PATIENCE:
+        raise
+    time.sleep(LOOK_EVERY)
+    return silent
 
 
 def detail(status: BatchStatus) -> str:

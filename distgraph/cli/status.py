@@ -24,7 +24,7 @@ def status_text(status: BatchStatus) -> str:
         number = getattr(status, name)
         if number:
             parts.append(f"{number:,} {name}")
-    if status.rate:
+    if status.rate and status.running + status.queued:
         parts.append(f"{status.rate:,.1f}/s")
     if status.eta is not None and status.running + status.queued:
         parts.append(f"{duration(status.eta)} left")

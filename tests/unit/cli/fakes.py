@@ -88,7 +88,7 @@ class FakeBatch:
         try:
             return Result(row.index, row.key, row.run_id, "done", value=self.graph(self.items[index]))
         except ValueError as error:
-            wrong = {"type": type(error).__name__, "message": str(error)}
+            wrong = {"type": f"builtins:{type(error).__name__}", "message": str(error)}
             return Result(row.index, row.key, row.run_id, "failed", error=wrong)
 
     def status(self) -> Status:

@@ -60,7 +60,7 @@ def test_the_words_to_copy_name_the_server_that_was_given_but_no_password(call: 
 def test_watch_waits_for_the_end(call: Call, cluster: FakeCluster, items: Path) -> None:
     answer = call("batch", "submit", "double", str(items), "--batch-id", "b1", "--watch")
     assert answer.code == 0
-    assert "Batch b1: 10 of 10 done, 4.0/s." in answer.out
+    assert "Batch b1: 10 of 10 done." in answer.out
     assert len(cluster.batch("b1").rows) == 10
 
 
@@ -243,7 +243,7 @@ def done(call: Call, mixed: Path) -> str:
 def test_status(call: Call, done: str) -> None:
     answer = call("batch", "status", done)
     assert answer.code == 0
-    assert answer.out.startswith("Batch b1: 3 of 5 done, 2 failed, 4.0/s.\n")
+    assert answer.out.startswith("Batch b1: 3 of 5 done, 2 failed.\n")
     assert "distgraph batch failures b1" in answer.out
     assert call("batch", "status", done, "--json").json == {
         "batch_id": "b1",
@@ -292,7 +292,7 @@ def test_failures_are_summed_up_by_kind_with_the_first_of_them(call: Call, done:
     answer = call("batch", "failures", done)
     assert answer.code == 0
     assert "2 items failed" in answer.out
-    assert "ValueError" in answer.out
+    assert " ValueError " in answer.out
     assert "n is -1, which is below zero" in answer.out
     assert "second line" not in answer.out
 
