@@ -118,9 +118,21 @@ def delta(
     raw: Mapping[str, bytes],
     *,
     keep: bool,
+    since: str = "",
     metadata: Mapping[str, Any] | None = None,
 ) -> Delta:
-    """What takes a line from ``before`` (whose values are ``raw``) to ``after``."""
+    """What takes a line from ``before`` (whose values are ``raw``) to ``after``.
+
+    Args:
+        program: the graph.
+        codec: of the graph's values.
+        before: the checkpoint the line stands at.
+        after: the one it goes to.
+        raw: ``before``'s values as stored.
+        keep: delete nothing.
+        since: the line's version when whoever deletes came to it: values up to it belong to older checkpoints too.
+        metadata: stored with the record.
+    """
     channels = program.channels
     old, new = before.versions, after.versions
     sets: list[tuple[str, bytes]] = []
@@ -137,7 +149,11 @@ def delta(
     sets.append((f"c:{after.id}", encode_record(codec, after, metadata)))
     if not keep and before.id:
         drops.append(f"c:{before.id}")
-        drops += [f"v:{channel}@{version}" for channel, version in old.items() if new.get(channel) != version]
+        drops += [
+            f"v:{channel}@{version}"
+            for channel, version in old.items()
+            if new.get(channel) != version and version > since
+        ]
     return Delta(sets, drops, now, changed)
 
 

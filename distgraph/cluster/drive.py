@@ -21,8 +21,10 @@ from distgraph.cluster.workplace import CRASHES_ALLOWED, HINT_GRACE_MS, LEASE_CH
 from distgraph.constants import ERROR, INTERRUPT
 from distgraph.engine.retry import next_delay
 from distgraph.errors import DistgraphError, GraphRecursionError, PoisonTaskError, StoreError
+from distgraph.ledger.lines import numbered
 from distgraph.ledger.replies import Address, Commit, Record
 from distgraph.superstep.advance import Verdict
+from distgraph.superstep.identity import path_key
 from distgraph.superstep.model import Task
 from distgraph.types import Write
 
@@ -171,22 +173,23 @@ def _begin(place: Workplace, run: Run) -> bool:
     """Apply the input if that is still to be done, and plan. False: the run ended here."""
     lane, record = run.lane, run.record
     if "stop" in record:
+        found, _, version = record.get("base", b"").decode().partition(" ")
+        lane.base = (found, version)
         lane.limit(int(record["stop"]))
         if record.get("go", b"") == lane.at.id.encode():
             lane.begin(None)
         lane.look()
         return True
     lane.limit()
+    lane.base = (lane.stored.id, lane.stored.clock or "")
     try:
         lane.begin(run.served.codec.decode(record["input"]))
     except Exception as exc:
         _fail(place, run, exc)
         return False
-    stop = lane.limit(lane.rules.stop)
     if lane.at.source == "input" and lane.at.id != lane.stored.id and run.options.keep == "all":
         # The history shows the input by itself; where only the latest is kept it folds into the first superstep.
-        return _store(place, run, [], fields=[("stop", stop)])
-    run.record = {**record, "stop": str(stop).encode()}
+        return _store(place, run, [])
     lane.look()
     return True
 
@@ -292,7 +295,7 @@ def _open_superstep(place: Workplace, run: Run, tasks: Sequence[Task]) -> str:
 def _store_unstored(place: Workplace, run: Run) -> bool:
     """Tasks are known by their checkpoint: a head that only this process has must be stored before they travel."""
     tasks = run.lane.next.tasks if run.lane.next else []
-    return _store(place, run, [], fields=[("stop", run.lane.rules.stop)], replan=tasks)
+    return _store(place, run, [], replan=tasks)
 
 
 def offer(place: Workplace, run: Run, tasks: Sequence[Task]) -> bool:
@@ -391,7 +394,6 @@ def _store(
     run: Run,
     tasks: Sequence[Task],
     *,
-    fields: Sequence[tuple[str, bytes | str | int]] = (),
     replan: Sequence[Task] = (),
 ) -> bool:
     """Commit the head. False: refused, or the run ended with it."""
@@ -404,9 +406,9 @@ def _store(
     verdict = lane.look().verdict if lane.next is None or replan or not tasks else lane.next.verdict
     for old, new in zip(replan, lane.next.tasks if lane.next else (), strict=False):
         new.writes = old.writes
-    more: list[tuple[str, bytes | str | int]] = [*fields]
+    more: list[tuple[str, bytes | str | int]] = []
     if "stop" not in run.record:
-        more.append(("stop", lane.rules.stop))
+        more += [("stop", lane.rules.stop), ("base", " ".join(lane.base))]
         run.record = {**run.record, "stop": str(lane.rules.stop).encode()}
     logged = [events.step_entry(run, tasks, change)] if run.options.log else []
     run.first = False
@@ -418,9 +420,10 @@ def _store(
         row = run.row("d", output)
         if run.options.log:
             logged.append(events.end_entry(run, "done"))
-    kept = []
+    kept: list[tuple[str, bytes]] = []
     if run.options.keep == "all" and lane.stored.id:
-        kept = [(f"{lane.stored.id}|{task.id}|w", lane.outcome(task.writes)) for task in tasks]
+        wrote = [(task.id, path_key(task.path), lane.outcome(task.writes)) for task in tasks]
+        kept = numbered(lane.stored.id, wrote)
     answer = place.runs.commit(
         Commit(
             run.address,

@@ -48,10 +48,11 @@ class Lane:
         at: the head, values as objects that no node ever sees.
         raw: the head's values as stored.
         stored: the head as the ledger has it; ``EMPTY`` before the first commit.
+        base: id and version of the checkpoint that the run found on its thread.
         next: the tasks after the head, and the verdict.
     """
 
-    __slots__ = ("at", "ctx", "next", "options", "pending", "place", "raw", "rules", "served", "stored")
+    __slots__ = ("at", "base", "ctx", "next", "options", "pending", "place", "raw", "rules", "served", "stored")
 
     def __init__(self, place: Workplace, served: Served, options: RunOptions, ctx: RunContext) -> None:
         self.place, self.served, self.options, self.ctx = place, served, options, ctx
@@ -60,6 +61,7 @@ class Lane:
         self.raw: dict[str, bytes] = {}
         self.pending: dict[str, list[Write]] = {}
         self.rules = Rules(0)
+        self.base = ("", "")
         self.next: Next | None = None
 
     # ------------------------------------------------------------- to a start
@@ -213,9 +215,17 @@ class Lane:
         Raises:
             CodecError: a value cannot be stored.
         """
-        keep = self.options.keep == "all"
+        found, version = self.base
         change = delta(
-            self.served.program, self.served.codec, self.stored, self.at, self.raw, keep=keep, metadata=metadata
+            self.served.program,
+            self.served.codec,
+            self.stored,
+            self.at,
+            self.raw,
+            # What the run found on its thread is not its own to delete.
+            keep=self.options.keep == "all" or self.stored.id == found,
+            since=version,
+            metadata=metadata,
         )
         if any(type(self.at.values[channel]) not in SHARED for channel in change.changed):
             values = dict(self.at.values)

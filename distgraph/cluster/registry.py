@@ -7,24 +7,14 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from distgraph.checkpoint.own import own_types
 from distgraph.errors import ConfigError, GraphNotFoundError
 from distgraph.graph.declarations import DEFAULT_NAME
 from distgraph.superstep.model import Node, Program
 from distgraph.superstep.routing import did_you_mean
-from distgraph.types import Command, Interrupt, Overwrite, Send
-from distgraph.wire import Codec, TypeRegistry
+from distgraph.wire import Codec
 
 _REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?\Z")
-#: Values of ours that travel inside states and writes, under names that no rename of a module changes.
-_OWN = ((Send, "dg.Send"), (Interrupt, "dg.Interrupt"), (Overwrite, "dg.Overwrite"), (Command, "dg.Command"))
-
-
-def own_types() -> TypeRegistry:
-    """The registry every graph's codec starts from."""
-    registry = TypeRegistry()
-    for cls, name in _OWN:
-        registry.add(cls, name=name)
-    return registry
 
 
 def codec_for(graph: Any = None, *, secret: bytes | None = None) -> Codec:
