@@ -5,12 +5,10 @@ from __future__ import annotations
 import http.client
 import importlib.util
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -117,9 +115,9 @@ class Stage:
         from distgraph.cluster import Cluster
         from distgraph.ledger.server import EmbeddedServer
 
-        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="distgraph-logs-"))
-        self.logs = Path(folder)
         self.server = self._stack.enter_context(EmbeddedServer(port=chosen(self.settings.port, SERVER_PORT)))
+        # The server's directory goes with it, even if this process is killed.
+        self.logs = self.server.directory
         self._say(f"Server:   {self.server.url}")
         self.cluster = self._stack.enter_context(Cluster.connect(self.server.url, namespace=self.settings.namespace))
         # Starting Python takes longest, so all of them start at once.
