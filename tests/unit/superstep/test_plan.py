@@ -1,0 +1,83 @@
+"""Which tasks a checkpoint activates."""
+
+from __future__ import annotations
+
+import pytest
+
+from distgraph.channels import NamedBarrierValue
+from distgraph.constants import PULL, PUSH, TASKS
+from distgraph.errors import RoutingError
+from distgraph.superstep.apply import apply_writes, count_up
+from distgraph.superstep.plan import plan, task_at
+from distgraph.types import Send
+from tests.unit.superstep.programs import begun, program, wake, wrote
+
+pytestmark = pytest.mark.unit
+
+ABC = program("c", "a", "b")
+
+
+def test_woken_nodes_are_planned_by_name() -> None:
+    assert [task.path for task in plan(ABC, begun(ABC, *wake("b", "a")))] == [(PULL, "a"), (PULL, "b")]
+
+
+def test_nothing_woken_is_nothing_to_do() -> None:
+    assert plan(ABC, begun(ABC, ("n", 1))) == []
+
+
+def test_each_send_is_a_task_with_its_argument() -> None:
+    """The same node may run several times, besides what woke it otherwise."""
+    at = begun(ABC, (TASKS, Send("a", 1)), (TASKS, Send("a", None, timeout=3)), *wake("a"))
+    tasks = plan(ABC, at)
+    assert [(task.name, task.path) for task in tasks] == [
+        ("a", (PUSH, 0, False)),
+        ("a", (PUSH, 1, False)),
+        ("a", (PULL, "a")),
+    ]
+    assert [task.arg for task in tasks[:2]] == [1, None]
+    assert tasks[1].timeout == 3
+
+
+def test_a_node_does_not_run_twice_for_one_wake() -> None:
+    at = begun(ABC, *wake("a"))
+    (task,) = plan(ABC, at)
+    after = apply_writes(ABC, at, [wrote(task, ("n", 1))], count_up, new_id="c1")
+    assert plan(ABC, after) == []
+
+
+def test_a_join_wakes_its_node_when_it_is_complete() -> None:
+    """One superstep or several: the node runs once."""
+    joined = program("a", "b", "j", extra={"join": NamedBarrierValue(str, {"a", "b"})}, j=["join"])
+    at = begun(joined, *wake("a", "b"))
+    a, b = plan(joined, at)
+    half = apply_writes(joined, at, [wrote(a, ("join", "a")), wrote(b, *wake("b"))], count_up, new_id="c1")
+    (b,) = plan(joined, half)
+    full = apply_writes(joined, half, [wrote(b, ("join", "b"))], count_up, new_id="c2")
+    (j,) = plan(joined, full)
+    assert j.name == "j"
+    assert plan(joined, apply_writes(joined, full, [wrote(j, ("n", 1))], count_up, new_id="c3")) == []
+
+
+def test_without_knowledge_of_what_changed_the_plan_is_the_same() -> None:
+    at = begun(ABC, *wake("c", "a"))
+    assert [t.id for t in plan(ABC, at._replace(updated=None))] == [t.id for t in plan(ABC, at)]
+
+
+def test_one_task_can_be_planned_alone() -> None:
+    """As a worker does that has only its path."""
+    at = begun(ABC, (TASKS, Send("a", 1)), (TASKS, Send("b", 2)), *wake("c"))
+    for task in plan(ABC, at, "ns"):
+        alone = task_at(ABC, at, task.path, "ns")
+        assert alone is not None
+        assert (alone.id, alone.arg) == (task.id, task.arg)
+    for path in ((PULL, "a"), (PULL, "unknown"), (PUSH, 2, False), (PUSH, "x", False)):
+        assert task_at(ABC, at, path) is None
+
+
+def test_a_send_to_nowhere_is_an_error() -> None:
+    """It can only come from a checkpoint of another graph; dropping it would lose work."""
+    at = begun(ABC, (TASKS, Send("aa", 1)))
+    with pytest.raises(RoutingError, match="The Send at index 0 of step -1 goes to unknown node 'aa'.*Did you mean 'a'"):
+        plan(ABC, at)
+    with pytest.raises(RoutingError):
+        task_at(ABC, at, (PUSH, 0, False))
