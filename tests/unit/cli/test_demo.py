@@ -41,36 +41,36 @@ def demo(call: Call, cluster: FakeCluster, stages: list[FakeStage], monkeypatch:
 
 
 def test_it_kills_a_worker_starts_another_and_proves_the_result(demo: Demo, stages: list[FakeStage]) -> None:
-    answer = demo("--items", "10")
+    answer = demo("--items", "6")
     assert answer.code == 0
-    assert "10 modules, one batch item each" in answer.err
+    assert "6 modules, one batch item each" in answer.err
     assert "4 modules done: killed worker-1 (SIGKILL, pid 100 and 1 child) in the middle of its work." in answer.err
     assert "Started worker-3 in its place." in answer.err
     assert "worker-3 is at work." in answer.err
     assert "The library in numbers" in answer.out
-    assert "Compared item by item: 10 of 10 results are equal." in answer.out
+    assert "Compared item by item: 6 of 6 results are equal." in answer.out
     assert answer.out.endswith("PROVEN: the kill changed nothing.\n")
     (stage,) = stages
     assert [worker.alive for worker in stage.workers] == [False, True, True]
 
 
 def test_as_json(demo: Demo) -> None:
-    document = demo("--items", "10", "--json").json
-    assert (document["items"], document["equal"], document["proven"], document["killed_at"]) == (10, 10, True, 4)
-    assert document["findings"]["modules"] == 10
+    document = demo("--items", "6", "--json").json
+    assert (document["items"], document["equal"], document["proven"], document["killed_at"]) == (6, 6, True, 4)
+    assert document["findings"]["modules"] == 6
 
 
 def test_a_wrong_result_is_noticed_and_named(demo: Demo, cluster: FakeCluster) -> None:
-    victim = corpus.items(10)[3]["module"]
+    victim = corpus.items(6)[3]["module"]
 
     def wrong(item: dict[str, Any]) -> dict[str, Any]:
         value = count(item)
         return {"summary": {**value["summary"], "rounds": 99}} if item["module"] == victim else value
 
     cluster.graphs_here["census"] = wrong
-    answer = demo("--items", "10")
+    answer = demo("--items", "6")
     assert answer.code == 1
-    assert "9 of 10 results are equal" in answer.out
+    assert "5 of 6 results are equal" in answer.out
     assert f"They differ in {victim}." in answer.out
     assert "NOT PROVEN" in answer.out
 
@@ -78,9 +78,9 @@ def test_a_wrong_result_is_noticed_and_named(demo: Demo, cluster: FakeCluster) -
 def test_a_lost_item_is_noticed(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = FakeBatch.results
     monkeypatch.setattr(FakeBatch, "results", lambda self, ordered=False: list(whole(self, ordered))[:-1])
-    answer = demo("--items", "10", "--json")
+    answer = demo("--items", "6", "--json")
     assert answer.code == 1
-    assert (answer.json["equal"], answer.json["proven"]) == (9, False)
+    assert (answer.json["equal"], answer.json["proven"]) == (5, False)
 
 
 def test_a_measure_that_was_counted_twice_is_noticed(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +119,7 @@ def test_ctrl_c_ends_everything(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module.Census, "_look", interrupted)
-    answer = demo("--items", "10", *["--json"] * as_json)
+    answer = demo("--items", "6", *["--json"] * as_json)
     assert answer.code == 5
     assert "goes on" not in answer.err
     assert stages[0].ended is KeyboardInterrupt

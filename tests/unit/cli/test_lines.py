@@ -135,13 +135,13 @@ def test_garbage_after_a_member_is_noticed() -> None:
 
 
 def test_a_decompression_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BOMB_BYTES", 1 << 20)
+    monkeypatch.setattr(module, "BOMB_BYTES", 1 << 18)
     with pytest.raises(InputError, match="grows more than 200 times"):
-        texts(gzip.compress(b"\n" * (3 << 20)))
+        texts(gzip.compress(b" " * (1 << 20)))
 
 
 def test_what_compresses_well_but_is_small_is_no_bomb() -> None:
-    assert len(texts(gzip.compress(b"a\n" * 100_000))) == 100_000
+    assert len(texts(gzip.compress(b"a\n" * 10_000))) == 10_000
 
 
 # ------------------------------------------------------------ opening
