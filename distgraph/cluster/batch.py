@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from distgraph.cluster.drive import split_row
 from distgraph.cluster.hints import BatchHint
 from distgraph.cluster.options import RunOptions
-from distgraph.cluster.slices import item_data, split_item_data
+from distgraph.cluster.rows import item_data, split_item_data, split_row
 from distgraph.errors import BatchExistsError, BatchNotFoundError, InputError, WaitTimeoutError
 from distgraph.ledger.keys import CHUNK, item_id
 from distgraph.wire import Codec

@@ -27,7 +27,7 @@ from distgraph.types import MISSING
 from distgraph.wire import Codec
 
 if TYPE_CHECKING:
-    from distgraph.cluster.drive import Run
+    from distgraph.cluster.run import Run
     from distgraph.cluster.workplace import Workplace
 
 

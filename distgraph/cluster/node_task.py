@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from distgraph.cluster.drive import Run, attempt_task, carry_on, load_head, open_run, pass_on, retry_later
+from distgraph.cluster.attempt import attempt_task
+from distgraph.cluster.drive import carry_on, pass_on
 from distgraph.cluster.hints import NodeHint
+from distgraph.cluster.offer import retry_later
 from distgraph.cluster.registry import Served
+from distgraph.cluster.run import Run, load_head, open_run
 from distgraph.cluster.workplace import CRASHES_ALLOWED, LEASE_CHECK_MS, Workplace
 from distgraph.errors import PoisonTaskError
 from distgraph.ledger.replies import Address, ClaimedTask

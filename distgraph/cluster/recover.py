@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from distgraph.cluster.drive import result_row
 from distgraph.cluster.failures import describe
 from distgraph.cluster.hints import BatchHint, Dispatcher, NodeHint, RunHint, path_from
 from distgraph.cluster.registry import Registry
+from distgraph.cluster.rows import result_row
 from distgraph.cluster.workplace import CRASHES_ALLOWED
 from distgraph.errors import PoisonTaskError
 from distgraph.ledger.batches import BatchLedger

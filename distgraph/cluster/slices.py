@@ -9,23 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from distgraph.cluster.drive import (
-    attempt_task,
-    carry_on,
-    node_hints,
-    open_run,
-    pass_on,
-    result_row,
-    retry_later,
-    travels,
-    worth_offering,
-)
+from distgraph.cluster.attempt import attempt_task
+from distgraph.cluster.drive import carry_on, pass_on
 from distgraph.cluster.events import LedgerEffects
 from distgraph.cluster.failures import describe
 from distgraph.cluster.hints import BatchHint
 from distgraph.cluster.lane import Lane, context_for
+from distgraph.cluster.offer import node_hints, retry_later, travels, worth_offering
 from distgraph.cluster.options import RunOptions
 from distgraph.cluster.registry import Served
+from distgraph.cluster.rows import result_row, split_item_data
+from distgraph.cluster.run import open_run
 from distgraph.cluster.workplace import LEASE_CHECK_MS, QUANTUM, Workplace
 from distgraph.constants import ERROR, INTERRUPT
 from distgraph.errors import GraphRecursionError
@@ -34,7 +28,6 @@ from distgraph.ledger.replies import Address, ItemStep, Taken
 from distgraph.superstep.advance import Verdict
 from distgraph.superstep.model import Task
 from distgraph.types import Write
-from distgraph.wire import Codec
 
 #: What is not committed is flushed at least this often, so that a kill repeats little. Seconds.
 FLUSH = 0.02
@@ -79,18 +72,6 @@ class Item:
     def mark(self, task: Task) -> str:
         """What the slot's row says while ``task`` runs: the item, should it kill its process."""
         return f"s:{self.address.run_id}\n{self.slice_id}\n{task.name}"
-
-
-def item_data(codec: Codec, key: Any, value: Any) -> bytes:
-    """One item as its batch stores it: the length of the key, the key, the input."""
-    named = b"" if key is None else codec.encode(key)
-    return len(named).to_bytes(4, "big") + named + codec.encode(value)
-
-
-def split_item_data(codec: Codec, data: bytes) -> tuple[bytes, Any]:
-    """(key as stored, input) from ``item_data``."""
-    size = int.from_bytes(data[:4], "big")
-    return data[4 : 4 + size], codec.decode(data[4 + size :])
 
 
 def run_batch(place: Workplace, hint: BatchHint) -> None:

@@ -1,0 +1,228 @@
+"""What a driver commits: a superstep, a run's rest, and the opening of a superstep to other workers.
+
+Each is one script, compare-and-set on (epoch, parent checkpoint). Refused means: somebody else moved the run.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from distgraph.cluster import events
+from distgraph.cluster.failures import describe
+from distgraph.cluster.lane import Lane, context_for
+from distgraph.cluster.options import RunOptions
+from distgraph.cluster.run import Run
+from distgraph.cluster.workplace import LEASE_CHECK_MS, Workplace
+from distgraph.constants import ERROR, INTERRUPT
+from distgraph.errors import GraphRecursionError, PoisonTaskError
+from distgraph.ledger.lines import numbered
+from distgraph.ledger.replies import Address, Commit, Record
+from distgraph.superstep.advance import Verdict
+from distgraph.superstep.identity import path_key
+from distgraph.superstep.model import Task
+
+log = logging.getLogger(__name__)
+
+
+def open_superstep(place: Workplace, run: Run, tasks: Sequence[Task]) -> str:
+    """Open the superstep to all workers. '' if the run was lost, 'closed' if nothing is left to do in it."""
+    lane = run.lane
+    if lane.at.id != lane.stored.id and not _store_unstored(place, run):
+        return ""
+    settled = {task.id: place.nonce() + lane.outcome(task.writes) for task in tasks if task.writes}
+    answer = place.runs.offer(
+        run.address, place.slot, run.epoch, lane.stored.id, len(tasks), settled, sweep_ms=LEASE_CHECK_MS
+    )
+    return answer.kind if answer.kind != "stale" else ""
+
+
+def _store_unstored(place: Workplace, run: Run) -> bool:
+    """Tasks are known by their checkpoint: a head that only this process has must be stored before they travel."""
+    tasks = run.lane.next.tasks if run.lane.next else []
+    return store(place, run, [], replan=tasks)
+
+
+def close(place: Workplace, run: Run, tasks: Sequence[Task]) -> bool:
+    """All tasks have settled: advance, or stop where one failed or asks. False: the run is not ours any more."""
+    lane = run.lane
+    failed = [task for task in tasks if not task.finished and task.control(ERROR) is not None]
+    asking = [task for task in tasks if not task.finished and task.control(INTERRUPT) is not None]
+    if failed or asking:
+        # Whoever resumes finds what the others did: their outcomes stay, under this checkpoint.
+        if int(run.record.get("plan", b"0")) == 0 and open_superstep(place, run, tasks) != "closed":
+            return False
+        if failed:
+            _end(place, run, "failed", error=failed[0].control(ERROR))
+        else:
+            _end(place, run, "interrupted", waiting=asking)
+        return False
+    try:
+        lane.advance()
+    except Exception as exc:
+        fail(place, run, exc)
+        return False
+    run.record = {**run.record, "plan": b"0"} if "plan" in run.record else run.record
+    return store(place, run, tasks)
+
+
+def store(
+    place: Workplace,
+    run: Run,
+    tasks: Sequence[Task],
+    *,
+    replan: Sequence[Task] = (),
+) -> bool:
+    """Commit the head. False: refused, or the run ended with it."""
+    lane = run.lane
+    try:
+        change = lane.changes({"source": lane.at.source, "step": lane.at.step, "parents": {}, **run.options.metadata})
+    except Exception as exc:
+        fail(place, run, exc)
+        return False
+    verdict = lane.look().verdict if lane.next is None or replan or not tasks else lane.next.verdict
+    for old, new in zip(replan, lane.next.tasks if lane.next else (), strict=False):
+        new.writes = old.writes
+    more: list[tuple[str, bytes | str | int]] = []
+    if "stop" not in run.record:
+        more += [("stop", lane.rules.stop), ("base", " ".join(lane.base))]
+        run.record = {**run.record, "stop": str(lane.rules.stop).encode()}
+    logged = [events.step_entry(run, tasks, change)] if run.options.log else []
+    run.first = False
+    done = verdict is Verdict.DONE
+    row = b""
+    if done:
+        output = lane.output()
+        more.append(("output", output))
+        row = run.row("d", output)
+        if run.options.log:
+            logged.append(events.end_entry(run, "done"))
+    kept: list[tuple[str, bytes]] = []
+    if run.options.keep == "all" and lane.stored.id:
+        wrote = [(task.id, path_key(task.path), lane.outcome(task.writes)) for task in tasks]
+        kept = numbered(lane.stored.id, wrote)
+    answer = place.runs.commit(
+        Commit(
+            run.address,
+            place.slot,
+            run.epoch,
+            lane.stored.id,
+            lane.at.id,
+            "done" if done else "running",
+            LEASE_CHECK_MS,
+            offered=True,
+            sets=change.sets,
+            drops=change.drops,
+            fields=more,
+            log=logged,
+            kept=kept,
+            index_history=run.options.keep == "all",
+            batch_epoch=run.batch_epoch,
+            row=row,
+            compact=bool(row),
+        )
+    )
+    if answer.kind != "ok":
+        log.debug("run %s: superstep %s refused: %s", run.address.run_id, lane.at.step, answer)
+        return False
+    lane.committed()
+    if done:
+        lane.next = None
+        if run.batch_epoch:
+            place.runs.forget_effects(run.address)
+    return not done
+
+
+def rest(place: Workplace, run: Run, verdict: Verdict) -> None:
+    """The run stops without another superstep."""
+    if verdict is Verdict.DONE:
+        _end(place, run, "done")
+    elif verdict is Verdict.OUT_OF_STEPS:
+        limit = run.options.recursion_limit
+        fail(
+            place,
+            run,
+            GraphRecursionError(
+                f"Recursion limit of {limit} reached without hitting a stop condition, at step {run.lane.at.step} of run "
+                f"{run.address.run_id!r}. The state is saved. Raise config['recursion_limit'], or look for a loop that "
+                "does not end."
+            ),
+        )
+    else:
+        _end(place, run, "interrupted", stop=verdict.value)
+
+
+def fail(place: Workplace, run: Run, exc: BaseException) -> None:
+    """End the run as failed with ``exc``; its state stays at the head."""
+    _end(place, run, "failed", error=describe(exc))
+
+
+def _end(
+    place: Workplace,
+    run: Run,
+    status: str,
+    *,
+    error: Any = None,
+    waiting: Sequence[Task] = (),
+    stop: str = "",
+) -> None:
+    """Bring the run to rest without moving its head."""
+    lane, codec = run.lane, run.served.codec
+    fields: list[tuple[str, bytes | str | int]] = []
+    row = b""
+    if error is not None:
+        data = codec.encode(error)
+        fields.append(("error", data))
+        row = run.row("f", data)
+    if status == "done":
+        output = lane.output()
+        fields.append(("output", output))
+        row = run.row("d", output)
+    if stop:
+        fields.append(("stopped", stop))
+    if status == "interrupted":
+        fields.append(("output", lane.output()))
+        fields.append(("asked", codec.encode([task.control(INTERRUPT) for task in waiting])))
+    logged = [events.end_entry(run, status, error=error, waiting=waiting)] if run.options.log else []
+    place.runs.commit(
+        Commit(
+            run.address,
+            place.slot,
+            run.epoch,
+            lane.stored.id,
+            "",
+            status,
+            offered=True,
+            fields=fields,
+            log=logged,
+            batch_epoch=run.batch_epoch,
+            row=row,
+            compact=bool(row),
+        )
+    )
+
+
+def fail_unread(place: Workplace, address: Address, head: str, record: Record, exc: BaseException) -> None:
+    """``fail`` for a run whose head cannot even be read."""
+    served = place.registry.find(record["graph"].decode(), record["fp"].decode())
+    if served is None:
+        return
+    options = RunOptions.of(served.codec.decode(record["config"]))
+    run = Run(
+        address,
+        served,
+        options,
+        record,
+        Lane(place, served, options, context_for(served, options, run_id="", thread_id="")),
+    )
+    run.lane.stored = run.lane.stored._replace(id=head)
+    fail(place, run, exc)
+
+
+def poison(run_id: str, crashes: int) -> PoisonTaskError:
+    """Why a run is quarantined that killed its process too often."""
+    return PoisonTaskError(
+        f"Run {run_id!r} was quarantined: {crashes} worker processes died while it ran. Look at what its node does to "
+        "its process (memory, os._exit, native code), then retry it."
+    )

@@ -1,0 +1,69 @@
+"""One leased run, read from the ledger."""
+
+from __future__ import annotations
+
+from distgraph.checkpoint.lines import decode_record, value_field
+from distgraph.cluster import events
+from distgraph.cluster.hints import RunHint
+from distgraph.cluster.lane import Lane, context_for
+from distgraph.cluster.options import RunOptions
+from distgraph.cluster.registry import Served
+from distgraph.cluster.rows import result_row
+from distgraph.cluster.workplace import Workplace
+from distgraph.ledger.replies import Address, Record
+from distgraph.superstep.model import Task
+
+
+class Run:
+    """One leased run: its record, its lane, its address."""
+
+    __slots__ = ("address", "batch_epoch", "epoch", "first", "lane", "options", "record", "served", "until")
+
+    def __init__(self, address: Address, served: Served, options: RunOptions, record: Record, lane: Lane) -> None:
+        self.address, self.served, self.options, self.record, self.lane = address, served, options, record, lane
+        self.epoch = int(record["epoch"])
+        self.batch_epoch = record.get("batch_e", b"").decode()
+        self.until = 0.0
+        #: Nothing was committed yet since the run was submitted or resumed.
+        self.first = "stop" not in record or record.get("go", b"") == lane.stored.id.encode()
+
+    def row(self, kind: str, data: bytes) -> bytes:
+        """The result row of a batch item; empty for a run that is none."""
+        return result_row(kind, self.record.get("key", b""), data) if self.batch_epoch else b""
+
+    def mark(self, task: Task) -> str:
+        """What the slot's row says while ``task`` runs."""
+        return f"n:{self.address.run_id}\n{self.address.thread_id}\n{task.name}"
+
+
+def open_run(place: Workplace, served: Served, address: Address, head: str, record: Record) -> Run:
+    """Read a leased run from the ledger and stand at its head.
+
+    Raises:
+        CheckpointCorruptError: the head cannot be read.
+    """
+    options = RunOptions.of(served.codec.decode(record["config"]))
+    emit = events.emitter(place, served, address) if options.log else None
+    effects = events.LedgerEffects(place.runs, served.codec, address)
+    ctx = context_for(served, options, run_id=address.run_id, thread_id=address.thread_id, effects=effects, emit=emit)
+    lane = Lane(place, served, options, ctx)
+    if head:
+        load_head(place, lane, address, head)
+        lane.settle(place.runs.outcomes(address))
+    return Run(address, served, options, record, lane)
+
+
+def load_head(place: Workplace, lane: Lane, address: Address, head: str) -> None:
+    """Stand at checkpoint ``head`` of the run's thread."""
+    record = place.runs.read_line(address.thread_id, [f"c:{head}"])[0]
+    fields: list[str] = []
+    if record is not None:
+        bare, _ = decode_record(lane.served.codec, head, record)
+        fields = [value_field(channel, version) for channel, version in bare.versions.items()]
+    values = place.runs.read_line(address.thread_id, fields)
+    lane.load(head, record, dict(zip(fields, values, strict=True)))
+
+
+def hint_of(run: Run, *, again: bool = False) -> RunHint:
+    """The hint to drive this run on."""
+    return RunHint(run.address.run_id, run.address.thread_id, run.served.name, run.served.fingerprint, again=again)
