@@ -475,3 +475,19 @@ class ProcessFailedError(DistgraphError, RuntimeError):
     """A process that distgraph starts (server, worker, Flower) ended, or was not ready in time; with its log's end."""
 
     code = "PROCESS_FAILED"
+
+
+def mark_invalid_resume(exc: BaseException, index: int) -> None:
+    """Note on ``exc`` that the answer to a task's ``index``-th question did not fit the question's schema."""
+    exc.__dict__["invalid_resume"] = index
+
+
+def invalid_resume_of(exc: BaseException) -> int | None:
+    """Which answer of its task did not fit, if that is what ``exc`` is about."""
+    found: int | None = getattr(exc, "__dict__", {}).get("invalid_resume")
+    return found
+
+
+def is_invalid_resume(exc: BaseException) -> bool:
+    """Whether ``exc`` means that an answer did not fit its question's schema; the question still waits."""
+    return invalid_resume_of(exc) is not None

@@ -3,6 +3,7 @@
     call       whatever users give as a node or branch, called with what it asks for
     context    what all tasks of a run share
     scope      what one execution of a node can see: its config and Runtime, made when asked for
+    answers    answers that must have a form
     execute    one attempt of one task
     retry      the decision to try again, and the loops that do
     request    what a caller asks for

@@ -7,6 +7,7 @@ from time import time
 from typing import TYPE_CHECKING, Any
 
 from distgraph.constants import NS_SEP
+from distgraph.engine.answers import checked, shown_schema
 from distgraph.errors import NodeError
 from distgraph.runtime import ExecutionInfo, Runtime, TaskScope
 from distgraph.superstep.model import Task
@@ -67,11 +68,12 @@ class NodeScope(TaskScope):
         return self._runtime
 
     def ask(self, value: Any, response_schema: Any) -> Any:
-        if self.asked >= len(self.answers):
+        index = self.asked
+        if index >= len(self.answers):
             known, answer = self.ctx.take_answer()
             if known:
                 self.answers.append(answer)
-        return super().ask(value, response_schema)
+        return checked(super().ask(value, shown_schema(response_schema)), response_schema, index)
 
     def next_child_ns(self) -> str:
         """The namespace of the next graph this attempt runs: the task's own, then numbered."""

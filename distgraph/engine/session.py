@@ -15,7 +15,7 @@ from time import time_ns
 from typing import Any, NamedTuple
 
 from distgraph.checkpoint.base import new_versions, to_public
-from distgraph.constants import INTERRUPT, NS_END, TASKS
+from distgraph.constants import INTERRUPT, NS_END, RESUME, TASKS
 from distgraph.engine.context import Emit, RunContext
 from distgraph.engine.execute import failure_writes
 from distgraph.engine.place import Place, place_of
@@ -29,6 +29,7 @@ from distgraph.errors import (
     GraphInterrupt,
     GraphRecursionError,
     create_error_message,
+    invalid_resume_of,
 )
 from distgraph.runtime import RunControl, Runtime
 from distgraph.superstep.advance import Next, Pending, Rules, Verdict, advance
@@ -148,9 +149,14 @@ class Session:
         if isinstance(exc, GraphBubbleUp):
             return
         if self.saver is not None:
-            self._keep_writes(task, failure_writes(exc))
+            self._keep_writes(task, [*failure_writes(exc), *self._answers_before(task, exc)])
         if self.streams is not None:
             self.streams.failed(task, exc)
+
+    def _answers_before(self, task: Task, exc: BaseException) -> list[Write]:
+        """The answers that stand, where one after them did not fit its question: it is not to be given again."""
+        index = invalid_resume_of(exc)
+        return [] if index is None else [(RESUME, self.answers.get(task.id, [])[:index])]
 
     def step(self) -> None:
         """All tasks of the superstep settled: apply them, and look what is next.

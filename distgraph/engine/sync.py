@@ -19,7 +19,7 @@ from distgraph.engine.request import Request
 from distgraph.engine.retry import run_with_retries
 from distgraph.engine.savers import call, drive
 from distgraph.engine.session import Result, Session
-from distgraph.errors import GraphBubbleUp, StepTimeoutError
+from distgraph.errors import GraphBubbleUp, StepTimeoutError, is_invalid_resume
 from distgraph.superstep.model import Task
 from distgraph.types import Write
 
@@ -63,12 +63,12 @@ def stream(request: Request) -> Iterator[Chunk]:
 
 def stops_others(exc: BaseException | None) -> bool:
     """Whether the tasks beside one that ended with ``exc`` are not to be started any more."""
-    return exc is not None and not isinstance(exc, GraphBubbleUp)
+    return exc is not None and not isinstance(exc, GraphBubbleUp) and not is_invalid_resume(exc)
 
 
 def worse(one: BaseException | None, other: BaseException | None) -> BaseException | None:
     """Which of two outcomes of one superstep its run ends with: the first failure, else what comes from a node."""
-    return other if one is None or (not stops_others(one) and stops_others(other)) else one
+    return other if one is None or (isinstance(one, GraphBubbleUp) and stops_others(other)) else one
 
 
 class _Engine:
