@@ -52,6 +52,8 @@ class Sweeper:
         self._trusted_from = 0.0
         self._live: set[str] = set()
         self._fallen: set[str] = set()
+        #: When this process hinted retries, by task: one that still waits in its queue is not hinted again.
+        self._sent: dict[str, float] = {}
         self._idle = 0
         self._slots = 0
         self._waiting = 0
@@ -94,6 +96,8 @@ class Sweeper:
         self._slots = sum(record["concurrency"] for record in workers.values())
         self._idle = sum(record["idle"] for record in workers.values())
         self._waiting = self.dispatcher.waiting()
+        horizon = self.monotonic() - STALE_MS / 1000
+        self._sent = {task: sent for task, sent in self._sent.items() if sent > horizon}
 
     def dead(self, slot: str) -> bool:
         """Whether ``slot`` is known to be dead: its worker says so, or does not beat any more and that can be trusted."""
@@ -155,6 +159,10 @@ class Sweeper:
         node, at = path_from(path)
         served = self.registry.find(graph, fingerprint)
         queue = served.program.nodes[node].queue if served and node in served.program.nodes else None
+        sent = self._sent.get(task_id)
+        if sent is not None and self.monotonic() - sent < STALE_MS / 1000 and self.dispatcher.waiting(queue):
+            return
+        self._sent[task_id] = self.monotonic()
         self._publish(
             [NodeHint(run_id, thread, graph, fingerprint, int(epoch), head.decode(), [(task_id, at)], node, 0, queue)]
         )
@@ -168,7 +176,23 @@ class Sweeper:
         elif self.dead(found[0]):
             self.reclaim_slice(batch_id, slice_id, found[0], found[1])
 
-    def reclaim_slice(self, batch_id: str, slice_id: str, slot: str, taken: Taken, culprit: int | None = None) -> None:
+    def reclaim_slices(self, batch_id: str, slot: str) -> None:
+        """Take over whatever a dead slot holds of a batch; nobody is named."""
+        for partition in range(self.runs.keys.partitions):
+            for slice_id, (holder, taken) in self.batches.slices(batch_id, partition).items():
+                if holder == slot:
+                    self.reclaim_slice(batch_id, slice_id, slot, taken)
+
+    def reclaim_slice(
+        self,
+        batch_id: str,
+        slice_id: str,
+        slot: str,
+        taken: Taken,
+        culprit: int | None = None,
+        *,
+        crashed: bool = True,
+    ) -> None:
         """Make a dead slot's unfinished items ready again.
 
         Args:
@@ -178,12 +202,15 @@ class Sweeper:
             taken: the slice's items.
             culprit: the item that ran when the process died, if it is known. Without one all items are suspects and
                 run alone; only a crash while alone or named is counted.
+            crashed: False where the slot was stopped, not killed by what it ran: nobody is suspect.
         """
         done = self.batches.settled_items(batch_id, taken)
         first = taken.chunk * CHUNK
         left = [index for index in range(first + taken.start, first + taken.stop) if index not in done]
         alone = culprit if culprit is not None else (left[0] if taken.flag == "a" and left else None)
-        spans = _spans(taken.chunk, [i - first for i in left if i != alone], "r" if culprit is not None else "a")
+        alone = alone if crashed else None
+        innocent = culprit is not None or not crashed
+        spans = _spans(taken.chunk, [i - first for i in left if i != alone], "r" if innocent else "a")
         row = b""
         if alone is not None and alone not in done:
             spans.append(f"{taken.chunk}:{alone - first}:{alone - first + 1}:a")

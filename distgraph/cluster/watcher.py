@@ -55,6 +55,8 @@ class Watcher:
     ) -> None:
         self.fleet, self.sweeper, self.table, self.boot, self.about = fleet, sweeper, table, boot, about
         self.beats, self.know = beats, know
+        #: A process of the pool died since whoever refills the pool took this back.
+        self.lost = False
         self._stop = threading.Event()
         self._dead: dict[str, float] = {}
         self._thread = threading.Thread(target=self._run, name="distgraph-watcher", daemon=True)
@@ -117,6 +119,7 @@ class Watcher:
         """Look for slots whose process is gone; whether there are any."""
         self._stop_overdue()
         fallen = [(row, said) for row, said in self.table.occupied() if not alive(said.pid)]
+        self.lost = self.lost or bool(fallen)
         for row, said in fallen:
             slot = slot_name(self.boot, said.pid, row)
             self._dead[slot] = time.monotonic()
@@ -127,11 +130,26 @@ class Watcher:
             self.table.clear(row)
         return bool(fallen)
 
-    def _free(self, slot: str, said: Row) -> None:
+    def abandon(self) -> None:
+        """The time to drain is over: give back what still runs here, without counting a crash, and end its processes."""
+        for row, said in self.table.occupied():
+            if said.busy:
+                log.warning("gave back %s: it did not end within the time to drain", " ".join(said.what.split()))
+                self._free(slot_name(self.boot, said.pid, row), said, crashed=False)
+                self.table.clear(row)
+                if said.pid != os.getpid():
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(said.pid, signal.SIGKILL)
+        if not self.beats:
+            # The pool's OS threads cannot be ended one by one.
+            self.stop()
+            os._exit(0)
+
+    def _free(self, slot: str, said: Row, *, crashed: bool = True) -> None:
         kind, _, rest = said.what.partition(":")
         parts = rest.split("\n")
-        if kind == "n" and len(parts) >= 2:
-            self.sweeper.reclaim(Address(parts[0], parts[1]), slot, crashed=True)
+        if kind in ("n", "h") and len(parts) >= 2:
+            self.sweeper.reclaim(Address(parts[0], parts[1]), slot, crashed=crashed)
         elif kind == "s" and len(parts) >= 2:
             item = split_item(parts[0])
             if item is not None:
@@ -139,4 +157,7 @@ class Watcher:
                 partition = self.sweeper.runs.keys.chunk_partition(batch_id, index // CHUNK)
                 found = self.sweeper.batches.slice_of(batch_id, partition, parts[1])
                 if found is not None:
-                    self.sweeper.reclaim_slice(batch_id, parts[1], slot, found[1], culprit=index)
+                    culprit = index if crashed else None
+                    self.sweeper.reclaim_slice(batch_id, parts[1], slot, found[1], culprit, crashed=crashed)
+        elif kind == "b":
+            self.sweeper.reclaim_slices(parts[0], slot)

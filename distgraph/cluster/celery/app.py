@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import subprocess
+import threading
 import time
 from typing import Any
 
@@ -21,7 +22,7 @@ from distgraph.cluster.hints import BatchHint, NodeHint, RunHint, queue_name
 from distgraph.cluster.node_task import run_tasks
 from distgraph.cluster.recover import Sweeper
 from distgraph.cluster.slices import run_batch
-from distgraph.cluster.watcher import Watcher
+from distgraph.cluster.watcher import LOOK_SECONDS, Watcher
 from distgraph.errors import StoreError
 from distgraph.ledger.connection import check_server
 
@@ -83,7 +84,7 @@ def _add_tasks(app: Celery, site: Site) -> None:
 def _work(driver: Any, site: Site, hint: Any) -> None:
     place = site.workplace()
     mark: Any = place.watch
-    mark.hold(f"h:{hint[0]}")
+    mark.hold(f"b:{hint[0]}" if isinstance(hint, BatchHint) else f"h:{hint[0]}\n{hint[1]}")
     try:
         driver(place, hint)
     except StoreError as exc:
@@ -136,8 +137,22 @@ def _watch_step(site: Site) -> type[bootsteps.StartStopStep]:
             # Sent after the pool has finished what it ran: only then is the worker gone.
             signals.worker_shutdown.connect(self._end, weak=False)
 
+        def register_with_event_loop(self, parent: Any, hub: Any) -> None:
+            """Where a dead child is noticed first: the pool itself sometimes looks only every five seconds."""
+            hub.call_repeatedly(LOOK_SECONDS, self._refill, parent.pool)
+
+        def _refill(self, pool: Any) -> None:
+            if self.watcher is not None and self.watcher.lost:
+                self.watcher.lost = False
+                pool.maintain_pool()
+
         def stop(self, parent: Any) -> None:
             site.drain()
+            if self.watcher is not None:
+                # Celery waits for what runs without limit; an operator's patience ends here.
+                timer = threading.Timer(site.options.drain_seconds, self.watcher.abandon)
+                timer.daemon = True
+                timer.start()
 
         def terminate(self, parent: Any) -> None:
             self._end()
