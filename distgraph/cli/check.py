@@ -17,7 +17,7 @@ import click
 from distgraph.cli.exits import EPILOG, FAILED, OK
 from distgraph.cli.options import attribute, global_options
 from distgraph.cli.output import Row, count
-from distgraph.cli.session import Session
+from distgraph.cli.session import Session, import_from_here
 from distgraph.errors import GraphError, GraphValidationError
 from distgraph.warnings import DistgraphWarning
 
@@ -107,9 +107,7 @@ def load(reference: str) -> Any:
 
 
 def _imported(name: str) -> Any:
-    # As `python -m` does: the user's own modules are found from where the user is.
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, "")
+    import_from_here()
     try:
         # What a module prints must not get into the answer, and lints are the answer.
         with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():

@@ -89,6 +89,12 @@ class Session:
         return shlex.join(["distgraph", *given])
 
 
+def import_from_here() -> None:
+    """Let modules in the current directory be imported, as ``python -m`` does: the user's graphs are usually there."""
+    if not {"", os.getcwd()} & set(sys.path):  # noqa: PTH109 - sys.path holds texts
+        sys.path.insert(0, "")
+
+
 def note_empty_variables() -> None:
     """Say that a variable that is set to nothing counts as not set: a typing error in a script is easy to miss."""
     for name in (URL_VARIABLE, NAMESPACE_VARIABLE):

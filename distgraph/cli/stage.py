@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import importlib.util
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from distgraph.cli.flower import DEFAULT_USER, PASSWORD_VARIABLE, USER_VARIABLE, installed, new_password
 from distgraph.cli.output import Row
 from distgraph.cli.ports import FLOWER_PORT, SERVER_PORT, chosen, free_port
+from distgraph.cli.session import import_from_here
 from distgraph.errors import ProcessFailedError
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ START_TIMEOUT = 60.0
 
 def served_by_default() -> tuple[str, ...]:
     """The graphs of the repository the user is in, or else the samples."""
-    if "" not in sys.path:
-        sys.path.insert(0, "")
+    import_from_here()
     try:
         found = importlib.util.find_spec("workers.graphs")
     except ModuleNotFoundError:

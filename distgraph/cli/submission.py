@@ -64,15 +64,18 @@ class Submission:
         return handle
 
     def _check(self) -> Tally:
-        with progress.meter("checking", size_of(self._path)) as shown:
-            return self._source.check(lambda tally: shown.show(tally.offset) if tally.items % 256 == 0 else None)
+        try:
+            with progress.meter("checking", size_of(self._path)) as shown:
+                return self._source.check(lambda tally: shown.show(tally.offset) if tally.items % 256 == 0 else None)
+        except KeyboardInterrupt:
+            raise Detached("Interrupted while the items were checked; nothing was submitted.") from None
 
     def _cancel(self, cluster: Cluster, batch_id: str, error: InputError) -> None:
         """A bad line came after items that were handed over: without this they would wait for the rest for ever."""
         with suppress(DistgraphError):
             cluster.batch(batch_id).cancel()
             handed = count(self._source.tally.items, "item")
-            error.add_note(f"{handed} before it had been handed over; batch {batch_id} was cancelled.")
+            error.add_note(f"{handed} came before it; batch {batch_id} was cancelled.")
 
     def _how_to_go_on(self, graph: str, batch_id: str) -> str:
         words = ["batch", "submit", graph, self._path, "--batch-id", batch_id]

@@ -8,7 +8,7 @@ import click
 
 from distgraph.cli.exits import EPILOG
 from distgraph.cli.options import CONCURRENCY, global_options, plain_names, pool_option, served
-from distgraph.cli.session import Session
+from distgraph.cli.session import Session, import_from_here
 
 SECRET_VARIABLE = "DISTGRAPH_SECRET"
 LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
@@ -58,6 +58,7 @@ def worker(
     """
     from distgraph.cluster.celery.worker import WorkerOptions, main
 
+    import_from_here()
     options = WorkerOptions(
         url=session.url,
         namespace=session.namespace,

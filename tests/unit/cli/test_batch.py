@@ -126,7 +126,7 @@ def test_a_bad_line_in_a_pipe_cancels_what_was_handed_over(call: Call, cluster: 
     answer = call("batch", "submit", "double", "-", stdin=b'{"n": 1}\n{"n": 2}\n{"n": }\n')
     assert answer.code == 2
     assert "standard input: line 3, column 7" in answer.err
-    assert "2 items before it had been handed over" in answer.err
+    assert "2 items came before it" in answer.err
     (batch,) = cluster.all_batches.values()
     assert batch.cancelled
 
@@ -213,6 +213,16 @@ def test_ctrl_c_before_results_are_written_names_the_command_that_writes_them(
     answer = call("batch", "submit", "double", str(items), "--batch-id", "b1", "--out", str(tmp_path / "out.jsonl"))
     assert answer.code == 5
     assert f"distgraph batch results b1 --out {tmp_path}/out.jsonl" in answer.err
+
+
+def test_ctrl_c_while_the_items_are_checked_has_submitted_nothing(
+    call: Call, cluster: FakeCluster, items: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(KeyIndex, "seen", lambda self, item, line: interrupted())
+    answer = call("batch", "submit", "double", str(items))
+    assert answer.code == 5
+    assert "nothing was submitted" in answer.err
+    assert cluster.all_batches == {}
 
 
 def test_ctrl_c_while_submitting_names_the_command_that_goes_on(

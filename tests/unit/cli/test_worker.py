@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import runpy
 import socket
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -48,6 +50,16 @@ def test_options_reach_the_worker(worker: Worker, started: list[WorkerOptions]) 
             log_level="DEBUG",
         )
     ]
+
+
+def test_graphs_in_the_current_directory_can_be_served(
+    worker: Worker, started: list[WorkerOptions], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Also where the command is a script whose own directory comes first on the path."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["/usr/bin"])
+    worker("--graphs", "mine")
+    assert sys.path == ["", "/usr/bin"]
 
 
 def test_the_secret_comes_from_the_environment_alone(
