@@ -158,7 +158,7 @@ class Batch:
                     f"Batch {self.batch_id!r}: {status.done + status.failed} of {status.total} items are at rest after "
                     f"{timeout:g} s; it goes on."
                 )
-            time.sleep(pause if left is None else max(0.0, min(pause, left)))
+            self._cluster.pause(pause if left is None else max(0.0, min(pause, left)))
             pause = min(longest, pause * 1.3)
 
     # ------------------------------------------------------------- results

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from distgraph.checkpoint.base import BaseCheckpointSaver
+from distgraph.checkpoint.redis import RedisSaver
 from distgraph.cluster.batch import Batch
 from distgraph.cluster.celery.dispatcher import CeleryDispatcher
 from distgraph.cluster.handle import RunHandle
@@ -285,6 +287,14 @@ class Cluster:
         """The newest batches, newest first."""
         found = (self.find_batch(name) for name in self.ledger.batches.ids(most=limit))
         return [batch for batch in found if batch is not None]
+
+    def saver(self, codec: Codec) -> BaseCheckpointSaver[str] | None:
+        """Reads and writes the lines of checkpoints of this cluster's threads, from here."""
+        return RedisSaver(self.ledger.url, namespace=self.namespace, codec=codec)
+
+    def pause(self, seconds: float) -> None:
+        """Wait a moment for workers to do something; whoever waits for a result calls it between two looks."""
+        time.sleep(seconds)
 
     def now_ms(self) -> int:
         """This client's clock, milliseconds since the epoch; for people, never compared with a worker's."""

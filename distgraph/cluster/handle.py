@@ -153,7 +153,7 @@ class RunHandle:
                 entries = self._runs.log(self._address, after, block_ms=block)
                 after = entries[-1][0] if entries else after
             else:
-                time.sleep(POLL if left is None else min(POLL, left))
+                self._cluster.pause(POLL if left is None else min(POLL, left))
             record = self._record()
         return record
 

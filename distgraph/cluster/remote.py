@@ -9,7 +9,6 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from distgraph.checkpoint.redis import RedisSaver
 from distgraph.cluster.batch import Batch
 from distgraph.cluster.batch import submit as submit_batch
 from distgraph.cluster.events import Replay
@@ -162,7 +161,7 @@ class ClusterGraph(CompiledGraph[Any, Any, Any, Any], NamedGraph):
             raise ConfigError('A graph that workers run needs a name: compile(name="...").')
         self.__dict__.update(graph.__dict__)
         NamedGraph.__init__(self, cluster, graph.name, graph.fingerprint, placement, cluster.codec(graph))
-        self.checkpointer = RedisSaver(cluster.ledger.url, namespace=cluster.namespace, codec=self._codec)
+        self.checkpointer = cluster.saver(self._codec)
 
     # --------------------------------------------------- what the engines do for a graph in process
 

@@ -254,6 +254,14 @@ class Runs(Protocol):
         """
         ...
 
+    def log_end(self, address: Address) -> str:
+        """The id of the newest entry of the run's log; '0' if there is none."""
+        ...
+
+    def last_run(self, thread_id: str) -> str:
+        """The id of the newest run on a thread; '' if there was none."""
+        ...
+
     def append_log(self, address: Address, entries: Sequence[bytes]) -> None:
         """Append events that need no commit. A repeat may append them twice: entries name their attempt and number."""
         ...

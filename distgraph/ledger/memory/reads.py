@@ -54,6 +54,15 @@ class MemoryRunReads(RunState):
         return [(f"{entries[n][0]}-{n}", entries[n][1]) for n in range(seen + 1, min(len(entries), seen + most) + 1)]
 
     @atomic
+    def log_end(self, address: Address) -> str:
+        entries = self.state.logs.look(self.state.key(address))
+        return f"{entries[len(entries)][0]}-{len(entries)}" if entries else "0"
+
+    @atomic
+    def last_run(self, thread_id: str) -> str:
+        return self.state.lines.look((thread_id, "")).get("last", b"").decode()
+
+    @atomic
     def append_log(self, address: Address, entries: Sequence[bytes]) -> None:
         for entry in entries:
             self._log(self.state.key(address), entry)
