@@ -18,5 +18,9 @@ app = make_app(
         secret=settings.secret.get_secret_value().encode() if settings.secret else None,
         drain_seconds=settings.drain_timeout,
     ),
-    overrides=celeryconfig.OVERRIDES,
+    overrides={
+        "worker_pool": settings.pool,
+        "worker_concurrency": settings.concurrency,
+        **celeryconfig.OVERRIDES,
+    },
 )

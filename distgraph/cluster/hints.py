@@ -91,6 +91,6 @@ class Dispatcher(Protocol):
         """
         ...
 
-    def waiting(self) -> int:
-        """How many hints wait in the namespace's own queue, as far as the broker tells."""
+    def waiting(self, queue: str | None = None) -> int:
+        """How many hints wait in the namespace's own queue, or in ``queue``, as far as the broker tells."""
         ...

@@ -94,7 +94,9 @@ def offer_again(place: Workplace, served: Served, address: Address) -> None:
         for task in run.lane.look().tasks
         if task.id not in run.lane.pending and task.id not in claims and f"p:{task.id}" not in record
     ]
-    place.dispatcher.publish(node_hints(run, waiting))
+    # A hint that still waits in its queue is late, not lost.
+    empty = {queue for queue in {task.node.queue for task in waiting} if not place.dispatcher.waiting(queue)}
+    place.dispatcher.publish(node_hints(run, [task for task in waiting if task.node.queue in empty]))
 
 
 def retry_later(place: Workplace, run: Run, task: Task, attempt: int, delay: float, *, offered: bool) -> None:

@@ -173,7 +173,7 @@ def _access(server: ServerURL) -> Iterator[Finding]:
             "warn",
             "auth",
             f"{server.host} is reached without a password: whoever reaches it too can read and change every run.",
-            "Set a password or ACL users (distgraph redis acl), and keep the port inside a private network.",
+            "Set a password or ACL users, and keep the port inside a private network.",
         )
     elif server.scheme == "redis":
         message = f"Password and state travel to {server.host} unencrypted."

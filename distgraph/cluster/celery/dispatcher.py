@@ -21,9 +21,9 @@ class CeleryDispatcher:
         if hints:
             self.queues.push(render(self.namespace, hint) for hint in hints)
 
-    def waiting(self) -> int:
-        """How many hints wait in the namespace's own queue."""
-        return self.queues.length(queue_name(self.namespace))
+    def waiting(self, queue: str | None = None) -> int:
+        """How many hints wait in the namespace's own queue, or in ``queue``."""
+        return self.queues.length(queue_name(self.namespace, queue))
 
     def close(self) -> None:
         """Close the connections."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from distgraph.errors import ConfigError
 
@@ -55,7 +58,11 @@ def main(options: WorkerOptions) -> int:
         check_server(client, where=options.url)
     finally:
         client.close()
-    name = options.name or f"worker-{socket.gethostname()}"
+    # As `python -m` does: a worker started in a project's folder finds the project's modules.
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    # Two workers of one host must not share a name: Flower and remote control would take them for one.
+    name = options.name or f"worker-{os.getpid()}"
     app = make_app(
         SiteOptions(
             url=options.url,
@@ -75,7 +82,6 @@ def main(options: WorkerOptions) -> int:
         loglevel=options.log_level,
         without_gossip=True,
         without_mingle=True,
-        without_heartbeat=True,
         quiet=True,
     )
     worker.start()
