@@ -17,7 +17,7 @@ from distgraph.cluster.workplace import CRASHES_ALLOWED
 from distgraph.errors import PoisonTaskError
 from distgraph.ledger.batches import BatchLedger
 from distgraph.ledger.fleet import FleetLedger
-from distgraph.ledger.keys import CHUNK
+from distgraph.ledger.keys import CHUNK, split_item
 from distgraph.ledger.replies import Address, Due, Taken
 from distgraph.ledger.runs import RunLedger
 from distgraph.superstep.lifecycle import AT_REST
@@ -114,6 +114,26 @@ class Sweeper:
             self._slice(partition, due.name, due.part)
         else:
             self._batch(partition, due.name)
+
+    def bury(self, slot: str, what: str, *, crashed: bool = True) -> None:
+        """Free what a slot held that has ended.
+
+        Args:
+            slot: the slot.
+            what: what its row said last, hence the culprit.
+            crashed: False where it was stopped, not killed by what it ran.
+        """
+        kind, _, rest = what.partition(":")
+        parts = rest.split("\n")
+        if kind in ("n", "h") and len(parts) >= 2:
+            self.reclaim(Address(parts[0], parts[1]), slot, crashed=crashed)
+        elif kind == "s" and len(parts) >= 2 and (item := split_item(parts[0])) is not None:
+            batch_id, index = item
+            found = self.batches.slice_of(batch_id, self.runs.keys.chunk_partition(batch_id, index // CHUNK), parts[1])
+            if found is not None:
+                self.reclaim_slice(batch_id, parts[1], slot, found[1], index if crashed else None, crashed=crashed)
+        elif kind == "b":
+            self.reclaim_slices(parts[0], slot)
 
     # ------------------------------------------------------------------ runs
 

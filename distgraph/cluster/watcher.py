@@ -16,12 +16,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from distgraph.cluster.liveness import BEAT_SECONDS, TTL_MS, Row, SlotTable, alive, beat_record, slot_name
+from distgraph.cluster.liveness import BEAT_SECONDS, TTL_MS, SlotTable, alive, beat_record, slot_name
 from distgraph.cluster.recover import Sweeper
 from distgraph.errors import StoreError
 from distgraph.ledger.fleet import FleetLedger
-from distgraph.ledger.keys import CHUNK, split_item
-from distgraph.ledger.replies import Address
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +123,7 @@ class Watcher:
             self._dead[slot] = time.monotonic()
             if said.what:
                 log.warning("a process of this worker died (pid %s) while at %s", said.pid, " ".join(said.what.split()))
-                self._free(slot, said)
+                self.sweeper.bury(slot, said.what)
             # Only now may another process take the row: what it said is the only trace of the culprit.
             self.table.clear(row)
         return bool(fallen)
@@ -135,7 +133,7 @@ class Watcher:
         for row, said in self.table.occupied():
             if said.busy:
                 log.warning("gave back %s: it did not end within the time to drain", " ".join(said.what.split()))
-                self._free(slot_name(self.boot, said.pid, row), said, crashed=False)
+                self.sweeper.bury(slot_name(self.boot, said.pid, row), said.what, crashed=False)
                 self.table.clear(row)
                 if said.pid != os.getpid():
                     with contextlib.suppress(ProcessLookupError):
@@ -144,20 +142,3 @@ class Watcher:
             # The pool's OS threads cannot be ended one by one.
             self.stop()
             os._exit(0)
-
-    def _free(self, slot: str, said: Row, *, crashed: bool = True) -> None:
-        kind, _, rest = said.what.partition(":")
-        parts = rest.split("\n")
-        if kind in ("n", "h") and len(parts) >= 2:
-            self.sweeper.reclaim(Address(parts[0], parts[1]), slot, crashed=crashed)
-        elif kind == "s" and len(parts) >= 2:
-            item = split_item(parts[0])
-            if item is not None:
-                batch_id, index = item
-                partition = self.sweeper.runs.keys.chunk_partition(batch_id, index // CHUNK)
-                found = self.sweeper.batches.slice_of(batch_id, partition, parts[1])
-                if found is not None:
-                    culprit = index if crashed else None
-                    self.sweeper.reclaim_slice(batch_id, parts[1], slot, found[1], culprit, crashed=crashed)
-        elif kind == "b":
-            self.sweeper.reclaim_slices(parts[0], slot)
