@@ -6,7 +6,7 @@ a state that the other is about to replace.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import copy_context
 from os import cpu_count
 from typing import Any, Protocol
@@ -16,6 +16,8 @@ from distgraph.errors import ConfigError
 Config = Mapping[str, Any]
 #: One item: its place among the inputs, its input, its config.
 Item = tuple[int, Any, Config | None]
+#: An item that ended: its place, its result or exception, whether it failed. None: an OS thread has nothing left.
+Done = tuple[int, Any, bool] | None
 
 
 class Runs(Protocol):
@@ -51,8 +53,17 @@ class Batches:
         """
         items = items_of(inputs, config)
         results: list[Any] = [None] * len(items)
-        for index, result, failed in _in_threads(self, items, options, stop_early=not return_exceptions):
-            results[index] = _Failed(result) if failed else result
+
+        def done(found: Done) -> None:
+            if found is not None:
+                index, result, failed = found
+                results[index] = _Failed(result) if failed else result
+
+        crew = _Crew(self, items, options, done, stop_early=not return_exceptions)
+        try:
+            crew.join()
+        finally:
+            crew.leave()
         return [_opened(result, return_exceptions) for result in results]
 
     def batch_as_completed(
@@ -64,11 +75,24 @@ class Batches:
         **options: Any,
     ) -> Iterator[tuple[int, Any]]:
         """``batch``, yielding (place, result) as items finish."""
+        from queue import SimpleQueue
+
         items = items_of(inputs, config)
-        for index, result, failed in _in_threads(self, items, options, stop_early=not return_exceptions):
-            if failed and not return_exceptions:
-                raise result
-            yield index, result
+        came: SimpleQueue[Done] = SimpleQueue()
+        crew = _Crew(self, items, options, came.put, stop_early=not return_exceptions)
+        running = crew.width
+        try:
+            while running:
+                found = came.get()
+                if found is None:
+                    running -= 1
+                    continue
+                index, result, failed = found
+                if failed and not return_exceptions:
+                    raise result
+                yield index, result
+        finally:
+            crew.leave()
 
     async def abatch(
         self: Runs,
@@ -154,8 +178,10 @@ def items_of(inputs: Iterable[Any], config: Config | Sequence[Config] | None) ->
     return [(index, value, own) for index, (value, own) in enumerate(zip(listed, config, strict=True))]
 
 
-def lines_of(items: Sequence[Item]) -> list[list[Item]]:
+def lines_of(graph: Runs, items: Sequence[Item]) -> list[list[Item]]:
     """Items that must run one after the other, together; first item first."""
+    if not getattr(graph, "checkpointer", None):
+        return [[item] for item in items]
     lines: dict[Any, list[Item]] = {}
     for item in items:
         thread = ((item[2] or {}).get("configurable") or {}).get("thread_id")
@@ -168,50 +194,63 @@ def _width(items: Sequence[Item], usual: int) -> int:
     return limit if isinstance(limit, int) and limit > 0 else usual
 
 
-def _in_threads(
-    graph: Runs, items: Sequence[Item], options: Mapping[str, Any], *, stop_early: bool
-) -> Iterator[tuple[int, Any, bool]]:
-    """(place, result or exception, failed) as items finish; with ``stop_early`` nothing is begun after a failure."""
-    from queue import SimpleQueue
-    from threading import Thread
+class _Crew:
+    """OS threads that share the items; each takes the next line from one iterator when it is done with one.
 
-    lines = lines_of(items)
-    width = min(_width(items, min(32, (cpu_count() or 1) + 4)), len(lines))
-    done: SimpleQueue[tuple[int, Any, bool] | None] = SimpleQueue()
-    # Every OS thread takes the next line from one iterator: taking is atomic, and cheaper than a future per item.
-    waiting = iter(lines)
-    stopped = False
+    Taking from an iterator is atomic, and cheaper than a future per item.
+    """
 
-    def work() -> None:
-        nonlocal stopped
-        try:
-            for line in waiting:
-                for index, value, config in line:
-                    if stopped:
-                        return
-                    try:
-                        done.put((index, graph.invoke(value, config, **options), False))
-                    except BaseException as exc:
-                        stopped = stopped or stop_early
-                        done.put((index, exc, True))
-        finally:
-            done.put(None)
+    def __init__(
+        self,
+        graph: Runs,
+        items: Sequence[Item],
+        options: Mapping[str, Any],
+        done: Callable[[Done], None],
+        *,
+        stop_early: bool,
+    ) -> None:
+        from threading import Thread
 
-    threads = [Thread(target=copy_context().run, args=(work,), name="distgraph-batch") for _ in range(width)]
-    for thread in threads:
-        thread.start()
-    try:
-        running = width
-        while running:
-            result = done.get()
-            if result is None:
-                running -= 1
-            else:
-                yield result
-    finally:
-        stopped = True
-        for thread in threads:
+        self.graph = graph
+        self.options = options
+        self.done = done
+        self.stop_early = stop_early
+        self.stopped = False
+        lines = lines_of(graph, items)
+        self._waiting = iter(lines)
+        self.width = min(_width(items, min(32, (cpu_count() or 1) + 4)), len(lines))
+        self._threads = [
+            Thread(target=copy_context().run, args=(self._work,), name="distgraph-batch") for _ in range(self.width)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def leave(self) -> None:
+        """Begin nothing more, and wait for what runs."""
+        self.stopped = True
+        self.join()
+
+    def join(self) -> None:
+        """Wait until everything is done."""
+        for thread in self._threads:
             thread.join()
+
+    def _work(self) -> None:
+        try:
+            for line in self._waiting:
+                for index, value, config in line:
+                    if self.stopped:
+                        return
+                    self.done(self._one(index, value, config))
+        finally:
+            self.done(None)
+
+    def _one(self, index: int, value: Any, config: Config | None) -> Done:
+        try:
+            return index, self.graph.invoke(value, config, **self.options), False
+        except BaseException as exc:
+            self.stopped = self.stopped or self.stop_early
+            return index, exc, True
 
 
 async def _in_tasks(
@@ -219,7 +258,7 @@ async def _in_tasks(
 ) -> AsyncIterator[tuple[int, Any, bool]]:
     from asyncio import Queue, create_task, gather
 
-    lines = lines_of(items)
+    lines = lines_of(graph, items)
     width = min(_width(items, len(lines)), len(lines))
     done: Queue[tuple[int, Any, bool] | None] = Queue()
     waiting = iter(lines)

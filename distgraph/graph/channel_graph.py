@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from distgraph.channels import BaseChannel, Topic
@@ -15,7 +16,7 @@ from distgraph.graph.problems import Problem, refusal
 from distgraph.graph.variables import ContextT, InputT, OutputT, StateT
 from distgraph.managed import ManagedValue
 from distgraph.superstep.identity import digest_of
-from distgraph.superstep.model import Program, make_program
+from distgraph.superstep.model import Node, Program, make_program
 from distgraph.superstep.routing import did_you_mean
 from distgraph.types import All, CachePolicy, Checkpointer, RetryPolicy
 
@@ -24,7 +25,7 @@ class Pregel(GraphFace[StateT, ContextT, InputT, OutputT]):
     """A graph of channels and nodes.
 
     Args:
-        nodes: name -> builder of the node.
+        nodes: name -> node, or builder of the node.
         channels: name -> how its updates merge, or a computed value.
         input_channels: channel that takes the input, or channels that take its keys.
         output_channels: channel(s) of the result.
@@ -37,7 +38,7 @@ class Pregel(GraphFace[StateT, ContextT, InputT, OutputT]):
     def __init__(
         self,
         *,
-        nodes: Mapping[str, NodeBuilder],
+        nodes: Mapping[str, NodeBuilder | Node],
         channels: Mapping[str, BaseChannel[Any, Any] | type[ManagedValue]] | None,
         input_channels: str | Sequence[str],
         output_channels: str | Sequence[str],
@@ -61,9 +62,13 @@ class Pregel(GraphFace[StateT, ContextT, InputT, OutputT]):
         given = dict(channels or {})
         rules = {key: rule for key, rule in given.items() if isinstance(rule, BaseChannel)}
         rules.setdefault(TASKS, Topic(key=TASKS))
+        made = {
+            key: node.build(key, retry, cache_policy) if isinstance(node, NodeBuilder) else replace(node, name=key)
+            for key, node in nodes.items()
+        }
         self.program = make_program(
             name,
-            {key: node.build(key, retry, cache_policy) for key, node in nodes.items()},
+            made,
             rules,
             inputs=_keys(input_channels),
             outputs=_keys(output_channels),
@@ -71,7 +76,7 @@ class Pregel(GraphFace[StateT, ContextT, InputT, OutputT]):
             managed={key: rule for key, rule in given.items() if not isinstance(rule, BaseChannel)},
             interrupt_before=stops_of(interrupt_before_nodes),
             interrupt_after=stops_of(interrupt_after_nodes),
-            fingerprint=_fingerprint(nodes, rules),
+            fingerprint=_fingerprint(made, rules),
         )
         problems = list(_problems(self.program))
         if problems:
@@ -94,11 +99,8 @@ def _keys(names: str | Sequence[str]) -> str | tuple[str, ...]:
 # ------------------------------------------------------------ checks
 
 
-def _fingerprint(nodes: Mapping[str, NodeBuilder], rules: Mapping[str, BaseChannel[Any, Any]]) -> str:
-    parts = [
-        f"{name}<{sorted(node._triggers)}>{sorted(channel for channel, _ in node._writes)}"
-        for name, node in sorted(nodes.items())
-    ]
+def _fingerprint(nodes: Mapping[str, Node], rules: Mapping[str, BaseChannel[Any, Any]]) -> str:
+    parts = [f"{name}<{sorted(node.triggers)}>{sorted(_listed(node.reads))}" for name, node in sorted(nodes.items())]
     return digest_of("\n".join([*parts, *(f"{key}:{rule.spec()}" for key, rule in sorted(rules.items()))]))
 
 

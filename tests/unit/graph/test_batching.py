@@ -99,7 +99,9 @@ def test_items_of_one_thread_run_one_after_the_other() -> None:
 def test_lines_keep_what_belongs_together_in_order() -> None:
     same: Any = {"configurable": {"thread_id": "x"}}
     items = items_of("abcd", [same, {}, same, {}])
-    assert [[item[1] for item in line] for line in lines_of(items)] == [["a", "c"], ["b"], ["d"]]
+    kept = graph_of(tenfold, checkpointer=InMemorySaver())
+    assert [[item[1] for item in line] for line in lines_of(kept, items)] == [["a", "c"], ["b"], ["d"]]
+    assert [len(line) for line in lines_of(GRAPH, items)] == [1, 1, 1, 1]
 
 
 def test_async_batches_do_the_same() -> None:

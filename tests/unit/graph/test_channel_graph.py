@@ -85,7 +85,14 @@ def test_all_of_them_are_reported_at_once() -> None:
 
 def test_the_fingerprint_is_of_names_and_rules() -> None:
     assert graph(plus_one()).fingerprint == graph(plus_one(), debug=True).fingerprint
-    assert graph(plus_one()).fingerprint != graph(plus_one().write_to("input")).fingerprint
+    other = NodeBuilder().subscribe_to("input").write_to("output")
+    assert graph(plus_one()).fingerprint != graph(other.subscribe_to("output")).fingerprint
+
+
+def test_built_nodes_are_taken_as_they_are() -> None:
+    made = graph(plus_one().build())  # type: ignore[arg-type]
+    assert made.invoke(2) == 3
+    assert made.nodes["one"].name == "one"
 
 
 def test_a_saver_must_be_one() -> None:
