@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from distgraph.cluster.attempt import attempt_task
 from distgraph.cluster.drive import carry_on, pass_on
+from distgraph.cluster.failures import describe
 from distgraph.cluster.hints import NodeHint
 from distgraph.cluster.offer import retry_later
 from distgraph.cluster.registry import Served
 from distgraph.cluster.run import Run, load_head, open_run
 from distgraph.cluster.workplace import CRASHES_ALLOWED, LEASE_CHECK_MS, Workplace
-from distgraph.errors import PoisonTaskError
+from distgraph.constants import ERROR
+from distgraph.errors import CheckpointCorruptError, PoisonTaskError
 from distgraph.ledger.replies import Address, ClaimedTask
 from distgraph.superstep.model import Task
 from distgraph.superstep.plan import task_at
@@ -33,7 +35,11 @@ def run_tasks(place: Workplace, hint: NodeHint) -> None:
         if claimed.kind != "ok":
             continue
         if run is None:
-            run = _opened(place, served, address, hint, claimed)
+            try:
+                run = _opened(place, served, address, hint, claimed)
+            except CheckpointCorruptError as exc:
+                _settle_unread(place, served, address, hint, task_id, exc)
+                return
         run.record = claimed.record
         task = task_at(served.program, run.lane.at, tuple(path))
         if task is None or task.id != task_id:
@@ -41,10 +47,27 @@ def run_tasks(place: Workplace, hint: NodeHint) -> None:
         if not _attempt(place, run, task, claimed):
             continue
         if _settle(place, run, task) == "closed":
-            again = place.runs.claim(address, place.slot, sweep_ms=LEASE_CHECK_MS)
-            if again.kind == "ok":
-                carry_on(place, served, address, again.head, again.record)
+            _go_on(place, served, address)
             return
+
+
+def _go_on(place: Workplace, served: Served, address: Address) -> None:
+    """This slot has closed the barrier: it drives on."""
+    again = place.runs.claim(address, place.slot, sweep_ms=LEASE_CHECK_MS)
+    if again.kind == "ok":
+        carry_on(place, served, address, again.head, again.record)
+
+
+def _settle_unread(
+    place: Workplace, served: Served, address: Address, hint: NodeHint, task_id: str, exc: CheckpointCorruptError
+) -> None:
+    """The head cannot be read, and the run fails with that. Or the run has left it meanwhile: then this is refused."""
+    outcome = served.codec.encode([[ERROR, describe(exc)]])
+    call = place.runs.settle_call(
+        address, place.slot, hint.epoch, hint.head, task_id, place.nonce(), outcome, sweep_ms=LEASE_CHECK_MS
+    )
+    if place.runs.settle([call])[0].kind == "closed":
+        _go_on(place, served, address)
 
 
 def _opened(place: Workplace, served: Served, address: Address, hint: NodeHint, claimed: ClaimedTask) -> Run:

@@ -267,6 +267,7 @@ class Slice:
         self._plan_step(item, "promote")
         if item.step is not None and item.step.kind == "promote":
             self.promoted.append(item)
+            self.place.promoted.append(item.address)
         item.lane.next = None
 
     def _plan_step(self, item: Item, kind: Any) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from distgraph.cluster.hints import Dispatcher
 from distgraph.cluster.registry import Registry
 from distgraph.ledger.batches import BatchLedger
+from distgraph.ledger.replies import Address
 from distgraph.ledger.runs import RunLedger
 from distgraph.superstep.identity import checkpoint_id, next_version, ticks_of
 
@@ -55,6 +56,8 @@ class Workplace:
     noise: Callable[[int], int] = random.Random().getrandbits
     #: Seconds an item of a batch took lately, by batch; decides how many are taken at a time.
     pace: dict[str, float] = field(default_factory=dict)
+    #: Items of batches that this delivery made runs of their own: their leases are this slot's.
+    promoted: list[Address] = field(default_factory=list)
     #: The run and head that was worked on last: the tasks of a wide superstep mostly come one after another.
     recent: tuple[tuple[str, str, int], Any] | None = None
 

@@ -10,14 +10,12 @@ from typing import Any, cast
 
 from distgraph.cluster.batch import Batch
 from distgraph.cluster.client import Cluster
-from distgraph.cluster.drive import drive
+from distgraph.cluster.deliver import deliver
 from distgraph.cluster.handle import RunHandle
-from distgraph.cluster.hints import BatchHint, Hint, NodeHint, RunHint, queue_name
+from distgraph.cluster.hints import Hint, queue_name
 from distgraph.cluster.liveness import TTL_MS
-from distgraph.cluster.node_task import run_tasks
 from distgraph.cluster.recover import Sweeper
 from distgraph.cluster.registry import Registry
-from distgraph.cluster.slices import run_batch
 from distgraph.cluster.workplace import Workplace
 from distgraph.errors import ServerUnreachableError, StoreError, WaitTimeoutError
 from distgraph.ledger.keys import Keys
@@ -30,7 +28,6 @@ from distgraph.testing.slots import Guarded, GuardedBroker, Slot, SlotDied
 
 log = logging.getLogger(__name__)
 
-_DRIVERS: dict[type, Callable[[Workplace, Any], None]] = {RunHint: drive, NodeHint: run_tasks, BatchHint: run_batch}
 #: Calls of the ledger after which there is something new.
 _WORK = frozenset({"commit", "settle", "offer", "retry_task", "reclaim", "give_back", "take"})
 #: A cluster that did none of these for so long has come to its end. Milliseconds; longer than any patience of the sweep.
@@ -265,10 +262,7 @@ class InProcessCluster(Cluster):
         return True
 
     def _deliver(self, slot: Slot, hint: Hint) -> None:
-        try:
-            slot.work(_DRIVERS[type(hint)], hint)
-        except StoreError as exc:
-            log.warning("%s is put off: %s", hint[0], exc)
+        slot.work(lambda place, given: deliver(place, given, lambda: None), hint)
         if slot.dead:
             self._bury(slot)
 

@@ -17,13 +17,10 @@ from distgraph.cluster.celery.config import settings
 from distgraph.cluster.celery.dispatcher import CeleryDispatcher
 from distgraph.cluster.celery.envelope import BATCH_TASK, NODE_TASK, RUN_TASK
 from distgraph.cluster.celery.site import Site, SiteOptions
-from distgraph.cluster.drive import drive
+from distgraph.cluster.deliver import deliver
 from distgraph.cluster.hints import BatchHint, NodeHint, RunHint, queue_name
-from distgraph.cluster.node_task import run_tasks
 from distgraph.cluster.recover import Sweeper
-from distgraph.cluster.slices import run_batch
 from distgraph.cluster.watcher import LOOK_SECONDS, Watcher
-from distgraph.errors import StoreError
 from distgraph.ledger.connection import check_server
 
 log = logging.getLogger(__name__)
@@ -69,27 +66,24 @@ def client_app(url: str, namespace: str) -> Celery:
 
 def _add_tasks(app: Celery, site: Site) -> None:
     def run(*args: Any) -> None:
-        _work(drive, site, RunHint(*args))
+        _work(site, RunHint(*args))
 
     def node(*args: Any) -> None:
-        _work(run_tasks, site, NodeHint(*args))
+        _work(site, NodeHint(*args))
 
     def batch(*args: Any) -> None:
-        _work(run_batch, site, BatchHint(*args))
+        _work(site, BatchHint(*args))
 
     for name, function in ((RUN_TASK, run), (NODE_TASK, node), (BATCH_TASK, batch)):
         app.task(function, name=name, bind=False, typing=False)
 
 
-def _work(driver: Any, site: Site, hint: Any) -> None:
+def _work(site: Site, hint: Any) -> None:
     place = site.workplace()
     mark: Any = place.watch
     mark.hold(f"b:{hint[0]}" if isinstance(hint, BatchHint) else f"h:{hint[0]}\n{hint[1]}")
     try:
-        driver(place, hint)
-    except StoreError as exc:
-        # What was not committed is still owed by the ledger and is hinted again.
-        log.warning("%s is put off: %s", hint[0], exc)
+        deliver(place, hint, lambda: time.sleep(0.5))
     finally:
         mark.hold("")
 
