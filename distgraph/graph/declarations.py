@@ -7,7 +7,6 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from distgraph.channels import BaseChannel
 from distgraph.constants import END, NS_END, NS_SEP, START
 from distgraph.graph.hints import literal_ends
 from distgraph.graph.problems import MissingActionError, Place, Problem, WrongTypeError, refusal
@@ -176,18 +175,3 @@ def repeated_in_sequence(name: str, place: Place) -> Problem:
     """A sequence with a name that is taken."""
     text = f"Node names must be unique: node with the name '{name}' already exists."
     return Problem("node-name", text, "Give (name, action) pairs to tell them apart.", place)
-
-
-def managed_problem(schema: str, names: Mapping[str, Any]) -> Problem:
-    """Computed values where callers read and write."""
-    text = (
-        f"Invalid managed channels detected in {schema}: {', '.join(names)}. "
-        "Managed channels are not permitted in Input/Output schema."
-    )
-    return Problem("schema-managed", text, "Declare them in the state schema or in a node's own schema.")
-
-
-def channel_problem(key: str, known: BaseChannel[Any, Any], other: BaseChannel[Any, Any], schema: str) -> Problem:
-    """One key with two rules."""
-    text = f"Channel '{key}' already exists with a different type: {known.spec()}, but {other.spec()} in {schema}."
-    return Problem("schema-conflict", text, "Give the key one reducer in all schemas.")

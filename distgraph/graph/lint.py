@@ -261,7 +261,7 @@ class _Ways:
                 yield _lint("parallel-writers", text, "Give the key a reducer: Annotated[T, reducer].", place)
 
     def _always_written(self, returned: Any) -> list[str]:
-        if returned in self.builder._schemas:
+        if returned in self.builder.schemas:
             # An annotation with a whole schema is a habit and does not say which keys are written.
             return []
         keys = getattr(returned, "__required_keys__", ())

@@ -7,11 +7,10 @@ it at once, with the places of the declarations.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Self
 
-from distgraph.channels import BaseChannel, LastValue
+from distgraph.channels import BaseChannel
 from distgraph.constants import END, START
 from distgraph.graph.build import build_program
 from distgraph.graph.compiled import CompiledGraph, CompiledStateGraph
@@ -19,11 +18,9 @@ from distgraph.graph.declarations import (
     DEFAULT_NAME,
     HANDLER,
     branch_name,
-    channel_problem,
     check_checkpointer,
     check_node,
     ends_of,
-    managed_problem,
     name_of,
     no_more,
     path_map_of,
@@ -36,7 +33,8 @@ from distgraph.graph.declarations import (
 from distgraph.graph.hints import HintReader, command_ends
 from distgraph.graph.lint import find_problems
 from distgraph.graph.problems import Place, Problem, caller, refusal
-from distgraph.graph.schema import Schema, read_schema
+from distgraph.graph.schema import Schema
+from distgraph.graph.schemas import Schemas
 from distgraph.graph.specs import BranchSpec, Edges, NodeDefaults, NodeSpec
 from distgraph.graph.variables import ContextT, InputT, OutputT, StateT
 from distgraph.managed import ManagedValue
@@ -75,21 +73,19 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         no_more(deprecated, "StateGraph")
         self.nodes: dict[str, NodeSpec] = {}
         self.branches: dict[str, dict[str, BranchSpec]] = {}
-        self.channels: dict[str, BaseChannel[Any, Any]] = {}
-        self.managed: dict[str, type[ManagedValue]] = {}
         self.compiled = False
         self.place = caller(__file__)
         self._edges = Edges()
         self._defaults = NodeDefaults()
-        self._schemas: dict[Any, Schema] = {}
+        self._schemas = Schemas()
         self._hints = HintReader()
         self.state_schema = state_schema
         self.input_schema: Any = input_schema or state_schema
         self.output_schema: Any = output_schema or state_schema
         self.context_schema = context_schema
-        self._add_schema(state_schema)
-        self._add_schema(self.input_schema, managed=False)
-        self._add_schema(self.output_schema, managed=False)
+        self._schemas.add(state_schema)
+        self._schemas.add(self.input_schema, managed=False)
+        self._schemas.add(self.output_schema, managed=False)
 
     # ------------------------------------------------------------ what users look at
 
@@ -104,35 +100,23 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         return set(self._edges.joins)
 
     @property
+    def channels(self) -> Mapping[str, BaseChannel[Any, Any]]:
+        """The keys of all schemas, each with the rule its updates merge by."""
+        return self._schemas.channels
+
+    @property
+    def managed(self) -> Mapping[str, type[ManagedValue]]:
+        """The computed values of all schemas."""
+        return self._schemas.managed
+
+    @property
     def schemas(self) -> Mapping[Any, Mapping[str, Any]]:
         """Schema type -> its channels and computed values by key."""
-        return MappingProxyType({typ: {**s.channels, **s.managed} for typ, s in self._schemas.items()})
-
-    # ------------------------------------------------------------ schemas
-
-    def _add_schema(self, typ: Any, *, managed: bool = True) -> Schema:
-        known = self._schemas.get(typ) if isinstance(typ, Hashable) else None
-        if known is not None:
-            return known
-        schema = read_schema(typ)
-        name = getattr(typ, "__name__", "")
-        if schema.managed and not managed:
-            raise refusal(managed_problem(name, schema.managed))
-        for key, channel in schema.channels.items():
-            first = self.channels.setdefault(key, channel)
-            # A key without a reducer takes the rule that another schema gave it.
-            if first is not channel and not isinstance(channel, LastValue) and first != channel:
-                raise refusal(channel_problem(key, first, channel, name))
-        for key, manager in schema.managed.items():
-            if self.managed.setdefault(key, manager) is not manager:
-                text = f"Managed value '{key}' already exists with a different type, when reading schema {name!r}."
-                raise refusal(Problem("schema-conflict", text))
-        self._schemas[typ] = schema
-        return schema
+        return {typ: {**schema.channels, **schema.managed} for typ, schema in self._schemas.by_type.items()}
 
     def schema(self, typ: Any) -> Schema:
         """What a schema type of this graph says."""
-        return self._schemas[typ]
+        return self._schemas.by_type[typ]
 
     # ------------------------------------------------------------ nodes
 
@@ -227,8 +211,8 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
             place=place,
         )
         self._add_spec(node, spec)
-        if own_schema is not None and own_schema not in self._schemas:
-            self._add_schema(own_schema)
+        if own_schema is not None:
+            self._schemas.add(own_schema)
         return self
 
     def _add_spec(self, name: str, spec: NodeSpec) -> None:
@@ -323,7 +307,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         schema, returned = self._hints.read(path)
         branches[name] = BranchSpec(path, path_map_of(path_map, returned), schema, place)
         if schema is not None:
-            self._add_schema(schema)
+            self._schemas.add(schema)
         return self
 
     def set_entry_point(self, key: str) -> Self:
