@@ -17,7 +17,7 @@ from distgraph.cluster.offer import node_hints, offer, offer_again, retry_later,
 from distgraph.cluster.registry import Served
 from distgraph.cluster.run import Run, hint_of, open_run
 from distgraph.cluster.workplace import CRASHES_ALLOWED, HINT_GRACE_MS, LEASE_CHECK_MS, QUANTUM, Workplace
-from distgraph.errors import DistgraphError, StoreError
+from distgraph.errors import CheckpointCorruptError, DistgraphError, StoreError
 from distgraph.ledger.replies import Address, Record
 from distgraph.superstep.advance import Verdict
 from distgraph.superstep.model import Task
@@ -35,7 +35,11 @@ def drive(place: Workplace, hint: RunHint) -> None:
     address = Address(hint.run_id, hint.thread_id)
     claimed = place.runs.claim(address, place.slot, sweep_ms=LEASE_CHECK_MS)
     if claimed.kind == "open" and hint.again:
-        offer_again(place, served, address)
+        try:
+            offer_again(place, served, address)
+        except CheckpointCorruptError as exc:
+            # Mostly the run has left this checkpoint meanwhile.
+            log.warning("run %s: its tasks cannot be offered again: %s", hint.run_id, exc)
     if claimed.kind == "ok":
         carry_on(place, served, address, claimed.head, claimed.record)
 
