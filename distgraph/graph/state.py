@@ -378,7 +378,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         self._judge(find_problems(self, named), f"Graph {name!r}", strict=strict)
         self.compiled = True
         nodes = with_defaults(self.nodes, self._defaults, self.state_schema)
-        return CompiledGraph(
+        graph = CompiledGraph(
             builder=self,
             program=build_program(self, nodes, name, before, after, strict=strict),
             specs=nodes,
@@ -389,6 +389,10 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
             name=name,
             transformers=transformers,
         )
+        if hasattr(checkpointer, "with_types"):
+            # A saver whose values outlive the process decodes the types it was told of, and no others.
+            checkpointer.with_types(graph.types())
+        return graph
 
     def _judge(self, problems: Sequence[Problem], what: str, *, strict: bool) -> None:
         errors = [problem for problem in problems if strict or problem.severity == "error"]
