@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from distgraph.checkpoint.base import BaseCheckpointSaver
 from distgraph.checkpoint.redis import RedisSaver
@@ -132,7 +132,7 @@ class Cluster:
             flower=flower,
         )
 
-    def __enter__(self) -> Cluster:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -47,7 +47,7 @@ class Desk:
     def publish(self, hints: Sequence[Hint]) -> None:
         self.hints.extend(hints)
 
-    def waiting(self) -> int:
+    def waiting(self, queue: str | None = None) -> int:
         return len(self.hints)
 
     def close(self) -> None:
