@@ -214,4 +214,3 @@ def _alast(fn: Callable[..., Any]) -> Callable[..., Any]:
         return value
 
     return last
-

@@ -72,7 +72,9 @@ def run_task(
             return _settle(ctx, task, scope, exc)
     finally:
         _scope.reset(token)
-    return run_task(ctx, task, answers=answers, attempt=attempt, first_attempt_time=first_attempt_time, returned=command)
+    return run_task(
+        ctx, task, answers=answers, attempt=attempt, first_attempt_time=first_attempt_time, returned=command
+    )
 
 
 async def arun_task(
@@ -108,7 +110,9 @@ async def arun_task(
             return _settle(ctx, task, scope, exc)
     finally:
         _scope.reset(token)
-    return await arun_task(ctx, task, answers=answers, attempt=attempt, first_attempt_time=first_attempt_time, returned=command)
+    return await arun_task(
+        ctx, task, answers=answers, attempt=attempt, first_attempt_time=first_attempt_time, returned=command
+    )
 
 
 def failure_writes(exc: BaseException) -> list[Write]:
@@ -180,4 +184,3 @@ def _received(task: Task, exc: BaseException) -> Command[Any] | None:
 def without_ids(ns: str) -> str:
     """A checkpoint namespace without task ids and call numbers: the nodes' names alone."""
     return NS_SEP.join(part.split(NS_END)[0] for part in ns.split(NS_SEP) if not part.isdigit())
-

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distgraph.checkpoint.base import NULL_TASK_ID, from_public
-from distgraph.constants import INPUT, RESUME
+from distgraph.constants import INPUT, INTERRUPT, RESUME
 from distgraph.engine.context import Replay
 from distgraph.engine.savers import Calls
 from distgraph.engine.session import Session
@@ -96,13 +96,12 @@ class _Opening:
         command = given if isinstance(given, Command) else None
         resuming = bool(session.at.versions) and self._resumes(given)
         travelling = self._travels(command)
-        forks = (
-            resuming
-            and travelling
-            and (self.metadata.get("source") not in ("update", "fork") or self.superseded)
-        )
+        forks = resuming and travelling and (self.metadata.get("source") not in ("update", "fork") or self.superseded)
         if travelling:
-            self._forget_answers()
+            self._forget(RESUME)
+        elif self.superseded:
+            # Its tasks run again: what they asked waits again, and what they came to then is no part of this line.
+            self._keep_only(INTERRUPT, RESUME)
         outside = self._take_command(command, forks) if command is not None else self._from_outside()
         if outside:
             session.at = apply_outside(self.program, session.at, outside, session._bump)
@@ -143,9 +142,13 @@ class _Opening:
         answered = command is not None and command.resume is not None
         return not (answered or (scope is not None and scope.ctx.resuming))
 
-    def _forget_answers(self) -> None:
+    def _forget(self, channel: str) -> None:
+        self.pending = {task_id: [w for w in writes if w[0] != channel] for task_id, writes in self.pending.items()}
+
+    def _keep_only(self, *channels: str) -> None:
         self.pending = {
-            task_id: [write for write in writes if write[0] != RESUME] for task_id, writes in self.pending.items()
+            task_id: writes if task_id == NULL_TASK_ID else [write for write in writes if write[0] in channels]
+            for task_id, writes in self.pending.items()
         }
 
     def _resume(self, forks: bool, travelling: bool) -> None:
@@ -156,7 +159,6 @@ class _Opening:
         session.at = resumed(session.at)
         if forks:
             session.fork()
-            self.pending.clear()
             if self.metadata.get("source") not in ("update", "fork"):
                 before = session.at.id
         if travelling and self.place.scope is None:

@@ -291,9 +291,7 @@ class Session:
     def take_input(self, tasks: list[Task]) -> None:
         """The head becomes what ``tasks`` make of it: those that are given up, and the one that holds the input."""
         ts = _now() if self.saver is not None else ""
-        self.at = apply_writes(
-            self.program, self.at, tasks, self._bump, new_id=self.new_id(), ts=ts, source="input"
-        )
+        self.at = apply_writes(self.program, self.at, tasks, self._bump, new_id=self.new_id(), ts=ts, source="input")
         self.store("input")
 
     def store(self, source: str) -> None:

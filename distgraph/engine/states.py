@@ -238,4 +238,3 @@ def _show(program: Program, task: Task, pending: Pending, state: Any, live: bool
         elif isinstance(program.streamed, str):
             result = result.get(program.streamed)
     return PregelTask(task.id, task.name, task.path, error, asked, state, result)
-

@@ -42,7 +42,7 @@ def test_an_effect_happens_once() -> None:
 def test_effects_of_different_tasks_and_keys_are_apart() -> None:
     log = EffectLog()
     results = [
-        Runtime(idempotency_key=task, effects=log).once(key, lambda task=task, key=key: f"{task}/{key}")
+        Runtime(idempotency_key=task, effects=log).once(key, f"{task}/{key}".lower)
         for task in ("a", "b")
         for key in ("x", "y")
     ]

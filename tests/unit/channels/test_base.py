@@ -68,7 +68,7 @@ def test_channels_are_equal_by_their_rule() -> None:
 
 
 def test_a_channel_can_be_driven_by_hand() -> None:
-    held = LastValue(int, key="n").from_checkpoint()
+    held: Any = LastValue(int, key="n").from_checkpoint()
     assert not held.is_available()
     with pytest.raises(EmptyChannelError, match="Channel 'n' is empty"):
         held.get()
@@ -80,14 +80,14 @@ def test_a_channel_can_be_driven_by_hand() -> None:
 
 
 def test_the_hand_driven_face_of_a_reducer_starts_empty_but_readable() -> None:
-    held = BinaryOperatorAggregate(list, operator.add).from_checkpoint()
+    held: Any = BinaryOperatorAggregate(list, operator.add).from_checkpoint()
     assert held.get() == []
     held.update([[1], [2]])
     assert held.get() == [1, 2]
 
 
 def test_what_is_untracked_leaves_no_checkpoint() -> None:
-    held = UntrackedValue(int).from_checkpoint()
+    held: Any = UntrackedValue(int).from_checkpoint()
     held.update([5])
     assert held.get() == 5
     assert held.checkpoint() is MISSING

@@ -15,7 +15,7 @@ from distgraph.types import MISSING, Overwrite
 
 pytestmark = pytest.mark.unit
 
-LIST = BinaryOperatorAggregate(list, operator.add, key="log")
+LIST: BinaryOperatorAggregate[Any] = BinaryOperatorAggregate(list, operator.add, key="log")
 
 
 def test_updates_are_folded_in_order() -> None:
@@ -50,7 +50,7 @@ def test_where_the_type_has_no_empty_value_the_first_update_starts() -> None:
         def __init__(self, n: int) -> None:
             self.n = n
 
-    channel = BinaryOperatorAggregate(Strict, lambda a, b: Strict(a.n + b.n))
+    channel: Any = BinaryOperatorAggregate(Strict, lambda a, b: Strict(a.n + b.n))
     assert channel.initial() is MISSING
     assert channel.reduce(MISSING, [Strict(1), Strict(2)]).n == 3
 

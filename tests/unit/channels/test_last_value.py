@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from distgraph.channels import AnyValue, EphemeralValue, LastValue, LastValueAfterFinish, UntrackedValue
@@ -16,7 +18,7 @@ pytestmark = pytest.mark.unit
 
 def test_a_last_value_takes_one_write_a_superstep() -> None:
     """Two have no order that anybody chose; the text names the key and the way out."""
-    channel = LastValue(int, key="n")
+    channel: Any = LastValue(int, key="n")
     assert channel.reduce(1, [2]) == 2
     assert channel.reduce(1, []) == 1
     with pytest.raises(InvalidUpdateError, match="At key 'n': Can receive only one value per step, got 2") as caught:
@@ -26,13 +28,13 @@ def test_a_last_value_takes_one_write_a_superstep() -> None:
 
 
 def test_any_value_keeps_one_of_several_and_forgets_it() -> None:
-    channel = AnyValue(int)
+    channel: Any = AnyValue(int)
     assert channel.reduce(MISSING, [2, 3]) == 3
     assert channel.reduce(3, []) is MISSING
 
 
 def test_an_ephemeral_value_lives_for_one_superstep() -> None:
-    channel = EphemeralValue(int, key="x")
+    channel: Any = EphemeralValue(int, key="x")
     assert channel.reduce(MISSING, [2]) == 2
     assert channel.reduce(2, []) is MISSING
     with pytest.raises(InvalidUpdateError, match="At key 'x'"):
@@ -41,7 +43,7 @@ def test_an_ephemeral_value_lives_for_one_superstep() -> None:
 
 
 def test_an_untracked_value_stays_for_the_run_only() -> None:
-    channel = UntrackedValue(int, key="x")
+    channel: Any = UntrackedValue(int, key="x")
     assert channel.reduce(1, []) == 1
     assert not channel.tracked
     with pytest.raises(InvalidUpdateError, match="At key 'x'"):
@@ -50,7 +52,7 @@ def test_an_untracked_value_stays_for_the_run_only() -> None:
 
 
 def test_a_deferred_value_opens_at_the_end_and_is_gone_when_read() -> None:
-    channel = LastValueAfterFinish(int)
+    channel: Any = LastValueAfterFinish(int)
     written = channel.reduce(MISSING, [1, 2])
     assert not channel.is_available(written)
     assert channel.consume(written) is written

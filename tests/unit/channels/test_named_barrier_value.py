@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from distgraph.channels import NamedBarrierValue, NamedBarrierValueAfterFinish
@@ -13,7 +15,7 @@ pytestmark = pytest.mark.unit
 
 def test_a_join_opens_when_all_have_written_and_closes_when_read() -> None:
     """In any order, in one superstep or over several."""
-    join = NamedBarrierValue(str, {"a", "b"}, key="j")
+    join: Any = NamedBarrierValue(str, {"a", "b"}, key="j")
     half = join.reduce(MISSING, ["b"])
     assert not join.is_available(half)
     assert join.consume(half) is half
@@ -25,7 +27,7 @@ def test_a_join_opens_when_all_have_written_and_closes_when_read() -> None:
 
 
 def test_writing_twice_changes_nothing() -> None:
-    join = NamedBarrierValue(str, {"a", "b"})
+    join: Any = NamedBarrierValue(str, {"a", "b"})
     half = join.reduce(MISSING, ["a"])
     assert join.reduce(half, ["a"]) is half
 
@@ -37,7 +39,7 @@ def test_a_stranger_is_refused() -> None:
 
 
 def test_a_deferred_join_waits_for_the_end_too() -> None:
-    join = NamedBarrierValueAfterFinish(str, {"a", "b"})
+    join: Any = NamedBarrierValueAfterFinish(str, {"a", "b"})
     half = join.reduce(MISSING, ["a"])
     assert join.finish(half) is half
     full = join.reduce(half, ["b"])

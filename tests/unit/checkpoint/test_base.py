@@ -160,7 +160,9 @@ def test_the_async_methods_use_the_others() -> None:
 
     async def main() -> None:
         saver = Tiny()
-        assert (await saver.aget({"a": 1}) or {})["id"] == "c2"
+        found = await saver.aget({"a": 1})
+        assert found is not None
+        assert found["id"] == "c2"
         assert await saver.aget({}) is None
         assert saver.get({}) is None
         assert [each async for each in saver.alist("c", limit=1)] == ["c", {"filter": None, "before": None, "limit": 1}]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from distgraph.channels import BaseChannel, BinaryOperatorAggregate, EphemeralValue, LastValue, Topic
@@ -59,7 +60,7 @@ def small(
     made[START] = node(START, None, START, START)
     for name, action in nodes.items():
         made[name] = node(name, action, BRANCH_TO + name, keys)
-    wakes = {BRANCH_TO + name: EphemeralValue(guard=False) for name in nodes}
+    wakes: dict[str, BaseChannel[Any, Any]] = {BRANCH_TO + name: EphemeralValue(guard=False) for name in nodes}
     return make_program(
         "small",
         made,
@@ -74,7 +75,7 @@ def small(
 def line(*names: str, **actions: Any) -> Program:
     """Nodes one after the other; each logs its name, unless ``actions`` has something better for it."""
     nodes = {name: actions.get(name) or logs(name) for name in names}
-    return small(nodes, *zip(names, names[1:], strict=False))
+    return small(nodes, *pairwise(names))
 
 
 def side_by_side(**actions: Any) -> Program:

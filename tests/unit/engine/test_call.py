@@ -28,6 +28,10 @@ SCOPE: Any = SimpleNamespace(
 )
 
 
+class BaseStore:
+    """Named as the store's base class is: annotations are compared by name."""
+
+
 class Counter:
     """A callable object."""
 
@@ -149,7 +153,15 @@ def test_what_is_no_callable_is_refused() -> None:
 def test_extra_arguments_are_injected_by_name() -> None:
     """config, writer, store, previous and runtime; keyword-only or not."""
 
-    def node(value: int, config: RunnableConfig, writer: StreamWriter, *, store, previous, runtime: Runtime[None]) -> Any:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    def node(
+        value: int,
+        config: RunnableConfig,
+        writer: StreamWriter,
+        *,
+        store: BaseStore,
+        previous: Any,
+        runtime: Runtime[None],
+    ) -> Any:
         return value, config, writer, store, previous, runtime
 
     assert call(node) == (1, SCOPE.config, print, "the store", "before", SCOPE.runtime)

@@ -37,7 +37,8 @@ def test_handlers_hear_of_stops_and_of_going_on(engine: str) -> None:
     """Of breakpoints and of questions."""
     recorder, saver, program = Recorder(), InMemorySaver(), line("q", q=asking)
     config = {**on(), "callbacks": [recorder, object()]}
-    for given in ({}, None, Command(resume="!")):
+    inputs: list[Any] = [{}, None, Command(resume="!")]
+    for given in inputs:
         run(engine, ask(program, given, config, saver, interrupt_before=["q"]))
     assert recorder.events == [
         ("stop", "interrupt_before", []),

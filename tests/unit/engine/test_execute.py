@@ -63,7 +63,12 @@ def test_a_node_that_changes_nothing_has_finished_all_the_same(engine: str) -> N
 def test_a_conditional_edge_sees_its_own_nodes_writes() -> None:
     """The list has what the node added, through the reducer; nothing of anybody else's."""
     seen: list[Any] = []
-    execute(small({"a": lambda s: {"log": ["mine"]}}, branches={"a": lambda s: seen.append(s) or "__end__"}))
+
+    def choose(state: Any) -> str:
+        seen.append(state)
+        return "__end__"
+
+    execute(small({"a": lambda s: {"log": ["mine"]}}, branches={"a": choose}))
     assert seen == [{"n": 1, "log": ["mine"]}]
 
 

@@ -34,7 +34,7 @@ def graph(program: Program, saver: Any = None) -> Any:
 
 
 def around(inner: Any, **settings: Any) -> Program:
-    """p -> sub -> r; what comes out of ``inner`` replaces the list's additions."""
+    """Nodes p, sub and r in a row; what comes out of ``inner`` replaces the list's additions."""
 
     def only_new(state: Any) -> Any:
         return {**state, "log": []}
@@ -157,6 +157,36 @@ def test_a_history_of_its_own_grows_from_run_to_run(engine: str) -> None:
         for _ in range(2):
             run(engine, ask(program, {}, on(), saver))
         assert lengths == expected
+
+
+@ENGINES
+def test_only_the_superstep_that_is_resumed_resumes_nested_graphs(engine: str) -> None:
+    """One that runs later in the same run gets its input."""
+    lengths: list[int] = []
+
+    def count(state: Any) -> Any:
+        lengths.append(len(state["log"]))
+        return {"log": ["x"]}
+
+    inner = graph(line("x", x=count), True)
+    program = small({"q": question, "sub": inner}, ("q", "sub"), settings={"sub": {"subgraph": inner}})
+    saver = InMemorySaver()
+    for _ in range(2):
+        run(engine, ask(program, {}, on(), saver))
+        run(engine, ask(program, Command(resume="!"), on(), saver))
+    assert len(lengths) == 2
+
+
+@ENGINES
+def test_exit_durability_stores_nested_graphs_only_where_they_stopped(engine: str) -> None:
+    """What a finished one came to is in its parent's state."""
+    program, saver = around(graph(line("x"))), InMemorySaver()
+    run(engine, ask(program, {}, on(), saver, durability="exit"))
+    assert namespaces(saver) == [""]
+    program, saver = around(graph(line("q", q=question))), InMemorySaver()
+    run(engine, ask(program, {}, on(), saver, durability="exit"))
+    assert namespaces(saver) == ["", "sub:ID"]
+    assert run(engine, ask(program, Command(resume="!"), on(), saver)).value["log"] == ["p", "!", "r"]
 
 
 @ENGINES

@@ -48,7 +48,7 @@ def test_a_command_writes_its_update_and_its_destinations(command: Command[Any],
 
 
 def test_a_command_to_nowhere_is_an_error() -> None:
-    with pytest.raises(RoutingError, match="The Command goes to unknown node 'bb'.*Did you mean 'b'"):
+    with pytest.raises(RoutingError, match=r"The Command goes to unknown node 'bb'.*Did you mean 'b'"):
         command_writes(PROGRAM, Command(goto="bb"))
 
 
@@ -58,6 +58,6 @@ def test_what_comes_from_outside_makes_no_new_checkpoint() -> None:
     after = apply_outside(PROGRAM, at, [("n", 7), ("branch:to:b", None)], count_up)
     assert (after.id, after.parent, after.step) == ("c1", "c0", 3)
     assert (after.values["n"], after.versions["n"], after.clock) == (7, 6, 6)
-    assert after.updated == {"x", "n", "branch:to:b"}
+    assert set(after.updated or ()) == {"x", "n", "branch:to:b"}
     assert after.seen == at.seen
     assert apply_outside(PROGRAM, at._replace(updated=None), [("n", 7)], count_up).updated is None

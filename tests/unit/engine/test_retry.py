@@ -44,7 +44,9 @@ def test_the_first_policy_that_covers_the_error_decides() -> None:
     assert next_delay([keys, links], OSError(), 1, 0) is None
 
 
-@pytest.mark.parametrize("exc", [GraphInterrupt(), NodeCancelledError("n"), KeyboardInterrupt(), asyncio.CancelledError()])
+@pytest.mark.parametrize(
+    "exc", [GraphInterrupt(), NodeCancelledError("n"), KeyboardInterrupt(), asyncio.CancelledError()]
+)
 def test_what_is_no_failure_is_never_retried(exc: BaseException) -> None:
     """Not even by a policy for everything."""
     assert next_delay([RetryPolicy(retry_on=lambda _: True)], exc, 1, 0) is None

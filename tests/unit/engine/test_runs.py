@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from distgraph.channels import BinaryOperatorAggregate, LastValue, UntrackedValue
+from distgraph.channels import BaseChannel, BinaryOperatorAggregate, LastValue, UntrackedValue
 from distgraph.checkpoint.memory import InMemorySaver
 from distgraph.constants import END
 from distgraph.engine.states import States
@@ -313,6 +313,17 @@ def test_answer_and_change_in_one_command(engine: str) -> None:
 
 
 @ENGINES
+def test_commands_from_outside_add_up_until_the_superstep_ends(engine: str) -> None:
+    """Each is stored with those before it."""
+    program, saver = line("q", q=asking(engine, "?")), InMemorySaver()
+    run(engine, ask(program, {}, on(), saver))
+    for text in ("one", "two"):
+        run(engine, ask(program, Command(update={"log": [text]}), on(), saver))
+    assert state(program, saver).values["log"] == ["one", "two"]
+    assert run(engine, ask(program, Command(resume="!"), on(), saver)).value["log"] == ["one", "two", "!"]
+
+
+@ENGINES
 def test_an_empty_command_is_nothing_to_do(engine: str) -> None:
     program, saver = line("a"), InMemorySaver()
     run(engine, ask(program, {}, on(), saver))
@@ -418,17 +429,25 @@ def test_exit_durability_stores_once(engine: str) -> None:
     assert state(program, saver).interrupts[0].value == "?"
     run(engine, ask(program, Command(resume="!"), on(), saver, durability="exit"))
     assert steps(program, saver) == [("loop", 3), ("loop", 1)]
+
+
+@ENGINES
+def test_exit_durability_keeps_what_finished_beside_a_failure(engine: str) -> None:
+    """Of that superstep only: what came before is in the checkpoint."""
     (program, _), saver = failing_once(engine), InMemorySaver()
     with pytest.raises(ValueError, match="boom"):
         run(engine, ask(program, {}, on(), saver, durability="exit"))
     assert state(program, saver).next == ("sad",)
+    saved = saver.get_tuple(on())
+    assert saved is not None
+    assert [value for _, _, value in saved.pending_writes or ()] == [["fine"], "ValueError('boom')"]
     assert run(engine, ask(program, None, on(), saver)).value["log"] == ["fine", "bad"]
 
 
 @ENGINES
 def test_untracked_values_are_in_no_checkpoint(engine: str) -> None:
     """Nor in stored writes, nor in stored Sends; nodes of the same run see them."""
-    channels = {
+    channels: dict[str, BaseChannel[Any, Any]] = {
         "log": BinaryOperatorAggregate(list, operator.add),
         "n": LastValue(int),
         "handle": UntrackedValue(),
@@ -479,6 +498,27 @@ def test_a_new_input_at_an_old_checkpoint_starts_from_there(engine: str) -> None
 
 
 @ENGINES
+def test_an_answer_at_an_old_checkpoint_runs_its_whole_superstep_again(engine: str) -> None:
+    """The thread has gone on from there; at its latest checkpoint, siblings that finished would stay finished.
+
+    The new answer counts, also where an old one had been given.
+    """
+    calls: list[str] = []
+
+    def a(state: Any) -> Any:
+        calls.append("a")
+        return {"log": ["a"]}
+
+    program, saver = side_by_side(a=a, q=asking(engine, "?")), InMemorySaver()
+    run(engine, ask(program, {}, on(), saver))
+    latest = state(program, saver).config
+    run(engine, ask(program, Command(resume="one"), latest, saver))
+    assert calls == ["a"]
+    assert run(engine, ask(program, Command(resume="two"), latest, saver)).value["log"] == ["a", "two"]
+    assert calls == ["a", "a"]
+
+
+@ENGINES
 def test_going_back_asks_again(engine: str) -> None:
     """The old answer is part of the old line."""
     program, saver = line("q", "z", q=asking(engine, "?")), InMemorySaver()
@@ -488,4 +528,3 @@ def test_going_back_asks_again(engine: str) -> None:
     again = run(engine, ask(program, None, old.config, saver))
     assert [each.value for each in again.interrupts] == ["?"]
     assert run(engine, ask(program, Command(resume="two"), on(), saver)).value["log"] == ["two", "z"]
-

@@ -47,9 +47,10 @@ def decision() -> Calls[Any]:
 
 
 def test_a_decision_is_the_same_in_both_colours() -> None:
-    for calls in (lambda saver: drive(decision(), saver), lambda saver: asyncio.run(adrive(decision(), saver))):
+    for engine in ("sync", "aio"):
         saver = Recorder()
-        assert calls(saver) == ("found", ["one", "two"], [("n", 1)])
+        result = drive(decision(), saver) if engine == "sync" else asyncio.run(adrive(decision(), saver))
+        assert result == ("found", ["one", "two"], [("n", 1)])
         assert saver.calls == ["config", ("config", {"a": 1}, "before", 3)]
 
 

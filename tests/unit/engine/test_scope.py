@@ -29,7 +29,7 @@ def test_a_runtime_says_where_and_who() -> None:
     control, effects = RunControl(), EffectLog()
     base: Runtime[Any] = Runtime(context={"user": "u"}, store="store", control=control, effects=effects)
     here = scope(RunContext(line("a"), runtime=base, thread_id="t", run_id="r"), attempt=2, first_attempt_time=5.0)
-    runtime = here.runtime
+    runtime: Runtime[Any] = here.runtime
     info = runtime.execution_info
     assert info is not None
     assert (info.thread_id, info.run_id, info.checkpoint_id) == ("t", "r", "c1")
@@ -71,14 +71,10 @@ def test_nodes_reach_their_surroundings_without_parameters() -> None:
 
     def node(state: Any) -> None:
         get_stream_writer()("custom chunk")
-        runtime = get_runtime()
-        seen.update(
-            thread=get_config()["configurable"]["thread_id"], store=get_store(), attempt=runtime.execution_info
-        )
+        runtime: Runtime[Any] = get_runtime()
+        seen.update(thread=get_config()["configurable"]["thread_id"], store=get_store(), attempt=runtime.execution_info)
 
-    chunks = list(
-        sync.stream(ask(line("a", a=node), {"n": 1}, on("t7"), store="shelf", modes=frozenset({"custom"})))
-    )
+    chunks = list(sync.stream(ask(line("a", a=node), {"n": 1}, on("t7"), store="shelf", modes=frozenset({"custom"}))))
     assert chunks == [((), "custom", "custom chunk")]
     assert (seen["thread"], seen["store"], seen["attempt"].thread_id) == ("t7", "shelf", "t7")
 

@@ -23,6 +23,11 @@ pytestmark = pytest.mark.unit
 PATIENCE = 10
 
 
+def note(ran: list[str], name: str) -> Any:
+    """A node that says that it ran."""
+    return lambda state: ran.append(name)
+
+
 def thread_name(state: Any) -> Any:
     return {"log": [threading.current_thread().name]}
 
@@ -121,7 +126,7 @@ def test_a_failure_starts_nothing_more() -> None:
     def bad(state: Any) -> Any:
         raise ValueError("boom")
 
-    nodes = {"a": bad, **{f"n{i}": (lambda s, i=i: ran.append(f"n{i}")) for i in range(5)}}
+    nodes = {"a": bad, **{f"n{i}": note(ran, f"n{i}") for i in range(5)}}
     program, saver = side_by_side(**nodes), InMemorySaver()
     with pytest.raises(ValueError, match="boom"):
         sync.run(ask(program, {}, on(), saver, max_concurrency=1))
@@ -184,6 +189,27 @@ def test_a_reader_that_stops_reading_stops_the_run() -> None:
     assert ran == ["a"]
     sync.run(ask(program, None, on(), saver))
     assert ran == ["a", "b"]
+
+
+def test_a_reader_that_stops_reading_starts_no_more_siblings() -> None:
+    ran: list[str] = []
+    first, later = threading.Event(), threading.Event()
+
+    def wait(state: Any) -> None:
+        first.set()
+        later.wait(PATIENCE)
+
+    nodes = {"a": lambda s: None, "b": wait, **{f"n{i}": note(ran, f"n{i}") for i in range(5)}}
+    program = side_by_side(**nodes)
+    chunks: Any = sync.stream(ask(program, {"n": 1}, modes=modes("updates"), max_concurrency=1))
+    assert next(chunks) == ((), "updates", {"a": None})
+    assert first.wait(PATIENCE)
+    before = {thread for thread in threading.enumerate() if thread.name.startswith("distgraph")}
+    chunks.close()
+    later.set()
+    for thread in before:
+        thread.join(PATIENCE)
+    assert ran == []
 
 
 def test_threads_end_with_their_run() -> None:

@@ -144,7 +144,9 @@ def test_updates_at_an_old_checkpoint_make_a_branch() -> None:
     thread = Thread(line("a", "b"))
     thread.run({"n": 1})
     old = next(snapshot for snapshot in thread.past if snapshot.next == ("b",))
+    before = thread.saver.get_tuple(old.config)
     branch = thread.states.get(thread.update({"log": ["forked"]}, "a", old.config))
+    assert thread.saver.get_tuple(old.config) == before
     assert (branch.values["log"], branch.parent_config) == (["a", "forked"], old.config)
     assert thread.states.get(old.config) == old
     assert thread.run(None)["log"] == ["a", "forked", "b"]

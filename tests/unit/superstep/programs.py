@@ -13,11 +13,13 @@ from distgraph.superstep.model import EMPTY, Checkpoint, Node, Program, Task, ma
 from distgraph.types import Write
 
 
-def program(*names: str, extra: Mapping[str, BaseChannel[Any, Any]] | None = None, **triggers: Sequence[str]) -> Program:
+def program(
+    *names: str, extra: Mapping[str, BaseChannel[Any, Any]] | None = None, **triggers: Sequence[str]
+) -> Program:
     """Nodes ``names``, each woken by its own channel, and by those in ``triggers``; state keys n and log."""
     nodes = {name: node(name, BRANCH_TO + name, *triggers.get(name, ())) for name in names}
-    wakes = {BRANCH_TO + name: EphemeralValue(guard=False) for name in names}
-    state = {"n": LastValue(int), "log": BinaryOperatorAggregate(list, operator.add)}
+    wakes: dict[str, BaseChannel[Any, Any]] = {BRANCH_TO + name: EphemeralValue(guard=False) for name in names}
+    state: dict[str, BaseChannel[Any, Any]] = {"n": LastValue(int), "log": BinaryOperatorAggregate(list, operator.add)}
     return make_program(
         "p",
         nodes,
@@ -29,9 +31,7 @@ def program(*names: str, extra: Mapping[str, BaseChannel[Any, Any]] | None = Non
 
 
 def node(name: str, *triggers: str, **options: Any) -> Node:
-    return Node(
-        name=name, triggers=triggers, reads=("n", "log"), action=None, writer=lambda output: [], **options
-    )
+    return Node(name=name, triggers=triggers, reads=("n", "log"), action=None, writer=lambda output: [], **options)
 
 
 def wrote(task: Task, *writes: Write) -> Task:

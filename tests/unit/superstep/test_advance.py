@@ -70,7 +70,7 @@ def test_tasks_that_finished_get_their_writes_back() -> None:
     """Those that asked or failed run again."""
     at = begun(AB, *wake("a", "b"))
     a, b = plan(AB, at)
-    pending = {a.id: [("n", 1)], b.id: [(INTERRUPT, ()), (RESUME, ["x"])]}
+    pending: Any = {a.id: [("n", 1)], b.id: [(INTERRUPT, ()), (RESUME, ["x"])]}
     following = look(AB, at, FREE, pending=pending)
     assert [task.writes for task in following.tasks] == [[("n", 1)], []]
     restore([a, b], {a.id: [(ERROR, "x")], b.id: [(NO_WRITES, None)]})

@@ -77,7 +77,9 @@ def test_one_task_can_be_planned_alone() -> None:
 def test_a_send_to_nowhere_is_an_error() -> None:
     """It can only come from a checkpoint of another graph; dropping it would lose work."""
     at = begun(ABC, (TASKS, Send("aa", 1)))
-    with pytest.raises(RoutingError, match="The Send at index 0 of step -1 goes to unknown node 'aa'.*Did you mean 'a'"):
+    with pytest.raises(
+        RoutingError, match=r"The Send at index 0 of step -1 goes to unknown node 'aa'.*Did you mean 'a'"
+    ):
         plan(ABC, at)
     with pytest.raises(RoutingError):
         task_at(ABC, at, (PUSH, 0, False))

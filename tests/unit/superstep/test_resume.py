@@ -65,7 +65,7 @@ def test_a_map_of_ids_is_not_an_answer(value: Any, expected: bool) -> None:
 
 def test_one_answer_goes_to_the_one_question() -> None:
     a, b = planned()
-    pending = {a.id: [(INTERRUPT, (question(a),))], b.id: [("n", 1)]}
+    pending: Any = {a.id: [(INTERRUPT, (question(a),))], b.id: [("n", 1)]}
     given = give_answers([a, b], pending, "yes")
     assert given == ({a.id: ["yes"]}, {}, [])
 

@@ -12,7 +12,15 @@ from distgraph.constants import PULL, PUSH
 from distgraph.errors import EmptyChannelError, InvalidUpdateError
 from distgraph.managed import IsLastStepManager, RemainingStepsManager
 from distgraph.superstep.model import Branch, Task
-from distgraph.superstep.views import branch_view, output_values, read_channel, read_channels, task_input, update_of, wrote_any
+from distgraph.superstep.views import (
+    branch_view,
+    output_values,
+    read_channel,
+    read_channels,
+    task_input,
+    update_of,
+    wrote_any,
+)
 from distgraph.types import MISSING
 from tests.unit.superstep.programs import begun, node, program, wake, wrote
 
@@ -65,7 +73,11 @@ def test_computed_values_depend_on_the_step() -> None:
     managed = replace(P, managed={"left": RemainingStepsManager, "last": IsLastStepManager})
     reads = replace(node("a"), reads=("n", "left", "last"))
     assert task_input(managed, Task(reads, (PULL, "a"), (), AT), 4) == {"n": 1, "left": 4, "last": False}
-    assert task_input(managed, Task(reads, (PULL, "a"), (), AT._replace(step=2)), 4) == {"n": 1, "left": 1, "last": True}
+    assert task_input(managed, Task(reads, (PULL, "a"), (), AT._replace(step=2)), 4) == {
+        "n": 1,
+        "left": 1,
+        "last": True,
+    }
 
 
 def test_a_branch_sees_the_snapshot_and_its_own_writes() -> None:
