@@ -46,8 +46,8 @@ class Broker:
         self.lost = self.repeated = 0
         self._hints: list[tuple[int, Hint]] = []
 
-    def publish(self, hints: Sequence[Hint]) -> None:
-        """Send hints."""
+    def publish(self, hints: Sequence[Hint], *, first: bool = False) -> None:
+        """Send hints; ``first`` changes nothing where they come in any order."""
         for hint in hints:
             if self._happens(self.faults.lose):
                 self.lost += 1

@@ -269,7 +269,11 @@ class InProcessCluster(Cluster):
     def sweep(self) -> float:
         """Notice deaths, beat, and look once at all that is overdue; seconds until something is due next."""
         self._beat()
+        if self._watch[0].busy:
+            # That one stands still: another worker's watcher sweeps.
+            self._watch = self._new_watch()
         slot, sweeper = self._watch
+        slot.busy = True
         try:
             self._notice(sweeper)
             return sweeper.sweep()
@@ -280,15 +284,17 @@ class InProcessCluster(Cluster):
         except StoreError as exc:
             log.warning("a sweep is put off: %s", exc)
             sweeper.distrust()
+        finally:
+            slot.busy = False
         return 1.0
 
     def _notice(self, sweeper: Sweeper) -> None:
+        """Name the dead in beats, and free what they held; should this watcher die first, a sweep does."""
         while self._falling:
-            slot, name, what = self._falling[0]
+            slot, name, what = self._falling.pop(0)
+            slot.buried.append(name)
             if what:
                 sweeper.bury(name, what)
-            slot.buried.append(name)
-            del self._falling[0]
         self._beat()
 
     def _beat(self) -> None:

@@ -66,11 +66,11 @@ class GuardedBroker:
     def __init__(self, broker: Broker, slot: Slot) -> None:
         self._broker, self._slot = broker, slot
 
-    def publish(self, hints: Sequence[Hint]) -> None:
+    def publish(self, hints: Sequence[Hint], *, first: bool = False) -> None:
         """Send hints, one point before each: a process may die with some of them sent."""
         for hint in hints:
             self._slot.point("before publish")
-            self._broker.publish([hint])
+            self._broker.publish([hint], first=first)
 
     def waiting(self, queue: str | None = None) -> int:
         """How many hints wait."""

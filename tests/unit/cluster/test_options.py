@@ -1,0 +1,58 @@
+"""How a run is to be executed, as it is stored with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from distgraph.cluster.options import RunOptions, options_from
+from distgraph.cluster.registry import codec_for
+from distgraph.errors import ConfigError
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        RunOptions(),
+        RunOptions("spread", 7, ("a", "b"), "*", ("t",), {"who": "ada"}, {"k": 1}, {"c": 2}, "name", "latest", False),
+    ],
+)
+def test_options_come_back_from_the_ledger(options: RunOptions) -> None:
+    codec = codec_for()
+    assert RunOptions.of(codec.decode(codec.encode(options.plain()))) == options
+
+
+def test_what_a_newer_version_stored_is_left_out() -> None:
+    assert RunOptions.of({**RunOptions().plain(), "colour": "blue"}) == RunOptions()
+
+
+def test_what_an_older_version_did_not_store_has_its_default() -> None:
+    assert RunOptions.of({"keep": "latest"}) == RunOptions(keep="latest")
+
+
+def test_a_config_is_taken_apart() -> None:
+    config: dict[str, Any] = {
+        "recursion_limit": 9,
+        "tags": ["t"],
+        "metadata": {"who": "ada"},
+        "run_name": "n",
+        "configurable": {"model": "m", "checkpoint_id": "c", "__private": 1},
+    }
+    options = options_from(config, placement="local", keep="latest")
+    assert (options.recursion_limit, options.tags, options.run_name) == (9, ("t",), "n")
+    assert options.metadata == {"who": "ada"}
+    assert options.configurable == {"model": "m"}, "what names checkpoints, and what is ours, does not travel"
+    assert (options.placement, options.keep) == ("local", "latest")
+
+
+def test_an_unknown_placement_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"placement 'everywhere' does not exist. Use one of auto, spread, local"):
+        options_from({}, placement="everywhere")
+
+
+def test_an_unknown_retention_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"keep 'some' does not exist. Use one of all, latest"):
+        options_from({}, placement="auto", keep="some")
