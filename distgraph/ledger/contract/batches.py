@@ -80,7 +80,7 @@ class Batches(Protocol):
         ...
 
     def ready_partitions(self, batch_id: str) -> list[int]:
-        """Partitions that have items nobody has taken."""
+        """Partitions that have items nobody has taken; first those whose next items were taken before."""
         ...
 
     def items(self, batch_id: str, taken: Taken) -> list[bytes]:

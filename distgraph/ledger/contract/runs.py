@@ -139,7 +139,7 @@ class Runs(Protocol):
         Returns:
             For a settlement: ``ok``; ``closed``: that was the last one, and the slot has the lease now (not if another
             slot has it); ``dup``: another attempt's outcome stands; ``stale`` because of epoch, head or the status.
-            For a commit what :meth:`commit` answers.
+            For a commit what :meth:`commit` answers. In a repeat of several, each of the closing slot's is ``closed``.
         """
         ...
 
@@ -169,6 +169,10 @@ class Runs(Protocol):
 
     def claims(self, address: Address) -> dict[str, str]:
         """Task id -> slot of the tasks that run now."""
+        ...
+
+    def tried(self, address: Address) -> set[str]:
+        """Ids of the current superstep's tasks that some slot has claimed, ever."""
         ...
 
     # ---- control and recovery

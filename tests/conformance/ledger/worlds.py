@@ -116,35 +116,55 @@ class ServerWorld(World):
         return sorted(key.decode() for key in self.client.scan_iter(match=f"dg:{{{self.keys.namespace}/*", count=1000))
 
     def dump(self) -> Dump:
-        return same_form({name: self._content(name) for name in self._names()})
-
-    def _content(self, name: str) -> Any:
-        client: Any = self.client
-        match client.type(name).decode():
-            case "hash":
-                return client.hgetall(name)
-            case "zset":
-                return dict(client.zrange(name, 0, -1, withscores=True))
-            case "list":
-                return client.lrange(name, 0, -1)
-            case "set":
-                return client.smembers(name)
-            case "stream":
-                return [entry[b"d"] for _, entry in client.xrange(name)]
-            case _:
-                return client.get(name)
+        names = self._names()
+        with self.client.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.type(name)
+            kinds = [kind.decode() for kind in pipe.execute()]
+            for name, kind in zip(names, kinds, strict=True):
+                _ask(pipe, name, kind)
+            found = pipe.execute()
+        contents = [_content(kind, content) for kind, content in zip(kinds, found, strict=True)]
+        return same_form(dict(zip(names, contents, strict=True)))
 
     def wipe(self) -> None:
         """Delete all there is, and begin again."""
         self._now_ms = START_MS
         self._set_clock()
-        for name in self._names():
-            self.client.delete(name)
+        names = self._names()
+        if names:
+            self.client.delete(*names)
 
     def close(self) -> None:
         self.wipe()
         self.client.delete(CLOCK)
         self.client.close()
+
+
+def _ask(pipe: Any, name: str, kind: str) -> None:
+    match kind:
+        case "hash":
+            pipe.hgetall(name)
+        case "zset":
+            pipe.zrange(name, 0, -1, withscores=True)
+        case "list":
+            pipe.lrange(name, 0, -1)
+        case "set":
+            pipe.smembers(name)
+        case "stream":
+            pipe.xrange(name)
+        case _:
+            pipe.get(name)
+
+
+def _content(kind: str, content: Any) -> Any:
+    match kind:
+        case "zset":
+            return dict(content)
+        case "stream":
+            return [entry[b"d"] for _, entry in content]
+        case _:
+            return content
 
 
 class ClockedScripts(Scripts):
