@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from distgraph.config import DEFAULT_RECURSION_LIMIT, ensure_config
 from distgraph.constants import NS_END, NS_SEP
+from distgraph.engine.context import Emit, RunContext
 from distgraph.engine.request import Request
 from distgraph.engine.scope import NodeScope
 from distgraph.errors import ConfigError
-from distgraph.runtime import _scope
+from distgraph.runtime import RunControl, Runtime, _scope
 
 #: Keys of ``configurable`` that name a place among the checkpoints.
 _ADDRESS = ("thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map")
@@ -115,3 +116,62 @@ def _ns_of(scope: NodeScope | None, own_history: bool) -> str:
         return ""
     ns = scope.next_child_ns()
     return NS_SEP.join(part.split(NS_END)[0] for part in ns.split(NS_SEP)) if own_history else ns
+
+
+def context_of(request: Request, place: Place, sink: Callable[[Any], None] | None) -> RunContext:
+    """What the tasks of the run share; a nested run inherits from the run around it.
+
+    Args:
+        request: what the caller asks for.
+        place: where the run takes place.
+        sink: receives the chunks of the run's own reader; None where there is none.
+    """
+    parent = place.scope.ctx if place.scope is not None else None
+    base: Runtime[Any] = place.scope.runtime if place.scope is not None else Runtime()
+    emit, modes = _emission(request, parent, sink)
+    configurable = place.configurable
+    run_id = place.config.get("run_id") or configurable.get("run_id") or (parent.run_id if parent is not None else "")
+    ctx = RunContext(
+        request.program,
+        config=place.config,
+        runtime=Runtime(
+            context=request.context if request.context is not None else base.context,
+            store=request.store if parent is None else base.store,
+            previous=base.previous,
+            server_info=base.server_info,
+            control=request.control or base.control or RunControl(),
+            effects=base.effects,
+        ),
+        saver=place.saver,
+        cache=request.cache if parent is None else parent.cache,
+        ns=place.ns,
+        thread_id=place.thread_id,
+        run_id=str(run_id),
+        emit=emit,
+        modes=modes,
+        durability=request.durability or (parent.durability if parent is not None else "async"),
+    )
+    if parent is not None:
+        ctx.loose, ctx.seen = parent.loose, parent.seen
+    if request.subgraphs and emit is not None:
+        ctx.nested_emit, ctx.nested_modes = emit, modes
+    elif parent is not None:
+        ctx.nested_emit, ctx.nested_modes = parent.nested_emit, parent.nested_modes
+    return ctx
+
+
+def _emission(
+    request: Request, parent: RunContext | None, sink: Callable[[Any], None] | None
+) -> tuple[Emit | None, frozenset[str]]:
+    """Where the run's chunks go: to its own reader, to those of the graphs around it, or to both."""
+    own = request.modes if sink is not None else frozenset()
+    above = parent.nested_modes if parent is not None else frozenset()
+    outer = parent.nested_emit if parent is not None else None
+
+    def emit(ns: tuple[str, ...], mode: str, payload: Any) -> None:
+        if sink is not None and mode in own:
+            sink((ns, mode, payload))
+        if outer is not None and mode in above:
+            outer(ns, mode, payload)
+
+    return (emit if own or above else None), own | above

@@ -16,9 +16,8 @@ from typing import Any, NamedTuple
 
 from distgraph.checkpoint.base import new_versions, to_public
 from distgraph.constants import INTERRUPT, NS_END, RESUME, TASKS
-from distgraph.engine.context import Emit, RunContext
 from distgraph.engine.execute import failure_writes
-from distgraph.engine.place import Place, place_of
+from distgraph.engine.place import context_of, place_of
 from distgraph.engine.request import Request
 from distgraph.engine.savers import Op
 from distgraph.engine.streams import Streams, checkpoint_chunk, keeps_state
@@ -31,7 +30,6 @@ from distgraph.errors import (
     create_error_message,
     invalid_resume_of,
 )
-from distgraph.runtime import RunControl, Runtime
 from distgraph.superstep.advance import Next, Pending, Rules, Verdict, advance
 from distgraph.superstep.apply import Bump, apply_writes, count_up
 from distgraph.superstep.identity import checkpoint_id, path_key
@@ -75,7 +73,7 @@ class Session:
         self.program = request.program
         self.place = place = place_of(request)
         self.saver = place.saver
-        self.ctx = ctx = _context_of(request, place, sink)
+        self.ctx = ctx = context_of(request, place, sink)
         self.output_keys = request.program.streamed if request.output_keys is None else request.output_keys
         keys = self.output_keys
         self._keys = frozenset((keys,) if isinstance(keys, str) else keys)
@@ -366,58 +364,6 @@ class Session:
         if not keeps_state(task.node.subgraph):
             return None
         return {"configurable": {"thread_id": self.place.thread_id, "checkpoint_ns": task.checkpoint_ns}}
-
-
-def _context_of(request: Request, place: Place, sink: Callable[[Any], None] | None) -> RunContext:
-    parent = place.scope.ctx if place.scope is not None else None
-    base: Runtime[Any] = place.scope.runtime if place.scope is not None else Runtime()
-    emit, modes = _emission(request, parent, sink)
-    configurable = place.configurable
-    run_id = place.config.get("run_id") or configurable.get("run_id") or (parent.run_id if parent is not None else "")
-    ctx = RunContext(
-        request.program,
-        config=place.config,
-        runtime=Runtime(
-            context=request.context if request.context is not None else base.context,
-            store=request.store if parent is None else base.store,
-            previous=base.previous,
-            server_info=base.server_info,
-            control=request.control or base.control or RunControl(),
-            effects=base.effects,
-        ),
-        saver=place.saver,
-        cache=request.cache if parent is None else parent.cache,
-        ns=place.ns,
-        thread_id=place.thread_id,
-        run_id=str(run_id),
-        emit=emit,
-        modes=modes,
-        durability=request.durability or (parent.durability if parent is not None else "async"),
-    )
-    if parent is not None:
-        ctx.loose, ctx.seen = parent.loose, parent.seen
-    if request.subgraphs and emit is not None:
-        ctx.nested_emit, ctx.nested_modes = emit, modes
-    elif parent is not None:
-        ctx.nested_emit, ctx.nested_modes = parent.nested_emit, parent.nested_modes
-    return ctx
-
-
-def _emission(
-    request: Request, parent: RunContext | None, sink: Callable[[Any], None] | None
-) -> tuple[Emit | None, frozenset[str]]:
-    """Where the run's chunks go: to its own reader, to those of the graphs around it, or to both."""
-    own = request.modes if sink is not None else frozenset()
-    above = parent.nested_modes if parent is not None else frozenset()
-    outer = parent.nested_emit if parent is not None else None
-
-    def emit(ns: tuple[str, ...], mode: str, payload: Any) -> None:
-        if sink is not None and mode in own:
-            sink((ns, mode, payload))
-        if outer is not None and mode in above:
-            outer(ns, mode, payload)
-
-    return (emit if own or above else None), own | above
 
 
 def _now() -> str:
