@@ -9,8 +9,9 @@ from typing import Any
 from distgraph.channels import BaseChannel, Topic
 from distgraph.config import RunnableConfig
 from distgraph.constants import END, RESERVED, START, TASKS
+from distgraph.graph.calls import Modes
 from distgraph.graph.declarations import DEFAULT_NAME, check_checkpointer, policies_of, stops_of
-from distgraph.graph.face import GraphFace, Modes
+from distgraph.graph.face import GraphFace
 from distgraph.graph.node_builder import NodeBuilder
 from distgraph.graph.problems import Problem, refusal
 from distgraph.graph.variables import ContextT, InputT, OutputT, StateT

@@ -53,8 +53,8 @@ class CompiledGraph(Pregel[StateT, ContextT, InputT, OutputT]):
         self.transformers = transformers
         self.context_schema = builder.context_schema
         self.stream_mode = "updates"
-        self._output_instance = mapper_of(builder.output_schema)
-        self._state_instance = mapper_of(builder.state_schema)
+        self.output_instance = mapper_of(builder.output_schema)
+        self.state_instance = mapper_of(builder.state_schema)
 
     def types(self) -> tuple[type, ...]:
         """The dataclasses, models, named tuples and enums that the graph's schemas name: what stored bytes may hold."""

@@ -6,43 +6,18 @@ A subclass may run requests elsewhere: it overrides ``_run``, ``_stream``, ``_ar
 from __future__ import annotations
 
 import copy as copying
-import warnings
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Generic, Literal, Self, TypedDict, Unpack
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from typing import Any, Generic, Self, Unpack
 
 from distgraph.config import RunnableConfig, ensure_config
 from distgraph.engine.request import Request
-from distgraph.errors import ConfigError
 from distgraph.graph.batching import Batches
-from distgraph.graph.chunks import Chunk, Shape, check_durability, modes_of, split_interrupts, with_interrupts
-from distgraph.graph.schema import mapper_of
+from distgraph.graph.calls import Modes, Outcome, RunOptions, Stops, Version, in_a_node, last_values, prepare, result
+from distgraph.graph.chunks import Chunk
 from distgraph.graph.threads import Threads
 from distgraph.graph.variables import ContextT, InputT, OutputT, StateT
-from distgraph.runtime import RunControl
 from distgraph.superstep.model import Node, Program
-from distgraph.superstep.routing import did_you_mean
-from distgraph.types import All, Checkpointer, Command, Durability, GraphOutput, StreamMode
-from distgraph.warnings import LangGraphDeprecatedSinceV10
-
-Version = Literal["v1", "v2"]
-Modes = StreamMode | Sequence[StreamMode]
-Stops = All | Sequence[str] | None
-#: Values of the output keys, and the questions that wait.
-Outcome = tuple[Any, Sequence[Any]]
-
-
-class RunOptions(TypedDict, total=False):
-    """Keyword arguments that every way of running takes; ``GraphFace.stream`` explains them."""
-
-    output_keys: str | Sequence[str] | None
-    interrupt_before: Stops
-    interrupt_after: Stops
-    durability: Durability | None
-    control: RunControl | None
-    subgraphs: bool
-    print_mode: Modes
-    debug: bool | None
-    checkpoint_during: bool | None
+from distgraph.types import Checkpointer, Command
 
 
 class GraphFace(Batches, Threads, Generic[StateT, ContextT, InputT, OutputT]):
@@ -67,9 +42,9 @@ class GraphFace(Batches, Threads, Generic[StateT, ContextT, InputT, OutputT]):
     context_schema: Any = None
     step_timeout: float | None = None
     stream_mode: Modes = "values"
-    #: Build instances of the output and state schemas, for ``version="v2"``.
-    _output_instance: Any = None
-    _state_instance: Any = None
+    #: Build instances of the output and state schemas, for ``version="v2"``; None where plain dicts are the instances.
+    output_instance: Callable[[Any], Any] | None = None
+    state_instance: Callable[[Any], Any] | None = None
 
     # ------------------------------------------------------------ what users look at
 
@@ -163,12 +138,12 @@ class GraphFace(Batches, Threads, Generic[StateT, ContextT, InputT, OutputT]):
             InputError: nothing to run, or updates that the channels cannot reconcile.
             Exception: whatever a node raised.
         """
-        request, shape = self._prepare(input, config, context, stream_mode, version, options, self.program.outputs)
+        request, shape = prepare(self, input, config, context, stream_mode, version, options, self.program.outputs)
         if stream_mode != "values":
             return [part for chunk in self._stream(request) for part in shape(chunk)]
         if shape.printed:
-            return self._result(last_values(self._stream(request), shape), version)
-        return self._result(self._run(request), version)
+            return result(last_values(self._stream(request), shape), shape)
+        return result(self._run(request), shape)
 
     async def ainvoke(
         self,
@@ -181,12 +156,12 @@ class GraphFace(Batches, Threads, Generic[StateT, ContextT, InputT, OutputT]):
         **options: Unpack[RunOptions],
     ) -> Any:
         """``invoke`` under an event loop: async nodes are awaited, others get an OS thread."""
-        request, shape = self._prepare(input, config, context, stream_mode, version, options, self.program.outputs)
+        request, shape = prepare(self, input, config, context, stream_mode, version, options, self.program.outputs)
         if stream_mode != "values":
             return [part async for chunk in self._astream(request) for part in shape(chunk)]
         if shape.printed:
-            return self._result(last_values([chunk async for chunk in self._astream(request)], shape), version)
-        return self._result(await self._arun(request), version)
+            return result(last_values([chunk async for chunk in self._astream(request)], shape), shape)
+        return result(await self._arun(request), shape)
 
     def stream(
         self,
@@ -216,8 +191,8 @@ class GraphFace(Batches, Threads, Generic[StateT, ContextT, InputT, OutputT]):
             ConfigError: an unknown mode, durability or version (a ValueError).
         """
         if stream_mode is None:
-            stream_mode = "values" if _in_a_node(config) else self.stream_mode
-        request, shape = self._prepare(input, config, context, stream_mode, version, options, None)
+            stream_mode = "values" if in_a_node(config) else self.stream_mode
+        request, shape = prepare(self, input, config, context, stream_mode, version, options, None)
         for chunk in self._stream(request):
             yield from shape(chunk)
 
@@ -233,11 +208,17 @@ class GraphFace(Batches, Threads, Generic[StateT, ContextT, InputT, OutputT]):
     ) -> AsyncIterator[Any]:
         """``stream`` under an event loop."""
         if stream_mode is None:
-            stream_mode = "values" if _in_a_node(config) else self.stream_mode
-        request, shape = self._prepare(input, config, context, stream_mode, version, options, None)
-        async for chunk in self._astream(request):
-            for part in shape(chunk):
-                yield part
+            stream_mode = "values" if in_a_node(config) else self.stream_mode
+        request, shape = prepare(self, input, config, context, stream_mode, version, options, None)
+        chunks = self._astream(request)
+        try:
+            async for chunk in chunks:
+                for part in shape(chunk):
+                    yield part
+        finally:
+            # Who stops reading shall not leave the run's tasks to the garbage collector.
+            if isinstance(chunks, AsyncGenerator):
+                await chunks.aclose()
 
     # ------------------------------------------------------------ the engine behind
 
@@ -260,106 +241,3 @@ class GraphFace(Batches, Threads, Generic[StateT, ContextT, InputT, OutputT]):
         from distgraph.engine import aio
 
         return aio.stream(request)
-
-    # ------------------------------------------------------------ arguments and results
-
-    def _prepare(
-        self,
-        input: Any,
-        config: RunnableConfig | None,
-        context: Any,
-        stream_mode: Modes,
-        version: Version,
-        options: RunOptions,
-        outputs: tuple[str, ...] | str | None,
-    ) -> tuple[Request, Shape]:
-        if version not in ("v1", "v2"):
-            raise ConfigError(f"Unknown stream version {version!r}: use 'v1' or 'v2'.")
-        given = _without_older_names(options)
-        debug = bool(given.pop("debug", None)) or self.debug
-        print_mode = given.pop("print_mode", ())
-        printed = modes_of(("updates", "values") if debug else print_mode)
-        subgraphs = bool(given.pop("subgraphs", False))
-        shape = Shape(
-            modes=modes_of(stream_mode),
-            printed=printed,
-            tagged=not isinstance(stream_mode, str),
-            subgraphs=subgraphs,
-            parts=version == "v2",
-            output=self._output_instance,
-            state=self._state_instance,
-        )
-        request = Request(
-            program=self.program,
-            input=input,
-            config=ensure_config(self.config, config) if self.config else config,
-            context=self._context(context),
-            modes=shape.modes | printed,
-            output_keys=self._checked_keys(given.pop("output_keys", None)) or outputs,
-            interrupt_before=given.pop("interrupt_before", None) or None,
-            interrupt_after=given.pop("interrupt_after", None) or None,
-            durability=check_durability(given.pop("durability", None)),
-            control=given.pop("control", None),
-            subgraphs=subgraphs,
-            debug=debug,
-            saver=self.checkpointer,
-            store=self.store,
-            cache=self.cache,
-            name=self.name,
-            step_timeout=self.step_timeout,
-        )
-        if given:
-            raise TypeError(f"{self.name} got an unexpected keyword argument {next(iter(given))!r}")
-        return request, shape
-
-    def _context(self, context: Any) -> Any:
-        if isinstance(context, dict) and self.context_schema is not None:
-            build = mapper_of(self.context_schema)
-            return build(context) if build is not None else context
-        return context
-
-    def _checked_keys(self, keys: str | Sequence[str] | None) -> tuple[str, ...] | str | None:
-        if keys is None:
-            return None
-        for key in (keys,) if isinstance(keys, str) else keys:
-            if key not in self.program.channels and key not in self.program.managed:
-                known = [name for name in self.program.channels if ":" not in name]
-                raise ConfigError(f"Key {key} not in channels.{did_you_mean(key, known)}")
-        return keys if isinstance(keys, str) else tuple(keys)
-
-    def _result(self, outcome: Outcome, version: Version) -> Any:
-        values, interrupts = outcome
-        if version == "v1":
-            return with_interrupts(values, interrupts)
-        if self._output_instance is not None and isinstance(values, dict):
-            values = self._output_instance(values)
-        return GraphOutput(values, tuple(interrupts))
-
-
-def _in_a_node(config: Mapping[str, Any] | None) -> bool:
-    return bool(config and (config.get("configurable") or {}).get("checkpoint_ns"))
-
-
-def _without_older_names(options: Mapping[str, Any]) -> dict[str, Any]:
-    found = dict(options)
-    early = found.pop("checkpoint_during", None)
-    if early is not None:
-        text = "`checkpoint_during` is deprecated and will be removed. Please use `durability` instead."
-        warnings.warn(text, LangGraphDeprecatedSinceV10, stacklevel=5)
-        if found.get("durability") is not None:
-            raise ConfigError("Cannot use both `checkpoint_during` and `durability` parameters: give durability alone.")
-        found["durability"] = "async" if early else "exit"
-    return found
-
-
-def last_values(chunks: Iterable[Chunk], shape: Shape) -> Outcome:
-    """What ``invoke`` returns of a run whose chunks are printed on the way."""
-    values: Any = None
-    interrupts: list[Any] = []
-    for chunk in chunks:
-        list(shape(chunk))
-        ns, mode, payload = chunk
-        if not ns and mode == "values":
-            values, asked = split_interrupts(payload)
-            interrupts.extend(asked)
-    return values, interrupts

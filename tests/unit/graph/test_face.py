@@ -13,7 +13,7 @@ from distgraph.constants import START
 from distgraph.errors import ConfigError, GraphRecursionError, RoutingError
 from distgraph.graph.state import StateGraph
 from distgraph.runtime import Runtime
-from distgraph.types import Command, GraphOutput, Send, interrupt
+from distgraph.types import Command, GraphOutput, Send, StreamWriter, interrupt
 from distgraph.warnings import LangGraphDeprecatedSinceV10
 
 pytestmark = pytest.mark.unit
@@ -166,6 +166,21 @@ def test_the_async_methods_do_the_same() -> None:
     last, listed, result, output = asyncio.run(run())
     assert last == result == output.value == {"value": 2, "log": ["first", "second"]}
     assert [list(chunk) for chunk in listed] == [["first"], ["second"]]
+
+
+def test_who_stops_reading_leaves_no_task_behind() -> None:
+    async def endless(state: State, writer: StreamWriter) -> None:
+        writer("begun")
+        await asyncio.Event().wait()
+
+    async def run() -> int:
+        graph = StateGraph(State).add_node(endless).add_edge(START, "endless").compile()
+        stream = graph.astream({"value": 1}, stream_mode="custom")
+        assert await anext(stream) == "begun"
+        await stream.aclose()  # type: ignore[attr-defined]
+        return len(asyncio.all_tasks())
+
+    assert asyncio.run(run()) == 1
 
 
 def test_what_users_look_at_on_a_compiled_graph() -> None:
