@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from distgraph.checkpoint.memory import InMemorySaver
@@ -67,8 +68,10 @@ class _Engine:
             await adrive(opening(session), session.saver)
             await self._flush()
             while session.running:
-                async for chunk in self._superstep():
-                    yield chunk
+                # Closed at once when the reader leaves: its tasks must not outlive this generator.
+                async with aclosing(self._superstep()) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
                 await self._flush()
                 session.step()
                 await self._flush()
@@ -110,15 +113,16 @@ class _Engine:
 
     # ------------------------------------------------------------ one superstep
 
-    async def _superstep(self) -> AsyncIterator[Chunk]:
+    async def _superstep(self) -> AsyncGenerator[Chunk, None]:
         todo = self.session.todo()
         if len(todo) == 1 and not self.live and self.request.step_timeout is None:
             outcome = await self._attempt(todo[0])
             if (failure := self._settle(outcome)) is not None:
                 raise failure
         elif todo:
-            async for chunk in self._together(todo):
-                yield chunk
+            async with aclosing(self._together(todo)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
 
     async def _attempt(self, task: Task) -> Outcome:
         session = self.session
@@ -127,7 +131,7 @@ class _Engine:
         except BaseException as exc:
             return task, None, exc
 
-    async def _together(self, todo: Sequence[Task]) -> AsyncIterator[Chunk]:
+    async def _together(self, todo: Sequence[Task]) -> AsyncGenerator[Chunk, None]:
         crew = _Crew(self, todo)
         failure: BaseException | None = None
         try:
