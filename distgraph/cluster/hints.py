@@ -83,8 +83,12 @@ class Dispatcher(Protocol):
     A real kind publishes Celery messages; the in-process kind of ``distgraph.testing`` queues them.
     """
 
-    def publish(self, hints: Sequence[Hint]) -> None:
+    def publish(self, hints: Sequence[Hint], *, first: bool = False) -> None:
         """Send hints.
+
+        Args:
+            hints: to send.
+            first: to the head of their queues: what they stand for has waited its turn already.
 
         Raises:
             StoreError: the broker cannot be reached; what is due in the ledger is hinted again by a sweep.

@@ -89,12 +89,16 @@ def offer_again(place: Workplace, served: Served, address: Address) -> None:
     run = open_run(place, served, address, head.decode(), record)
     run.lane.limit(int(record.get("stop", b"0")) or None)
     claims = place.runs.claims(address)
+    tried = place.runs.tried(address)
     waiting = [
         task
         for task in run.lane.look().tasks
         if task.id not in run.lane.pending and task.id not in claims and f"p:{task.id}" not in record
     ]
-    # A hint that still waits in its queue is late, not lost.
+    # Whoever had it died: its hint is used up, and it has waited its turn.
+    place.dispatcher.publish(node_hints(run, [task for task in waiting if task.id in tried]), first=True)
+    # The hint of another one that still waits in its queue is late, not lost.
+    waiting = [task for task in waiting if task.id not in tried]
     empty = {queue for queue in {task.node.queue for task in waiting} if not place.dispatcher.waiting(queue)}
     place.dispatcher.publish(node_hints(run, [task for task in waiting if task.node.queue in empty]))
 

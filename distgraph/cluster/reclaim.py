@@ -9,7 +9,7 @@ import logging
 from collections.abc import Sequence
 
 from distgraph.cluster.failures import describe
-from distgraph.cluster.hints import BatchHint, Dispatcher, Hint
+from distgraph.cluster.hints import BatchHint, Dispatcher, Hint, RunHint
 from distgraph.cluster.registry import Registry
 from distgraph.cluster.rows import result_row
 from distgraph.cluster.workplace import CRASHES_ALLOWED
@@ -49,10 +49,16 @@ class Reclaimer:
             self.reclaim_slices(parts[0], slot, crashed=crashed)
 
     def reclaim(self, address: Address, slot: str, *, crashed: bool, task_id: str = "") -> None:
-        """Take a dead slot's rights to a run away."""
+        """Take a dead slot's rights to a run away, and hint what it held: in a long queue nobody would come by soon."""
         freed, crashes = self.runs.reclaim(address, slot, crashed=crashed, task_id=task_id)
-        if freed:
-            log.warning("run %s: took over from dead slot %s (crashes counted: %s)", address.run_id, slot, crashes)
+        if not freed:
+            return
+        log.warning("run %s: took over from dead slot %s (crashes counted: %s)", address.run_id, slot, crashes)
+        partition = self.runs.keys.partition(address.thread_id)
+        graph, fingerprint, plan = self.runs.peek(partition, address.run_id, ("graph", "fp", "plan"))
+        if graph:
+            hint = RunHint(address.run_id, address.thread_id, graph, fingerprint, again=plan not in ("", "0"))
+            self.publish([hint], first=True)
 
     def reclaim_slices(self, batch_id: str, slot: str, *, crashed: bool = True) -> None:
         """Take over whatever a slot holds of a batch that has ended, or lets go; nobody is named."""
@@ -99,17 +105,17 @@ class Reclaimer:
             batch_id, slice_id, slot, taken, spans, crashed=alone, allowed=CRASHES_ALLOWED, row=row
         )
         log.warning("batch %s: %s items taken over from dead slot %s (%s)", batch_id, len(left), slot, answer.kind)
-        self.hint_batch(batch_id, 1)
+        self.hint_batch(batch_id, 1, first=True)
 
-    def hint_batch(self, batch_id: str, count: int) -> None:
+    def hint_batch(self, batch_id: str, count: int, *, first: bool = False) -> None:
         """Hint items of a batch so many times."""
         manifest = self.batches.manifest(batch_id)
         if manifest is not None:
-            self.publish([BatchHint(batch_id, manifest["graph"], manifest["fp"])] * count)
+            self.publish([BatchHint(batch_id, manifest["graph"], manifest["fp"])] * count, first=first)
 
-    def publish(self, hints: Sequence[Hint]) -> None:
+    def publish(self, hints: Sequence[Hint], *, first: bool = False) -> None:
         """Send hints."""
-        self.dispatcher.publish(hints)
+        self.dispatcher.publish(hints, first=first)
 
 
 def _spans(chunk: int, offsets: Sequence[int], flag: str) -> list[str]:

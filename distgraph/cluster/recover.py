@@ -121,16 +121,16 @@ class Sweeper(Reclaimer):
         if lease:
             if self.dead(lease):
                 self.reclaim(address, lease, crashed=True)
-                self.publish([hint])
             return
-        freed = self._free_tasks(address) if hint.again else False
+        if hint.again and self._free_tasks(address):
+            return
         # A hint is lost if nothing waits in the queue; in a long queue it is only late.
-        if freed or self._waiting == 0 or now_ms - int(hinted or 0) > STALE_MS:
+        if self._waiting == 0 or now_ms - int(hinted or 0) > STALE_MS:
             self.runs.hinted(address, now_ms)
             self.publish([hint])
 
     def _free_tasks(self, address: Address) -> bool:
-        dead = {slot for slot in self.runs.claims(address).values() if self.dead(slot)}
+        dead = sorted({slot for slot in self.runs.claims(address).values() if self.dead(slot)})
         for slot in dead:
             self.reclaim(address, slot, crashed=True)
         return bool(dead)
@@ -169,6 +169,6 @@ class Sweeper(Reclaimer):
         elif self._waiting == 0:
             self.hint_batch(batch_id, max(1, self._idle))
 
-    def publish(self, hints: Sequence[Hint]) -> None:
-        super().publish(hints)
+    def publish(self, hints: Sequence[Hint], *, first: bool = False) -> None:
+        super().publish(hints, first=first)
         self._waiting += len(hints)

@@ -86,10 +86,9 @@ def run_batch(place: Workplace, hint: BatchHint) -> None:
     plan = BatchPlan(hint.batch_id, served, manifest)
     until = place.monotonic() + QUANTUM
     partitions = place.batches.ready_partitions(hint.batch_id)
-    turn = place.noise(16)
+    turn = 0
     while partitions and not place.draining() and place.monotonic() < until:
         partition = partitions[turn % len(partitions)]
-        turn += 1
         slice_id = place.nonce().decode()
         k = _size(place, hint.batch_id)
         taken = place.batches.take(hint.batch_id, partition, slice_id, place.slot, k, sweep_ms=LEASE_CHECK_MS)
@@ -98,6 +97,9 @@ def run_batch(place: Workplace, hint: BatchHint) -> None:
             continue
         began = place.monotonic()
         Slice(place, plan, slice_id, taken).run()
+        if taken.flag == "n":
+            # What was taken before goes first, to its end; from there on no partition is better than another.
+            turn = place.noise(16)
         _learn(place, hint.batch_id, (place.monotonic() - began) / (taken.stop - taken.start))
     if partitions and place.dispatcher.waiting() < 2 * place.slots():
         # About two hints a slot wait at any time: more would only stand in the way of other work.

@@ -123,11 +123,12 @@ class BatchLedger:
         return Taken.parse(text(reply[1]), text(reply[2])) if reply[0] == b"ok" else None
 
     def ready_partitions(self, batch_id: str) -> list[int]:
-        """Partitions of the batch that have items nobody has taken."""
+        """Partitions of the batch that have items nobody has taken; first those whose next items were taken before."""
         with guard(), self.client.pipeline(transaction=False) as pipe:
             for part in range(self.keys.partitions):
-                pipe.exists(self.keys.batch(part, "ready", batch_id))
-            return [part for part, found in enumerate(pipe.execute()) if found]
+                pipe.lindex(self.keys.batch(part, "ready", batch_id), 0)
+            found = {part: Taken.parse(text(span)) for part, span in enumerate(pipe.execute()) if span is not None}
+        return sorted(found, key=lambda part: found[part].flag == "n")
 
     def items(self, batch_id: str, taken: Taken) -> list[bytes]:
         """The inputs of the taken items."""

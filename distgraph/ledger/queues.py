@@ -14,11 +14,12 @@ class Queues:
     def __init__(self, url: str) -> None:
         self.client = connect(url, client_name="distgraph-hints")
 
-    def push(self, messages: Iterable[tuple[str, str]]) -> None:
-        """Append (queue, message) each, all in one round trip."""
+    def push(self, messages: Iterable[tuple[str, str]], *, first: bool = False) -> None:
+        """Append (queue, message) each, or put it where the next one is taken; all in one round trip."""
         with guard(), self.client.pipeline(transaction=False) as pipe:
+            push = pipe.rpush if first else pipe.lpush
             for queue, message in messages:
-                pipe.lpush(queue, message)
+                push(queue, message)
             pipe.execute()
 
     def length(self, queue: str) -> int:

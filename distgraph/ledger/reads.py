@@ -66,6 +66,12 @@ class RunReads:
             held: Any = self.client.hgetall(self._run(address, "claims"))
         return {key.decode(): value.decode() for key, value in held.items()}
 
+    def tried(self, address: Address) -> set[str]:
+        """Tasks of the current superstep that some slot has had in hand."""
+        with guard():
+            known: Any = self.client.hkeys(self._run(address, "tries"))
+        return {field[2:].decode() for field in known if field.startswith(b"f:")}
+
     def record(self, address: Address) -> Record:
         """The run's record; empty if there is none."""
         with guard():

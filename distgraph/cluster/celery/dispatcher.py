@@ -16,10 +16,10 @@ class CeleryDispatcher:
         self.namespace = namespace
         self.queues = Queues(url)
 
-    def publish(self, hints: Sequence[Hint]) -> None:
+    def publish(self, hints: Sequence[Hint], *, first: bool = False) -> None:
         """Send hints; at once, in one round trip."""
         if hints:
-            self.queues.push(render(self.namespace, hint) for hint in hints)
+            self.queues.push((render(self.namespace, hint) for hint in hints), first=first)
 
     def waiting(self, queue: str | None = None) -> int:
         """How many hints wait in the namespace's own queue, or in ``queue``."""

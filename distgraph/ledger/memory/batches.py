@@ -89,7 +89,9 @@ class MemoryBatches(MemorySlices):
 
     @atomic
     def ready_partitions(self, batch_id: str) -> list[int]:
-        return [part for part in range(self.keys.partitions) if (batch_id, part) in self.state.ready]
+        ready = {part: self.state.ready.get((batch_id, part)) for part in range(self.keys.partitions)}
+        found = {part: spans[0] for part, spans in ready.items() if spans}
+        return sorted(found, key=lambda part: found[part].flag == "n")
 
     @atomic
     def items(self, batch_id: str, taken: Taken) -> list[bytes]:

@@ -26,6 +26,11 @@ class MemoryRunReads(RunState):
         return dict(self.state.claims.look(self.state.key(address)))
 
     @atomic
+    def tried(self, address: Address) -> set[str]:
+        tries = self.state.tries.look(self.state.key(address))
+        return {task for task, known in tries.items() if known.first_ms}
+
+    @atomic
     def record(self, address: Address) -> Record:
         return dict(self.state.records.look(self.state.key(address)))
 

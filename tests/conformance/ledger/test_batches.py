@@ -97,6 +97,17 @@ def test_chunks_go_round_the_partitions(world: World) -> None:
     assert taken_from == Taken(0, 0, 1, "n", "0")  # the older chunk of the same partition first
 
 
+def test_partitions_with_items_that_were_taken_before_come_first(world: World) -> None:
+    for chunk in range(3):
+        added(world, 2, chunk)
+    of = take(world, "s1", chunk=2)
+    assert of is not None
+    assert world.batches.ready_partitions(BATCH) == sorted(part_of(world, chunk) for chunk in (0, 1))
+    give_back(world, of, ["2:0:2:a"])
+    fresh = sorted(part_of(world, chunk) for chunk in (0, 1))
+    assert world.batches.ready_partitions(BATCH) == [part_of(world, 2), *fresh]
+
+
 def test_a_chunk_is_due_when_its_hint_may_have_been_lost(world: World) -> None:
     added(world)
     assert world.runs.sweep(part_of(world), most=9, push_ms=0).due == []

@@ -221,6 +221,15 @@ def test_only_what_that_slot_holds_is_freed(world: World) -> None:
         assert world.runs.reclaim(RUN, "boot-c:1", crashed=True) == (0, 0)
 
 
+def test_a_freed_task_is_known_to_have_been_had(world: World) -> None:
+    """Its hint is used up, unlike that of a task nobody ever claimed."""
+    offered(world, 2)
+    assert world.runs.tried(RUN) == set()
+    claim_task(world, "T1", A)
+    world.runs.reclaim(RUN, A, crashed=True)
+    assert world.runs.tried(RUN) == {"T1"}
+
+
 def test_a_death_is_counted_once(world: World) -> None:
     """Two sweeps find the same dead slot."""
     driven(world)
