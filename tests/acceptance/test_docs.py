@@ -1,16 +1,16 @@
 """The documents are code: what they show runs, what they name exists.
 
-A fenced block ```python is executed; all blocks of a page share one namespace, as if typed one after the other. An
-expression followed by `# -> TEXT` must have exactly that representation. A block ```python no-run needs a cluster:
-it must compile, and what it imports must exist.
+The blocks of a page are executed one after the other, as if typed by its reader: ```python, all in one namespace, where an
+expression followed by `# -> TEXT` must have exactly that representation; ```python cluster, which needs workers; and of
+```sh the commands of ours that come to an end. Reader and workers share a server, in place of the one on the usual port.
 """
 
 from __future__ import annotations
 
 import ast
-import importlib
 import re
 import shlex
+import subprocess
 import sys
 import types
 from collections.abc import Iterator
@@ -21,12 +21,18 @@ import click
 import pytest
 
 from distgraph.cli.app import app
+from distgraph.cluster import Cluster
+from tests.acceptance.deployment import clean_environment
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(120)]
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "ops/docs").glob("*.md"))]
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+#: The address that the pages use.
+USUAL_SERVER = "redis://127.0.0.1:6379/0"
+#: Commands that run until somebody stops them.
+ENDLESS = {"up", "worker", "flower"}
 EXPECTED = re.compile(r"#\s->\s(?P<text>.+)$")
 
 
@@ -86,26 +92,46 @@ def run(block: Block, names: dict[str, object]) -> int:
     return checked
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if "```python\n" in page.read_text()], ids=page_id)
-def test_what_a_page_shows_runs(page: Path, names: dict[str, object]) -> None:
-    checked = sum(run(block, names) for block in blocks(page) if block.info == "python")
-    marked = sum(len(re.findall(r"# -> ", block.body)) for block in blocks(page) if block.info == "python")
+@pytest.mark.parametrize("page", [page for page in PAGES if "```python" in page.read_text()], ids=page_id)
+def test_what_a_page_shows_runs(
+    page: Path, names: dict[str, object], server_binary: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader has the files that the page speaks of, and is where they are."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(ROOT))  # whose workers.graphs the pages serve
+    for name in ("lines.txt", "letters.txt"):
+        Path(name).write_text("It rained.\nWe stayed at home.\n")
+    Path("items.jsonl").write_text('{"text": "It rained."}\n{"text": "We stayed at home."}\n')
+    with Cluster.embedded(workers=1, graphs=["workers.graphs"]) as cluster:
+        check_python(page, names, cluster.server.url)
+
+
+def check_python(page: Path, names: dict[str, object], url: str) -> None:
+    checked = marked = 0
+    for block in blocks(page):
+        if block.info.startswith("python"):
+            block = Block(block.page, block.line, block.info, block.body.replace(USUAL_SERVER, url))
+            checked += run(block, names)
+            marked += len(re.findall(r"# -> ", block.body))
+        elif url and block.info == "sh":
+            for words in commands(block):
+                run_command([word.replace(USUAL_SERVER, url) for word in words], url)
     assert checked == marked, "a result is promised where no expression stands"
 
 
-@pytest.mark.parametrize("block", every("python no-run"), ids=block_id)
-def test_what_needs_a_cluster_compiles_and_imports_what_exists(block: Block) -> None:
-    tree = ast.parse(block.body)
-    compile(tree, str(block.page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    for statement in ast.walk(tree):
-        if isinstance(statement, ast.ImportFrom) and statement.module:
-            module = importlib.import_module(statement.module)
-            assert all(hasattr(module, name.name) for name in statement.names)
+def run_command(words: list[str], url: str) -> None:
+    """Run a command of ours that comes to an end, as its reader would."""
+    if words[0] != "distgraph" or words[1] in ENDLESS:
+        return
+    env = {**clean_environment(), "DISTGRAPH_URL": url, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", *words]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, f"{shlex.join(words)} ended with {done.returncode}: {done.stdout}{done.stderr}"
 
 
 def test_blocks_say_what_they_are() -> None:
     """A misspelt mark would take a block out of the checks above."""
-    known = {"python", "python no-run", "sh", "mermaid", "text", "json", "ini", "yaml"}
+    known = {"python", "python cluster", "sh", "mermaid", "text", "json", "ini", "yaml"}
     assert [block_id(block) for page in PAGES for block in blocks(page) if block.info not in known] == []
 
 
