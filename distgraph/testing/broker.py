@@ -47,14 +47,15 @@ class Broker:
         self._hints: list[tuple[int, Hint]] = []
 
     def publish(self, hints: Sequence[Hint], *, first: bool = False) -> None:
-        """Send hints; ``first`` changes nothing where they come in any order."""
+        """Send hints; ``first``: before all that wait."""
         for hint in hints:
             if self._happens(self.faults.lose):
                 self.lost += 1
                 continue
             twice = self._happens(self.faults.repeat)
             self.repeated += twice
-            self._hints += [self._on_its_way(hint) for _ in range(1 + twice)]
+            sent = [self._on_its_way(hint) for _ in range(1 + twice)]
+            self._hints = [*sent, *self._hints] if first else [*self._hints, *sent]
 
     def _happens(self, probability: float) -> bool:
         return probability > 0 and self.random.random() < probability

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
 from typing import Any, cast
@@ -25,6 +25,7 @@ from distgraph.ledger.replies import Address
 from distgraph.testing.broker import Broker, Faults
 from distgraph.testing.clock import Clock
 from distgraph.testing.slots import Guarded, GuardedBroker, Slot, SlotDied
+from distgraph.types import Placement
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ class InProcessCluster(Cluster):
         for graph in graphs:
             self.registry.add(graph)
             self._graphs[graph.name] = graph
-        self.deaths = 0
+        self.deaths = self._submitted = 0
         self._plans: list[_Plan] = []
         self._quiet_since = self.clock.ms()
         self._falling: list[tuple[Slot, str, str]] = []
@@ -371,14 +372,20 @@ class InProcessCluster(Cluster):
 
     # ------------------------------------------------------------- the client
 
-    def submit(self, graph: Any, input: Any, config: Any = None, **more: Any) -> RunHandle:
-        """``bind(graph).submit(...)``."""
-        found: RunHandle = self.bind(graph).submit(input, config, **more)
+    def submit(
+        self, graph: Any, input: Any, config: Any = None, *, placement: Placement = "auto", **more: Any
+    ) -> RunHandle:
+        """``bind(graph).submit(...)``; runs without an id are called run-1, run-2, so that every time is like the first."""
+        self._submitted += 1
+        more.setdefault("run_id", f"run-{self._submitted}")
+        found: RunHandle = self.bind(graph, placement=placement).submit(input, config, **more)
         return found
 
-    def submit_batch(self, graph: Any, items: Sequence[Any], **more: Any) -> Batch:
-        """``bind(graph).submit_batch(...)``."""
-        found: Batch = self.bind(graph).submit_batch(items, **more)
+    def submit_batch(self, graph: Any, items: Iterable[Any], *, placement: Placement = "auto", **more: Any) -> Batch:
+        """``bind(graph).submit_batch(...)``; batches without an id are called batch-1, batch-2."""
+        self._submitted += 1
+        more.setdefault("batch_id", f"batch-{self._submitted}")
+        found: Batch = self.bind(graph, placement=placement).submit_batch(items, **more)
         return found
 
     def pause(self, seconds: float) -> None:
