@@ -57,7 +57,7 @@ class _Build:
         self.specs = specs
         self.strict = strict
         self.state_keys = frozenset(builder.channels)
-        self.conversations = frozenset(key for key, rule in builder.channels.items() if _merges_messages(rule))
+        self.conversations = frozenset(key for key, rule in builder.channels.items() if merges_messages(rule))
         self.nodes: dict[str, Node] = {}
         self.channels: dict[str, BaseChannel[Any, Any]] = dict(builder.channels)
         self.edges: dict[str, list[Write]] = {}
@@ -197,6 +197,7 @@ def _graph_in(action: Any) -> Any:
     return action if hasattr(action, "program") else None
 
 
-def _merges_messages(rule: BaseChannel[Any, Any]) -> bool:
+def merges_messages(rule: BaseChannel[Any, Any]) -> bool:
+    """Whether a key's reducer is ``add_messages``, in any of its forms."""
     operator = getattr(rule, "operator", None)
     return getattr(getattr(operator, "func", operator), "__module__", "") == "distgraph.graph.message"

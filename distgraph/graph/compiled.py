@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from distgraph.constants import NS_SEP
+from distgraph.graph.build import merges_messages
 from distgraph.graph.channel_graph import Pregel
 from distgraph.graph.problems import Problem
 from distgraph.graph.schema import mapper_of
@@ -57,13 +58,26 @@ class CompiledGraph(Pregel[StateT, ContextT, InputT, OutputT]):
         self.state_instance = mapper_of(builder.state_schema)
 
     def types(self) -> tuple[type, ...]:
-        """The dataclasses, models, named tuples and enums that the graph's schemas name: what stored bytes may hold."""
+        """What stored bytes may hold: dataclasses, models, named tuples and enums that the graph's schemas name.
+
+        Those of nested graphs are among them, and message classes where a key holds messages.
+        """
         from distgraph.wire.registry import TypeRegistry
 
         registry = TypeRegistry()
-        for schema in (*self.builder.schemas, self.context_schema):
+        for schema in (*self.builder.schemas, self.context_schema, *self._message_types()):
             registry.add(schema)
+        for _, graph in self.get_subgraphs():
+            for typ in graph.types():
+                registry.add(typ)
         return tuple(registry.by_type)
+
+    def _message_types(self) -> tuple[type, ...]:
+        if not any(merges_messages(rule) for rule in self.program.channels.values()):
+            return ()
+        from distgraph.graph.message import message_types
+
+        return message_types()
 
     def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Drawing:
         """The graph to look at: ``get_graph().draw_mermaid()``. ``xray`` opens nested graphs, to that depth."""

@@ -118,6 +118,10 @@ def _is_whole(message: Any) -> bool:
     )
 
 
+#: Classes of message objects, by name: nothing is imported before somebody needs it.
+_KINDS = tuple(f"{kind}Message" for kind in ("AI", "Chat", "Function", "Human", "Remove", "System", "Tool"))
+
+
 @cache
 def _langchain() -> Any:
     """The module that knows message objects, or None where it is not installed."""
@@ -126,6 +130,12 @@ def _langchain() -> Any:
     except ImportError:
         return None
     return messages
+
+
+def message_types() -> tuple[type, ...]:
+    """The classes of message objects; none where langchain_core is not installed."""
+    library = _langchain()
+    return () if library is None else tuple(getattr(library, name) for name in _KINDS if hasattr(library, name))
 
 
 def _coerced(messages: Sequence[Any]) -> list[Any]:

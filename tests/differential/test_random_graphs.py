@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -23,6 +24,10 @@ def api_of(library: Library) -> Api:
 
 def final_state(library: Library, seed: int) -> Any:
     return make(seed, api_of(library)).invoke(inputs(seed))
+
+
+def final_state_under_an_event_loop(library: Library, seed: int) -> Any:
+    return asyncio.run(make(seed, api_of(library)).ainvoke(inputs(seed)))
 
 
 def streams(library: Library, seed: int) -> Any:
@@ -62,7 +67,7 @@ def compare(seed: int, observation: Any) -> None:
 
 
 @pytest.mark.parametrize("first", SEEDS[::CHUNK])
-@pytest.mark.parametrize("observation", [final_state, streams, history])
+@pytest.mark.parametrize("observation", [final_state, final_state_under_an_event_loop, streams, history])
 def test_random_graphs_agree(observation: Any, first: int) -> None:
     for seed in range(first, first + CHUNK):
         compare(seed, observation)

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from distgraph.constants import START
 from distgraph.graph.compiled import CompiledGraph, CompiledStateGraph
+from distgraph.graph.message import MessagesState
 from distgraph.graph.state import StateGraph
 from distgraph.pregel import Pregel
 
@@ -72,6 +73,14 @@ def test_a_compiled_graph_is_a_graph_of_channels_too() -> None:
 def test_its_types_are_those_that_any_schema_names() -> None:
     """Views of single nodes and the context count, and fields of fields."""
     assert set(graph(a=viewing).types()) == {Model, Order, Colour, Point, Context}
+
+
+def test_types_of_nested_graphs_and_of_messages_count() -> None:
+    pytest.importorskip("langchain_core.messages")
+    inner = graph(x=viewing)
+    outer = StateGraph(MessagesState).add_node("inner", inner).add_edge(START, "inner").compile()
+    names = {typ.__name__ for typ in outer.types()}
+    assert {"Point", "Model", "HumanMessage", "AIMessage", "ToolMessage", "RemoveMessage"} <= names
 
 
 def test_nested_graphs_are_found_by_name() -> None:
