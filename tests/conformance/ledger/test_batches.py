@@ -207,6 +207,14 @@ def test_a_retried_item_goes_on_where_it_failed(world: World) -> None:
     assert item_commit(world, again, go_on(0, C2, C1), slice_id="s2", slot=B) == [True]
 
 
+def test_a_retried_batch_is_due_at_once(world: World) -> None:
+    of = taken(world, 1)
+    item_commit(world, of, end(0, row=b"f"), last=True)
+    assert world.runs.sweep(part_of(world), most=9, push_ms=0).due == []
+    world.batches.retry_failed(BATCH, 1)
+    assert [entry.kind for entry in world.runs.sweep(part_of(world), most=9, push_ms=0).due] == ["batch"]
+
+
 def test_a_retry_forgets_the_crashes(world: World) -> None:
     of = taken(world, 1)
     give_back(world, of, crashed=0, allowed=1)

@@ -57,9 +57,11 @@ def test_a_cancelled_run_leaves_nothing_due(world: World) -> None:
     offered(world)
     claim_task(world, "T1")
     retry(world, "T1")
+    settle(world, "T2")
     world.runs.control("cancel", RUN, "n1")
     world.pass_ms(10 * LOOK_MS)
     assert due(world) == []
+    assert world.runs.peek(world.keys.partition("r1"), "r1", ["p:T1"]) == [""]
     assert world.runs.read_line("r1", ["run", "head"]) == [None, C1.encode()]
     assert not [key for key in world.dump() if ":tries:" in key or ":claims:" in key or ":open:" in key]
 

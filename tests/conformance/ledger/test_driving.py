@@ -137,6 +137,7 @@ def test_a_claim_gives_head_and_record(world: World) -> None:
 
 def test_a_claim_moves_the_due_entry(world: World) -> None:
     submit(world)
+    world.pass_ms(10)
     claim(world)
     world.pass_ms(LOOK_MS - 1)
     assert due(world) == []
@@ -231,6 +232,20 @@ def test_a_commit_moves_the_head(world: World) -> None:
     record = world.runs.record(RUN)
     assert (record["stop"], record["status"], record["updated"]) == (b"25", b"running", str(world.now_ms).encode())
     assert [entry for _, entry in world.runs.log(RUN, "0")] == [b"one", b"two"]
+    dump = world.dump()
+    assert dump[world.keys.of("r1", "pend", "r1", "")] == {b"-|T|w": b"w"}
+    assert dump[world.keys.of("r1", "hist", "r1", "")] == {C1.encode(): 0.0}
+
+
+def test_a_commit_moves_the_due_entry(world: World) -> None:
+    """A driver that goes on is not looked at."""
+    driven(world)
+    world.pass_ms(10)
+    world.runs.commit(step(C1))
+    world.pass_ms(LOOK_MS - 1)
+    assert due(world) == []
+    world.pass_ms(1)
+    assert due(world) == [("run", "r1", "")]
 
 
 def test_a_commit_deletes_what_the_new_checkpoint_does_not_share(world: World) -> None:

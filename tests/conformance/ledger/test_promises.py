@@ -22,6 +22,7 @@ from distgraph.ledger.scripts import Call, sources
 from tests.conformance.ledger.scenes import (
     BATCH,
     C1,
+    C2,
     FIRST,
     LOOK_MS,
     RUN,
@@ -38,6 +39,7 @@ from tests.conformance.ledger.scenes import (
     offer,
     offered,
     promote,
+    promoted,
     retry,
     settle,
     step,
@@ -89,23 +91,33 @@ def stored(world: ServerWorld) -> None:
     lines(world).put([Change(Place("t1"), C1, [("c:" + C1, b"1")])])
 
 
+def an_item(world: ServerWorld) -> Address:
+    return promoted(world)[1]
+
+
+def item_end(world: ServerWorld, address: Address) -> Any:
+    return world.runs.commit(step(C2, C1, "done", address=address, batch_epoch="0", row=b"d", compact=True))
+
+
 def four_items(world: ServerWorld) -> Taken:
     return taken(world, 4)
 
 
 ITEM_STEPS = (go_on(0), end(1), promote(2), end(3, row=b"f"))
-#: Script -> (what comes before, the call that changes something, given what came of that).
+#: Script, and what of it -> (what comes before, the call that changes something, given what came of that).
 CASES: dict[str, tuple[Callable[[ServerWorld], Any], Callable[[ServerWorld, Any], Any]]] = {
     "reserve": (nothing, lambda w, _: w.runs.reserve(Address("r2", "t1"))),
     "submit": (nothing, lambda w, _: w.runs.submit(RUN, "d", {"input": b"x"}, due_ms=5)),
     "claim_run": (submit, lambda w, _: claim(w)),
     "release_run": (driven, lambda w, _: w.runs.release(RUN, A, due_ms=5)),
     "commit": (driven, lambda w, _: w.runs.commit(step(C1, log=[b"x"], kept=[("k", b"w")], index_history=True))),
+    "commit: item": (an_item, item_end),
     "offer": (in_place, lambda w, _: offer(w, 2, {"T1": FIRST + b"x"})),
     "claim_task": (offered, lambda w, _: claim_task(w, "T1")),
     "retry_task": (at_work, lambda w, _: retry(w, "T1")),
     "settle": (at_work, lambda w, _: settle(w, "T1")),
     "control": (asked, lambda w, _: w.runs.control("requeue", RUN, "n", fields={"n:T2": 5}, drop=["T2"], log=b"x")),
+    "control: item": (an_item, lambda w, address: w.runs.control("cancel", address, "n", row=b"c")),
     "reclaim": (at_work, lambda w, _: w.runs.reclaim(RUN, A, crashed=True)),
     "sweep": (overdue, lambda w, _: w.runs.sweep(w.keys.partition("r1"), most=9, push_ms=500)),
     "forget": (ghost, lambda w, _: w.runs.forget_due(w.keys.partition("r1"), "r:r1")),
@@ -120,28 +132,32 @@ CASES: dict[str, tuple[Callable[[ServerWorld], Any], Callable[[ServerWorld, Any]
     "look": (stored, lambda w, _: lines(w).look(Place("t1"))),
     "drop_thread": (stored, lambda w, _: lines(w).delete("t1")),
 }
-READS = ("look",)
+READS = {"look"}
 #: A repeat is answered otherwise, as the contract says: it is not new any more, or finds nothing left.
 ANSWERS_ANEW = ("submit", "batch_add", "reclaim", "batch_retry", "sweep")
 #: What frees memory goes on when there is none.
 FREES = ("forget", "drop_thread", "reclaim")
 
-SCRIPTS = sorted(path.stem for path in LUA.glob("*.lua"))
-WRITERS = [name for name in SCRIPTS if name not in READS]
+SCRIPTS = {path.stem for path in LUA.glob("*.lua")}
+WRITERS = sorted(CASES.keys() - READS)
 
 
 def performed(world: ServerWorld, name: str) -> tuple[Call, Any]:
     """The last call of this script and its reply, after what comes before it."""
     before, act = CASES[name]
     act(world, before(world))
-    return [done for done in world.scripts.called if done[0].name == name][-1]
+    return [done for done in world.scripts.called if done[0].name == script_of(name)][-1]
+
+
+def script_of(name: str) -> str:
+    return name.partition(":")[0]
 
 
 def test_every_script_has_a_case() -> None:
-    assert set(CASES) == set(SCRIPTS) == set(sources())
+    assert {script_of(name) for name in CASES} == SCRIPTS == set(sources())
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("name", sorted(CASES))
 def test_keys_of_one_call_share_a_tag(server_world: ServerWorld, name: str) -> None:
     """One day a partition may live on a server of its own: a script touches one partition only, by keys it declares."""
     call, _ = performed(server_world, name)
@@ -150,7 +166,7 @@ def test_keys_of_one_call_share_a_tag(server_world: ServerWorld, name: str) -> N
     assert None not in tags
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("name", sorted(CASES))
 def test_a_call_changes_the_keys_it_declares_and_no_other(server_world: ServerWorld, name: str) -> None:
     before, act = CASES[name]
     scene = before(server_world)
@@ -163,7 +179,7 @@ def test_a_call_changes_the_keys_it_declares_and_no_other(server_world: ServerWo
     assert (changed == set()) == (name in READS)
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("name", sorted(CASES))
 def test_a_call_repeated_answers_as_at_first_and_changes_nothing(server_world: ServerWorld, name: str) -> None:
     """The client library repeats a call whose reply it lost: same words, a moment later."""
     call, first = performed(server_world, name)

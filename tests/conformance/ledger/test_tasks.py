@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from distgraph.ledger.lines import Change, LineLedger, Place
 from distgraph.ledger.replies import Answer, ClaimedTask
 from tests.conformance.ledger.scenes import (
     C1,
@@ -16,6 +17,7 @@ from tests.conformance.ledger.scenes import (
     A,
     B,
     advanced,
+    asked,
     claim,
     claim_task,
     driven,
@@ -28,7 +30,7 @@ from tests.conformance.ledger.scenes import (
     step,
     unchanged,
 )
-from tests.conformance.ledger.worlds import World
+from tests.conformance.ledger.worlds import ServerWorld, World
 
 pytestmark = pytest.mark.conformance
 
@@ -43,6 +45,26 @@ def test_an_offer_gives_up_the_lease(world: World) -> None:
     assert offer(world, 2) == Answer("ok", str(world.now_ms))
     record = world.runs.record(RUN)
     assert (record["lease"], record["plan"], record["hinted"]) == (b"", b"2", str(world.now_ms).encode())
+
+
+@pytest.mark.parametrize("settled", [{}, {"T1": FIRST + b"one", "T2": FIRST + b"two"}])
+def test_an_offer_moves_the_due_entry(world: World, settled: dict[str, bytes]) -> None:
+    driven(world)
+    advanced(world)
+    world.pass_ms(10)
+    offer(world, 2, settled)
+    world.pass_ms(LOOK_MS - 1)
+    assert due(world) == []
+    world.pass_ms(1)
+    assert due(world) == [("run", "r1", "")]
+
+
+def test_an_offer_that_closes_late_moves_the_due_entry_again(world: World) -> None:
+    offered(world, 1)
+    world.pass_ms(10)
+    assert offer(world, 1, {"T1": FIRST + b"one"}).kind == "closed"
+    world.pass_ms(LOOK_MS - 1)
+    assert due(world) == []
 
 
 def test_an_offer_brings_what_has_settled_already(world: World) -> None:
@@ -111,19 +133,16 @@ def test_a_run_at_rest_is_not_opened(world: World) -> None:
         assert offer(world, 2) == stale("failed")
 
 
-def test_outcomes_of_another_checkpoint_close_no_barrier(world: World) -> None:
-    """A run rests after a question; its head is moved from outside; it goes on with other tasks."""
-    driven(world)
-    advanced(world)
-    offer(world, 2, {"T1": FIRST + b"wrote", "T2": FIRST + b"asks"})
-    world.runs.commit(step("", C1, "interrupted", offered=True))
-    world.runs.control("requeue", RUN, "n1", drop=["T2"])
-    claim(world)
-    assert world.runs.commit(step(C2, C1, epoch=2, status="interrupted")) == OK
-    world.runs.control("requeue", RUN, "n2")
-    claim(world)
-    assert offer(world, 1, head=C2, epoch=3).kind == "ok"
+def test_outcomes_of_another_checkpoint_close_no_barrier(server_world: ServerWorld) -> None:
+    """A run rests after a question; somebody updates its state; it goes on with other tasks from there."""
+    world = server_world
+    asked(world)
+    LineLedger(world.scripts, world.keys).put([Change(Place("r1"), C2, [("c:" + C2, b"2")])])
+    epoch = int(world.runs.control("requeue", RUN, "n1").info)
+    assert claim(world).head == C2
+    assert offer(world, 2, head=C2, epoch=epoch).kind == "ok"
     assert world.runs.outcomes(RUN) == {}
+    assert settle(world, "T3", head=C2, epoch=epoch) == OK
 
 
 # ---------------------------------------------------------------- claims
@@ -181,9 +200,12 @@ def test_whoever_closes_the_barrier_has_the_lease(world: World) -> None:
     assert settle(world, "T1", B) == OK
     assert world.runs.claims(RUN) == {}
     assert settle(world, "T2", A) == OK
+    world.pass_ms(10)
     assert settle(world, "T3", B) == Answer("closed")
     assert world.runs.record(RUN)["lease"] == B.encode()
-    world.pass_ms(LOOK_MS)
+    world.pass_ms(LOOK_MS - 1)
+    assert due(world) == []
+    world.pass_ms(1)
     assert due(world) == [("run", "r1", "")]
     assert claim(world, A).kind == "held"
 
@@ -260,6 +282,15 @@ def test_a_settlement_of_another_superstep_or_epoch_is_refused(world: World) -> 
     with unchanged(world):
         assert settle(world, "T1") == stale("head")
         assert settle(world, "T1", head=C2) == stale("head")  # nothing is offered there
+
+
+def test_a_run_at_rest_takes_nothing_of_its_tasks(world: World) -> None:
+    """A second attempt is still under way when the first one's question brought the run to rest."""
+    asked(world)
+    with unchanged(world):
+        assert settle(world, "T2", nonce=SECOND) == stale("interrupted")
+        assert retry(world, "T2") == stale("interrupted")
+        assert claim_task(world, "T2").info == "interrupted"
 
 
 def test_calls_of_one_round_trip_are_done_in_order(world: World) -> None:
