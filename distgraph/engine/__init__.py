@@ -11,10 +11,13 @@
     opening    input, None or Command + stored checkpoint -> where the run starts
     session    one run, without any waiting
     streams    chunks of the stream modes
+    mutation   finding nodes that change their input in place
+    events     what callback handlers are told
     messages   messages in what nodes read and return
     savers     calls of a saver that a decision needs, made in either colour
     sync, aio  thin loops around a session
     states     the state API over a saver
+    updates    changing a thread from outside
 
 The cluster runs tasks through ``execute`` and decides with ``retry``; the rest is for runs of one process.
 """

@@ -48,6 +48,7 @@ class RunContext:
         modes: stream modes that somebody reads.
         nested_emit: where chunks of graphs nested in nodes go too; None: nowhere.
         nested_modes: stream modes that are wanted of them.
+        debug: nodes that change their input in place are reported.
         resuming: nested graphs continue from their own checkpoints.
         replay: nested graphs go back to where they were at a checkpoint of the root; None: they do not.
         resume_map: interrupt id -> answer, for nested graphs.
@@ -57,7 +58,19 @@ class RunContext:
     """
 
     __slots__ = (
-        *("cache", "config", "durability", "emit", "loose", "modes", "nested_emit", "nested_modes", "ns", "ns_tuple"),
+        *(
+            "cache",
+            "config",
+            "debug",
+            "durability",
+            "emit",
+            "loose",
+            "modes",
+            "nested_emit",
+            "nested_modes",
+            "ns",
+            "ns_tuple",
+        ),
         *("program", "replay", "resume_map", "resuming", "run_id", "runtime", "saver", "seen", "stop", "thread_id"),
         "writer",
     )
@@ -77,6 +90,7 @@ class RunContext:
         emit: Emit | None = None,
         modes: frozenset[str] = frozenset(),
         durability: Durability = "async",
+        debug: bool = False,
     ) -> None:
         self.program = program
         self.config: Mapping[str, Any] = config or {}
@@ -91,6 +105,7 @@ class RunContext:
         self.emit = emit
         self.modes = modes
         self.durability = durability
+        self.debug = debug
         self.resuming = False
         self.replay: Replay | None = None
         self.nested_emit: Emit | None = None

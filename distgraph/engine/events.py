@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from distgraph.callbacks import GraphInterruptEvent, GraphResumeEvent
 from distgraph.superstep.advance import Verdict
-
-if TYPE_CHECKING:
-    from distgraph.engine.session import Session
+from distgraph.types import Interrupt
 
 
-def event_for(session: Session, method: str) -> GraphInterruptEvent | GraphResumeEvent:
-    """The event of a run that stopped ("on_interrupt") or goes on ("on_resume")."""
-    run_id, ns = session.ctx.run_id or None, session.ctx.ns_tuple
-    if method == "on_resume":
-        return GraphResumeEvent(run_id, "pending", session.at.id, ns)
-    status = session.verdict.value if session.verdict in (Verdict.STOP_BEFORE, Verdict.STOP_AFTER) else "pending"
-    return GraphInterruptEvent(run_id, status, session.at.id, ns, tuple(session.interrupts))  # type: ignore[arg-type]
+def handlers_of(config: Mapping[str, Any], method: str) -> list[Callable[[Any], Any]]:
+    """The callbacks in ``config`` that want to hear of ``method``: given as a list, or as a manager with handlers."""
+    callbacks = config.get("callbacks")
+    if not callbacks:
+        return []
+    handlers = callbacks if isinstance(callbacks, list | tuple) else getattr(callbacks, "handlers", ())
+    return [getattr(handler, method) for handler in handlers if hasattr(handler, method)]
+
+
+def resume_event(run_id: str, checkpoint_id: str, ns: tuple[str, ...]) -> GraphResumeEvent:
+    """A run goes on."""
+    return GraphResumeEvent(run_id or None, "pending", checkpoint_id, ns)
+
+
+def interrupt_event(
+    run_id: str, checkpoint_id: str, ns: tuple[str, ...], verdict: Verdict, interrupts: Sequence[Interrupt]
+) -> GraphInterruptEvent:
+    """A run stopped: at a breakpoint, or because a node asked."""
+    run, asked = run_id or None, tuple(interrupts)
+    if verdict is Verdict.STOP_BEFORE:
+        return GraphInterruptEvent(run, "interrupt_before", checkpoint_id, ns, asked)
+    if verdict is Verdict.STOP_AFTER:
+        return GraphInterruptEvent(run, "interrupt_after", checkpoint_id, ns, asked)
+    return GraphInterruptEvent(run, "pending", checkpoint_id, ns, asked)

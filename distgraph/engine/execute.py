@@ -13,6 +13,7 @@ from typing import Any
 
 from distgraph.constants import ERROR, INTERRUPT, NO_WRITES, NS_END, NS_SEP, RESUME
 from distgraph.engine.context import RunContext
+from distgraph.engine.mutation import remembered, report
 from distgraph.engine.scope import NodeScope
 from distgraph.errors import GraphBubbleUp, GraphInterrupt, NodeCancelledError, NodeError, ParentCommand
 from distgraph.runtime import _scope
@@ -58,9 +59,12 @@ def run_task(
     try:
         output = returned
         if output is MISSING:
-            output = _input_of(ctx, task)
+            output = value = _input_of(ctx, task)
+            before = remembered(value) if ctx.debug else MISSING
             if node.action is not None:
-                output = node.action.call(output, scope)
+                output = node.action.call(value, scope)
+            if before is not MISSING:
+                report(task.name, before, value)
         task.writes = writes = _output_writes(node, output)
         for branch in node.branches:
             view = branch_view(ctx.program, task, branch, ctx.stop, output)
@@ -96,9 +100,12 @@ async def arun_task(
     try:
         output = returned
         if output is MISSING:
-            output = _input_of(ctx, task)
+            output = value = _input_of(ctx, task)
+            before = remembered(value) if ctx.debug else MISSING
             if node.action is not None:
-                output = await node.action.acall(output, scope)
+                output = await node.action.acall(value, scope)
+            if before is not MISSING:
+                report(task.name, before, value)
         task.writes = writes = _output_writes(node, output)
         for branch in node.branches:
             view = branch_view(ctx.program, task, branch, ctx.stop, output)

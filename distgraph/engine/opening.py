@@ -121,7 +121,7 @@ class _Opening:
         self._hand_back_answers(following.tasks)
         session.begin(following, self.pending)
         if resuming:
-            session.notify("on_resume")
+            session.resumed()
 
     def _resumes(self, given: Any) -> bool:
         if given is None or isinstance(given, Command):

@@ -149,6 +149,7 @@ def context_of(request: Request, place: Place, sink: Callable[[Any], None] | Non
         run_id=str(run_id),
         emit=emit,
         modes=modes,
+        debug=request.debug or (parent is not None and parent.debug),
         durability=request.durability or (parent.durability if parent is not None else "async"),
     )
     if parent is not None:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from distgraph.checkpoint.base import new_versions, to_public
 from distgraph.constants import INTERRUPT, NS_END, RESUME, TASKS
+from distgraph.engine.events import handlers_of, interrupt_event, resume_event
 from distgraph.engine.execute import failure_writes
 from distgraph.engine.place import context_of, place_of
 from distgraph.engine.request import Request
@@ -229,7 +230,10 @@ class Session:
         return bool(self.asked) or self.verdict in (Verdict.STOP_BEFORE, Verdict.STOP_AFTER)
 
     def _stopped_at_root(self) -> None:
-        self.notify("on_interrupt")
+        if calls := handlers_of(self.place.config, "on_interrupt"):
+            ctx, at = self.ctx, self.at
+            event = interrupt_event(ctx.run_id, at.id, ctx.ns_tuple, self.verdict, self.interrupts)
+            self.events += [(call, event) for call in calls]
         if any(task.finished for task in self.tasks):
             # Callers see what finished beside the node that asked, as it will be applied once that one has its answer.
             done = [task for task in self.tasks if task.finished]
@@ -248,18 +252,11 @@ class Session:
             error_code=ErrorCode.GRAPH_RECURSION_LIMIT,
         )
 
-    def notify(self, method: str) -> None:
-        """Make a call of the callback handlers due."""
-        callbacks = self.place.config.get("callbacks")
-        if not callbacks:
-            return
-        handlers = callbacks if isinstance(callbacks, list | tuple) else getattr(callbacks, "handlers", ())
-        wanted = [getattr(handler, method) for handler in handlers if hasattr(handler, method)]
-        if wanted:
-            from distgraph.engine.events import event_for
-
-            event = event_for(self, method)
-            self.events += [(call, event) for call in wanted]
+    def resumed(self) -> None:
+        """The run goes on from where it had stopped: callback handlers are to hear of it."""
+        if calls := handlers_of(self.place.config, "on_resume"):
+            event = resume_event(self.ctx.run_id, self.at.id, self.ctx.ns_tuple)
+            self.events += [(call, event) for call in calls]
 
     # ------------------------------------------------------------ storing
 

@@ -16,7 +16,7 @@ from distgraph.engine.opening import Pending, apply_outside
 from distgraph.engine.place import NoThreadError
 from distgraph.engine.savers import Calls, adrive, drive
 from distgraph.engine.streams import keeps_state, result_of
-from distgraph.engine.updates import Updates, update_thread, with_parents
+from distgraph.engine.updates import Target, Updates, update_thread, with_parents
 from distgraph.superstep.advance import restore
 from distgraph.superstep.apply import apply_writes
 from distgraph.superstep.model import Checkpoint, Program, Task, is_finished
@@ -197,7 +197,7 @@ class States:
             if found is None:
                 raise ValueError(f"Subgraph {without_ids(ns)} not found in graph {self.name!r}; nothing was changed.")
             states = found
-        return (yield from update_thread(states, config, supersteps))
+        return (yield from update_thread(Target(states.program, states.saver, states.address), config, supersteps))
 
 
 def as_declared(program: Program, tasks: Sequence[Task]) -> list[Task]:

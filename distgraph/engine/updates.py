@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from random import getrandbits
 from time import time_ns
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
 from distgraph.checkpoint.base import NULL_TASK_ID, CheckpointTuple, from_public, new_versions, to_public
@@ -23,14 +23,25 @@ from distgraph.superstep.plan import plan
 from distgraph.superstep.routing import did_you_mean
 from distgraph.types import StateUpdate, Write
 
-if TYPE_CHECKING:
-    from distgraph.engine.states import States
-
 #: Supersteps of updates.
 Updates = Sequence[Sequence[StateUpdate]]
 
 
-def update_thread(states: States, config: Any, supersteps: Updates) -> Calls[Any]:
+class Target(NamedTuple):
+    """The graph whose thread is changed.
+
+    Attributes:
+        program: the graph.
+        saver: where the thread is kept.
+        address: a caller's config -> the config that names the graph's checkpoints.
+    """
+
+    program: Program
+    saver: Any
+    address: Callable[[Any], dict[str, Any]]
+
+
+def update_thread(target: Target, config: Any, supersteps: Updates) -> Calls[Any]:
     """Apply ``supersteps`` one after the other, each as one checkpoint.
 
     Returns:
@@ -45,7 +56,7 @@ def update_thread(states: States, config: Any, supersteps: Updates) -> Calls[Any
     if any(not updates for updates in supersteps):
         raise ValueError("No updates provided")
     for index, updates in enumerate(supersteps):
-        change = _Change(states, config)
+        change = _Change(target, config)
         yield from change.load(is_first=index == 0)
         config = yield from change.make([StateUpdate(*update) for update in updates])
     return config
@@ -54,11 +65,11 @@ def update_thread(states: States, config: Any, supersteps: Updates) -> Calls[Any
 class _Change:
     """One superstep of updates."""
 
-    def __init__(self, states: States, config: Any) -> None:
-        self.states = states
-        self.program: Program = states.program
-        self.config = states.address(config)
-        self.bump = states.saver.get_next_version
+    def __init__(self, target: Target, config: Any) -> None:
+        self.target = target
+        self.program = target.program
+        self.config = target.address(config)
+        self.bump = target.saver.get_next_version
         self.saved: CheckpointTuple | None = None
         self.at: Checkpoint = EMPTY
         self.pending: dict[str, list[Write]] = {}
@@ -121,7 +132,7 @@ class _Change:
         copied = with_parents(copied, saved.metadata)
         if not (isinstance(values, list) and values):
             return copied
-        return (yield from update_thread(self.states, copied, [self._by_task(at, values)]))
+        return (yield from update_thread(self.target, copied, [self._by_task(at, values)]))
 
     def _by_task(self, at: Checkpoint, values: list[Any]) -> list[StateUpdate]:
         """The updates of a copy, each for its own task of the copied superstep."""

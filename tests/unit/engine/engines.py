@@ -29,7 +29,7 @@ def stream(engine: str, request: Request) -> Iterator[Any]:
 
     async def collect() -> None:
         async for chunk in aio.stream(request):
-            chunks.append(chunk)  # noqa: PERF401 - what came before a failure is wanted too
+            chunks.append(chunk)
 
     failure: BaseException | None = None
     try:
