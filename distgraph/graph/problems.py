@@ -69,6 +69,11 @@ class Problem:
         return f"{self.code}: {self.text}{where}{fix}"
 
 
+def lint(code: str, text: str, fix: str = "", place: Place | None = None) -> Problem:
+    """A problem that warns."""
+    return Problem(code, text, fix, place, "lint")
+
+
 class MissingActionError(GraphValidationError, RuntimeError):
     """A node was named without being given something to call; a RuntimeError too, as the peer raises."""
 
