@@ -7,7 +7,9 @@ import re
 
 import pytest
 
-from distgraph.ledger.scripts import Call, digests, sources
+from distgraph.ledger.connection import connect
+from distgraph.ledger.scripts import Call, Scripts, digests, sources
+from tests.servers import free_port
 
 pytestmark = pytest.mark.unit
 
@@ -67,3 +69,9 @@ def test_a_call_is_sent_by_digest() -> None:
     digest = hashlib.sha1(sources()["sweep"], usedforsecurity=False).hexdigest()
     assert call.command() == ("EVALSHA", digest, 1, "dg:{n/0}:due", 10, 500)
     assert set(digests()) == set(sources())
+
+
+def test_no_calls_are_no_round_trip() -> None:
+    """Nobody listens there."""
+    scripts = Scripts(connect(f"redis://127.0.0.1:{free_port()}/0"))
+    assert scripts.run_all([]) == []
