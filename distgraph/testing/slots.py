@@ -133,6 +133,9 @@ class Slot:
 
     def watch(self, what: str, seconds: float | None) -> None:
         """What ``Workplace.watch`` calls: a node begins, or has ended ('')."""
+        if self.dead:
+            # What its row said last is what it died of.
+            return
         self.what = what or self.hint
         if what:
             self.point(f"node {what.rpartition(chr(10))[2]}")

@@ -1,0 +1,131 @@
+"""The sweep: hints what is overdue, frees what the dead hold, and believes in a death only for good reasons."""
+
+from __future__ import annotations
+
+import pytest
+
+from distgraph.cluster.recover import DISTRUST
+from distgraph.testing import InProcessCluster, Slot
+from tests.unit.cluster.small import Counted, chain, cluster_of
+
+pytestmark = pytest.mark.unit
+
+
+def started(cluster: InProcessCluster) -> Slot:
+    """The slot that works now."""
+    return next(slot for slot in cluster.slots if slot.busy)
+
+
+def test_a_run_whose_hint_was_lost_is_hinted_again() -> None:
+    cluster = cluster_of(graph := chain(Counted("a")))
+    run = cluster.submit(graph, {"x": 1})
+    cluster.broker.drop()
+    cluster.sweep()
+    assert not cluster.broker.hints(), "a hint that was just sent is given time"
+    cluster.advance_clock(1_100)
+    cluster.sweep()
+    assert len(cluster.broker.hints()) == 1
+    assert run.result()["trail"] == ["a"]
+
+
+def test_a_long_queue_is_not_flooded() -> None:
+    """While hints wait, a run's own is late and not lost."""
+    cluster = cluster_of(graph := chain(Counted("a")))
+    for at in range(50):
+        cluster.submit(graph, {"x": at})
+    for _ in range(10):
+        cluster.advance_clock(1_100)
+        cluster.sweep()
+    assert len(cluster.broker.hints()) == 50
+
+
+def test_two_sweeps_at_once_do_no_harm() -> None:
+    node = Counted("a")
+    cluster = cluster_of(graph := chain(node))
+    run = cluster.submit(graph, {"x": 1})
+    cluster.broker.drop()
+    cluster.advance_clock(1_100)
+    cluster.stall_at("after runs.sweep", steps=3)
+    cluster.sweep()
+    cluster.run_until_idle()
+    assert run.result(0)["trail"] == ["a"]
+    assert node.calls == 1
+
+
+def test_a_sweep_that_dies_on_its_way_is_made_up_for() -> None:
+    cluster = cluster_of(graph := chain(Counted("a")))
+    run = cluster.submit(graph, {"x": 1})
+    cluster.broker.drop()
+    cluster.crash_at("after runs.sweep")
+    cluster.run_until_idle()
+    assert run.result(0)["trail"] == ["a"]
+
+
+def test_a_worker_that_stops_beating_is_taken_for_dead() -> None:
+    cluster = cluster_of(graph := chain(Counted("a")))
+    cluster.crash_at("node a", tree=True)
+    run = cluster.submit(graph, {"x": 1})
+    cluster.step()
+    record = cluster.memory.runs.record(run._address)
+    cluster.advance_clock(1_100)
+    cluster.sweep()
+    assert cluster.memory.runs.record(run._address)["lease"] == record["lease"], "its last beat still stands"
+    cluster.advance_clock(1_100)
+    cluster.sweep()
+    assert cluster.memory.runs.record(run._address)["lease"] == b""
+    assert run.result()["trail"] == ["a"]
+
+
+def test_an_outage_of_the_server_is_not_the_death_of_the_workers() -> None:
+    """A server that came back without its beats: for one time to live nobody is taken for dead."""
+    seen = []
+
+    def look(_: object) -> None:
+        slot = started(cluster)
+        cluster.sweep()
+        slot.frozen = True
+        cluster.advance_clock(2_100)
+        cluster.memory.restore(cluster.memory.snapshot())
+        cluster.sweep()
+        seen.append(cluster.memory.runs.record(run._address)["lease"].decode())
+        cluster.advance_clock(DISTRUST * 1000 + 100)
+        cluster.sweep()
+        seen.append(cluster.memory.runs.record(run._address)["lease"].decode())
+        slot.frozen = False
+
+    cluster = cluster_of(graph := chain(Counted("a", look), Counted("b"), name="looks"))
+    run = cluster.submit(graph, {"x": 1})
+    assert run.result()["trail"] == ["a", "b"]
+    assert seen[0] != ""
+    assert seen[1] == ""
+
+
+def test_what_a_child_died_of_is_named_at_once() -> None:
+    """Its worker noticed: nobody waits for beats to be forgotten."""
+    cluster = cluster_of(graph := chain(Counted("a")))
+    cluster.crash_at("node a")
+    run = cluster.submit(graph, {"x": 1})
+    cluster.step()
+    cluster.sweep()
+    record = cluster.memory.runs.record(run._address)
+    assert (record["lease"], record["x"]) == (b"", b"1")
+
+
+def test_what_is_at_rest_is_forgotten() -> None:
+    cluster = cluster_of(graph := chain(Counted("a")))
+    run = cluster.submit(graph, {"x": 1})
+    cluster.run_until_idle()
+    cluster.memory.state.due.at(cluster.memory.keys.partition(run.thread_id))[f"r:{run.run_id}"] = 0
+    cluster.sweep()
+    assert not any(cluster.memory.state.due.values())
+
+
+def test_a_paused_batch_is_left_alone_and_goes_on() -> None:
+    cluster = cluster_of(graph := chain(Counted("a")))
+    batch = cluster.submit_batch(graph, [{"x": at} for at in range(5)])
+    batch.pause()
+    cluster.run_until_idle()
+    assert batch.status().queued == 5
+    batch.unpause()
+    cluster.run_until_idle()
+    assert batch.status().done == 5

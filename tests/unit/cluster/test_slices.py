@@ -1,0 +1,158 @@
+"""Batches: items are taken late, advanced in lockstep, and each comes to exactly one row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from distgraph.cluster.failures import rebuild
+from distgraph.errors import PoisonTaskError
+from distgraph.testing import Faults, die
+from distgraph.types import Placement, RetryPolicy
+from tests.unit.cluster.small import Counted, ask, chain, cluster_of, fan, wide
+
+pytestmark = pytest.mark.unit
+
+
+def items(count: int) -> list[dict[str, Any]]:
+    return [{"x": at} for at in range(count)]
+
+
+def test_every_item_has_one_row() -> None:
+    node = Counted("a", lambda state: state["x"])
+    graph = chain(node, Counted("b"))
+    cluster = cluster_of(graph, slots=3)
+    batch = cluster.submit_batch(graph, items(300))
+    cluster.run_until_idle()
+    assert [row.value for row in batch.results()] == [{"x": at, "trail": [f"a:{at}", "b"]} for at in range(300)]
+    assert node.calls == 300
+    assert not cluster.memory.state.records, "an item that stays in its slice needs no run of its own"
+
+
+def test_a_bad_item_does_not_stop_the_others() -> None:
+    def does(state: Any) -> None:
+        if state["x"] == 3:
+            raise ValueError("three")
+
+    graph = chain(Counted("a", does))
+    cluster = cluster_of(graph)
+    batch = cluster.submit_batch(graph, items(8))
+    cluster.run_until_idle()
+    assert [row.status for row in batch.results()] == ["done"] * 3 + ["failed"] + ["done"] * 4
+    (failure,) = batch.failures()
+    assert failure.error is not None
+    assert (failure.index, failure.error["message"], failure.error["node"]) == (3, "three", "a")
+
+
+class TestLeavingTheSlice:
+    """What cannot be finished in lockstep goes on as a run of its own; its row is the same."""
+
+    def test_tasks_that_travel(self) -> None:
+        graph = fan(Counted("a"), Counted("b"))
+        cluster = cluster_of(graph)
+        batch = cluster.submit_batch(graph, items(3), placement="spread")
+        assert [row.value["trail"] for row in after(cluster, batch)] == [["a", "b", "join"]] * 3
+
+    def test_a_wide_superstep_that_takes_long(self) -> None:
+        work = Counted("work")
+        graph = wide(work, 40)
+        cluster = cluster_of(graph, slots=3, faults=Faults(node_ms=20))
+        batch = cluster.submit_batch(graph, items(2))
+        assert [len(row.value["trail"]) for row in after(cluster, batch)] == [40, 40]
+        assert work.calls == 80, "what was run before it left is not run again"
+
+    def test_a_node_that_waits_for_another_attempt(self) -> None:
+        work = Counted("work")
+
+        def does(state: Any) -> None:
+            if work.calls <= 2:
+                raise ValueError("not yet")
+
+        work.does = does
+        graph = chain(
+            Counted("before"),
+            work,
+            retry_policy=RetryPolicy(initial_interval=5.0, jitter=False, max_attempts=4, retry_on=ValueError),
+        )
+        cluster = cluster_of(graph)
+        batch = cluster.submit_batch(graph, items(1))
+        began = cluster.now_ms()
+        assert [row.value["trail"] for row in after(cluster, batch)] == [["before", "work"]]
+        assert work.calls == 3
+        assert cluster.now_ms() - began >= 15_000
+
+    def test_a_question(self) -> None:
+        graph = chain(Counted("asks", ask("how many?")))
+        cluster = cluster_of(graph)
+        batch = cluster.submit_batch(graph, items(2))
+        cluster.run_until_idle()
+        assert (batch.status().done, batch.status().running) == (0, 2)
+        for at in range(2):
+            cluster.run(f"{batch.batch_id}:{at}").resume(at)
+        assert [row.value["trail"] for row in after(cluster, batch)] == [["asks:0"], ["asks:1"]]
+
+    def test_a_step_too_many(self) -> None:
+        graph = chain(*(Counted(f"n{at}") for at in range(5)))
+        cluster = cluster_of(graph)
+        batch = cluster.submit_batch(graph, items(2), config={"recursion_limit": 3})
+        rows = after(cluster, batch)
+        assert [row.error["type"].rpartition(":")[2] for row in rows] == ["GraphRecursionError"] * 2
+
+
+class TestDeaths:
+    @pytest.mark.parametrize("tree", [False, True], ids=["child", "worker"])
+    @pytest.mark.parametrize(
+        "point", ["after batches.take", "node a", "before batches.commit", "after batches.commit", "before publish"]
+    )
+    def test_a_batch_ends_after_a_death_anywhere(self, point: str, tree: bool) -> None:
+        graph = chain(Counted("a"), Counted("b"))
+        cluster = cluster_of(graph)
+        cluster.crash_at(point, tree=tree)
+        batch = cluster.submit_batch(graph, items(20))
+        assert [row.value["trail"] for row in after(cluster, batch)] == [["a", "b"]] * 20
+
+    @pytest.mark.parametrize("placement", ["auto", "spread"])
+    def test_an_item_that_kills_its_process_three_times_is_quarantined(self, placement: Placement) -> None:
+        deadly = Counted("deadly", lambda state: die() if state["x"] == 2 else None)
+        graph = chain(deadly)
+        cluster = cluster_of(graph)
+        batch = cluster.submit_batch(graph, items(6), placement=placement)
+        rows = after(cluster, batch)
+        assert [row.status for row in rows] == ["done", "done", "failed", "done", "done", "done"]
+        assert isinstance(rebuild(rows[2].error or {}), PoisonTaskError)
+        assert cluster.deaths == 3
+
+    def test_when_a_whole_worker_dies_its_items_are_suspects_and_run_alone(self) -> None:
+        """Nobody tells who did it: only the one that dies alone is counted."""
+
+        def does(state: Any) -> None:
+            if state["x"] == 2:
+                next(slot for slot in cluster.slots if slot.busy).frozen = True
+                die()
+
+        graph = chain(Counted("deadly", does))
+        cluster = cluster_of(graph)
+        batch = cluster.submit_batch(graph, items(6))
+        assert [row.status for row in after(cluster, batch)] == ["done", "done", "failed", "done", "done", "done"]
+
+    def test_a_drained_slot_hands_its_items_back_and_counts_no_crash(self) -> None:
+        node = Counted("a")
+        graph = chain(node)
+        cluster = cluster_of(graph)
+
+        def drain(state: Any) -> None:
+            if node.calls == 2:
+                cluster.drain(next(slot for slot in cluster.slots if slot.busy))
+
+        node.does = drain
+        batch = cluster.submit_batch(graph, items(12))
+        assert [row.status for row in after(cluster, batch)] == ["done"] * 12
+        assert not any(cluster.memory.state.crashes.values())
+
+
+def after(cluster: Any, batch: Any) -> list[Any]:
+    """The rows once nothing is left to happen."""
+    cluster.run_until_idle()
+    assert batch.status().finished
+    return list(batch.results())
