@@ -8,11 +8,8 @@ from typing import Any
 
 from distgraph.errors import LedgerCorruptError
 from distgraph.ledger.connection import guard
-from distgraph.ledger.keys import Keys
+from distgraph.ledger.keys import FORMAT, Keys
 from distgraph.ledger.scripts import Scripts
-
-#: The layout written here. Another one is refused, not guessed at.
-FORMAT = 1
 
 
 class FleetLedger:

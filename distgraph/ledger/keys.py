@@ -44,6 +44,8 @@ import zlib
 
 from distgraph.errors import ConfigError
 
+#: The layout of these keys. A namespace with another one is refused, not guessed at.
+FORMAT = 1
 PARTITIONS = 8
 #: Items of a batch that share a chunk, hence a partition.
 CHUNK = 256
@@ -64,11 +66,21 @@ def check_namespace(namespace: str) -> str:
     return namespace
 
 
+class _Escapes(dict[int, str]):
+    """Character -> itself, or its bytes in hex; filled as characters are met (an item's key is made every superstep)."""
+
+    def __missing__(self, code: int) -> str:
+        ch = chr(code)
+        self[code] = ch if _SAFE.match(ch) else "".join(f"%{byte:02x}" for byte in ch.encode())
+        return self[code]
+
+
+_ESCAPES = _Escapes()
+
+
 def encoded(text: str) -> str:
     """``text`` as part of a key: injective, without separators, braces, globs or control characters."""
-    if _SAFE.match(text):
-        return text
-    return "".join(ch if _SAFE.match(ch) else "".join(f"%{byte:02x}" for byte in ch.encode()) for ch in text)
+    return text if _SAFE.match(text) else text.translate(_ESCAPES)
 
 
 def item_id(batch_id: str, index: int) -> str:

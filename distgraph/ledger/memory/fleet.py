@@ -6,8 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from distgraph.ledger.fleet import FORMAT
-from distgraph.ledger.keys import Keys
+from distgraph.ledger.keys import FORMAT, Keys
 from distgraph.ledger.memory.tables import State, atomic
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +20,7 @@ from tests.conformance.ledger.layout import laid_out
 
 pytestmark = pytest.mark.unit
 
+ROOT = Path(__file__).resolve().parents[3]
 RUN = Address("r1", "r1")
 
 
@@ -44,6 +48,13 @@ def test_it_keeps_the_contract() -> None:
     batches: Batches = ledger.batches
     fleet: Fleet = ledger.fleet
     assert runs.keys is batches.keys is fleet.keys is ledger.keys
+
+
+def test_it_needs_no_client_of_a_server() -> None:
+    """A simulation, or a test of a user's graph, runs where none is installed."""
+    code = "import sys, distgraph.ledger.memory; print('redis' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "False\n"
 
 
 def test_a_restored_ledger_is_as_it_was() -> None:
