@@ -55,7 +55,7 @@ def apply_writes(
     step.write(_grouped(program, tasks))
     if any([task.triggers for task in tasks]):
         step.clear()
-        if step.updated.isdisjoint(program.woken_by):
+        if program.woken_by.keys().isdisjoint(step.updated):
             step.finish()
     return Checkpoint(
         new_id,
