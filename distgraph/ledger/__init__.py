@@ -2,7 +2,10 @@
 
 keys       every key
 scripts    the Lua of ``lua/``, called by name
-runs, batches, fleet   one typed method per script and read
+contract   what every operation promises, whoever keeps it
+runs, batches, fleet   one typed method per script; ``reads`` beside them
 replies    what they take and answer
+lines      lines of checkpoints, as savers read and write them
+memory     the twin
 server, connection, doctor   a private server; clients; what a server's settings promise
 """
