@@ -25,6 +25,8 @@ INTERRUPT: Final = "__interrupt__"
 RESUME: Final = "__resume__"
 #: Pseudo-channel of a task's failure.
 ERROR: Final = "__error__"
+#: Pseudo-channel that says a task failed and its error handler took over; the failed node's name.
+ERROR_SOURCE: Final = "__error_source_node__"
 #: Channel of what the functional API saved for the next call on the thread.
 PREVIOUS: Final = "__previous__"
 #: Pseudo-channel of a functional task's return value.
@@ -45,7 +47,7 @@ PULL: Final = "__pregel_pull"
 PUSH: Final = "__pregel_push"
 
 #: Pseudo-channels: what tasks report about themselves, never merged into state.
-CONTROL_WRITES: Final = frozenset({NO_WRITES, INTERRUPT, RESUME, ERROR})
+CONTROL_WRITES: Final = frozenset({NO_WRITES, INTERRUPT, RESUME, ERROR, ERROR_SOURCE})
 #: Names a user's node or state key cannot have.
 RESERVED: Final = frozenset(
     {START, END, INPUT, TASKS, NO_WRITES, INTERRUPT, RESUME, ERROR, RETURN, COPY, METADATA, OVERWRITE}

@@ -5,6 +5,7 @@
     scope      what one execution of a node can see: its config and Runtime, made when asked for
     answers    answers that must have a form
     execute    one attempt of one task
+    limits     time limits of one attempt of an async node
     retry      the decision to try again, and the loops that do
     request    what a caller asks for
     place      where a run takes place: config, namespace, thread, saver; at the root or inside a node

@@ -116,18 +116,26 @@ class _Engine:
     async def _superstep(self) -> AsyncGenerator[Chunk, None]:
         todo = self.session.todo()
         if len(todo) == 1 and not self.live and self.request.step_timeout is None:
-            outcome = await self._attempt(todo[0])
-            if (failure := self._settle(outcome)) is not None:
-                raise failure
+            await self._alone(todo[0])
         elif todo:
             async with aclosing(self._together(todo)) as chunks:
                 async for chunk in chunks:
                     yield chunk
 
+    async def _alone(self, task: Task) -> None:
+        outcome = await self._attempt(task)
+        exc, handler = self._settle(outcome)
+        if handler is not None:
+            await self._flush()
+            await self._alone(handler)
+        elif exc is not None:
+            raise exc
+
     async def _attempt(self, task: Task) -> Outcome:
         session = self.session
         try:
-            return task, await arun_with_retries(session.ctx, task, session.answers.get(task.id, ())), None
+            answers, error = session.answers.get(task.id, ()), session.errors.get(task.id)
+            return task, await arun_with_retries(session.ctx, task, answers, error), None
         except BaseException as exc:
             return task, None, exc
 
@@ -138,7 +146,10 @@ class _Engine:
             while crew.working:
                 await crew.wait()
                 while crew.done:
-                    exc = self._settle(crew.done.popleft())
+                    exc, handler = self._settle(crew.done.popleft())
+                    if handler is not None:
+                        crew.add(handler)
+                        continue
                     failure = worse(failure, exc)
                     if stops_others(exc):
                         crew.give_up()
@@ -151,13 +162,12 @@ class _Engine:
         if failure is not None:
             raise failure
 
-    def _settle(self, outcome: Outcome) -> BaseException | None:
+    def _settle(self, outcome: Outcome) -> tuple[BaseException | None, Task | None]:
+        """What a task failed with, and who takes over."""
         task, writes, exc = outcome
         if exc is None and writes is not None:
             self.session.settle(task, writes)
-        elif exc is not None:
-            self.session.fail(task, exc)
-        return exc
+        return exc, self.session.fail(task, exc) if exc is not None else None
 
 
 class _Crew:
@@ -193,6 +203,11 @@ class _Crew:
         except TimeoutError:
             raise StepTimeoutError("Timed out: a superstep took longer than the graph's step_timeout.") from None
         came.clear()
+
+    def add(self, task: Task) -> None:
+        """One more task for this superstep."""
+        self._todo.append(task)
+        self._start()
 
     def give_up(self) -> None:
         """Start nothing more, and cancel what runs."""

@@ -39,6 +39,7 @@ class RunContext:
         config: the run's config, complete.
         runtime: what every task's Runtime starts from: context, store, control, effects.
         saver: for graphs nested in nodes that bring none; None: nothing is stored.
+        around: tells the node that runs this graph that it makes progress; None at the root.
         cache: results of nodes with a cache policy.
         ns: the run's checkpoint namespace; "" at the root.
         thread_id: its line of checkpoints.
@@ -58,20 +59,28 @@ class RunContext:
     """
 
     __slots__ = (
-        *(
-            "cache",
-            "config",
-            "debug",
-            "durability",
-            "emit",
-            "loose",
-            "modes",
-            "nested_emit",
-            "nested_modes",
-            "ns",
-            "ns_tuple",
-        ),
-        *("program", "replay", "resume_map", "resuming", "run_id", "runtime", "saver", "seen", "stop", "thread_id"),
+        "around",
+        "cache",
+        "config",
+        "debug",
+        "durability",
+        "emit",
+        "loose",
+        "modes",
+        "nested_emit",
+        "nested_modes",
+        "ns",
+        "ns_tuple",
+        "program",
+        "replay",
+        "resume_map",
+        "resuming",
+        "run_id",
+        "runtime",
+        "saver",
+        "seen",
+        "stop",
+        "thread_id",
         "writer",
     )
 
@@ -106,6 +115,7 @@ class RunContext:
         self.modes = modes
         self.durability = durability
         self.debug = debug
+        self.around: Callable[[], None] | None = None
         self.resuming = False
         self.replay: Replay | None = None
         self.nested_emit: Emit | None = None

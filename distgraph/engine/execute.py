@@ -7,7 +7,7 @@ decided once, in the functions between them.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -90,9 +90,14 @@ async def arun_task(
     first_attempt_time: float | None = None,
     error: NodeError | None = None,
     returned: Any = MISSING,
+    progress: Callable[[], None] | None = None,
 ) -> list[Write]:
-    """``run_task`` under an event loop: async nodes are awaited, others get an OS thread."""
+    """``run_task`` under an event loop: async nodes are awaited, others get an OS thread.
+
+    ``progress`` is what the node's heartbeat calls.
+    """
     scope = NodeScope(ctx, task, answers, attempt, first_attempt_time)
+    scope.progress = progress
     if error is not None:
         scope.error = error
     node = task.node

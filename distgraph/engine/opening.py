@@ -10,16 +10,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distgraph.checkpoint.base import NULL_TASK_ID, from_public
-from distgraph.constants import INPUT, INTERRUPT, RESUME
+from distgraph.constants import ERROR, ERROR_SOURCE, INPUT, INTERRUPT, RESUME
 from distgraph.engine.context import Replay
 from distgraph.engine.savers import Calls
 from distgraph.engine.session import Session
 from distgraph.errors import EmptyInputError, InvalidUpdateError
-from distgraph.superstep.advance import Rules, look, resumed
+from distgraph.superstep.advance import Rules, look, restore, resumed
 from distgraph.superstep.apply import Bump, apply_writes
 from distgraph.superstep.identity import ticks_of
 from distgraph.superstep.model import EMPTY, Checkpoint, Program, Task
-from distgraph.superstep.plan import plan
+from distgraph.superstep.plan import handler_task, plan
 from distgraph.superstep.resume import answers_of, give_answers
 from distgraph.superstep.routing import goto_writes, update_pairs
 from distgraph.types import Command, Write
@@ -118,7 +118,10 @@ class _Opening:
         following = look(
             self.program, session.at, session.rules, pending=None if replaying else self.pending, ns=ctx.ns
         )
-        self._hand_back_answers(following.tasks)
+        session.tasks = following.tasks
+        if not replaying:
+            self._hand_over(session.tasks)
+        self._hand_back_answers(session.tasks)
         session.begin(following, self.pending)
         if resuming:
             session.resumed()
@@ -141,6 +144,12 @@ class _Opening:
             return True
         answered = command is not None and command.resume is not None
         return not (answered or (scope is not None and scope.ctx.resuming))
+
+    def _planned(self) -> list[Task]:
+        """The tasks that may have asked: those planned, and error handlers of those that failed."""
+        tasks = plan(self.program, self.session.at, self.ctx.ns)
+        handlers = [handler_task(self.program, task) for task in tasks if task.node.error_handler]
+        return [*tasks, *(handler for handler in handlers if handler is not None)]
 
     def _forget(self, channel: str) -> None:
         self.pending = {task_id: [w for w in writes if w[0] != channel] for task_id, writes in self.pending.items()}
@@ -198,13 +207,24 @@ class _Opening:
                 "it with one."
             )
         strict = bool(self.place.configurable.get("__pregel_strict_resume")) and self.place.scope is None
-        tasks = plan(self.program, session.at, self.ctx.ns)
+        tasks = self._planned()
         given = give_answers(tasks, self.pending, resume, strict=strict and not self.superseded)
         for task_id, answers in given.tasks.items():
             self.pending.setdefault(task_id, []).append((RESUME, answers))
             session.keep_from_outside(task_id, [(RESUME, answers)])
         self.ctx.resume_map.update(given.nested)
         self.ctx.loose += given.loose
+
+    def _hand_over(self, tasks: Sequence[Task]) -> None:
+        """Tasks whose error handlers had taken over do not run again; the handlers do, unless they had finished."""
+        for failed in [*tasks]:
+            writes = self.pending.get(failed.id, ())
+            if failed.finished or not any(channel == ERROR_SOURCE for channel, _ in writes):
+                continue
+            text = next((value for channel, value in writes if channel == ERROR), "")
+            handler = self.session.take_over(failed, Exception(text), [(ERROR, text), (ERROR_SOURCE, failed.name)])
+            if handler is not None:
+                restore([handler], self.pending)
 
     def _hand_back_answers(self, tasks: Sequence[Task]) -> None:
         scope = self.place.scope

@@ -137,6 +137,7 @@ def context_of(request: Request, place: Place, sink: Callable[[Any], None] | Non
         runtime=Runtime(
             context=request.context if request.context is not None else base.context,
             store=request.store if parent is None else base.store,
+            heartbeat=base.heartbeat,
             previous=base.previous,
             server_info=base.server_info,
             control=request.control or base.control or RunControl(),
@@ -154,6 +155,8 @@ def context_of(request: Request, place: Place, sink: Callable[[Any], None] | Non
     )
     if parent is not None:
         ctx.loose, ctx.seen = parent.loose, parent.seen
+    if place.scope is not None:
+        ctx.around = place.scope.made_progress
     if request.subgraphs and emit is not None:
         ctx.nested_emit, ctx.nested_modes = emit, modes
     elif parent is not None:

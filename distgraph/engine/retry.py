@@ -6,13 +6,15 @@ sleep of the task's OS thread or coroutine.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from random import random
 from time import sleep, time
 from typing import Any
 
 from distgraph.engine.context import RunContext
 from distgraph.engine.execute import arun_task, run_task
+from distgraph.engine.limits import Progress, limits_of, refuse_limits, within
 from distgraph.errors import GraphBubbleUp, NodeCancelledError, NodeError
 from distgraph.superstep.model import Task
 from distgraph.types import RetryPolicy, Write
@@ -39,6 +41,7 @@ def run_with_retries(
     ctx: RunContext, task: Task, answers: Sequence[Any] = (), error: NodeError | None = None
 ) -> list[Write]:
     """``run_task``, again as often as the node's retry policies say. Sleeps in this OS thread."""
+    refuse_limits(task)
     policies = task.node.retry
     if not policies:
         return run_task(ctx, task, answers=answers, error=error)
@@ -60,16 +63,23 @@ async def arun_with_retries(
     """``run_with_retries`` under an event loop: waits without an OS thread."""
     from asyncio import sleep as asleep
 
-    policies = task.node.retry
-    if not policies:
+    policies, limits = task.node.retry, limits_of(task)
+    if not policies and limits is None:
         return await arun_task(ctx, task, answers=answers, error=error)
     attempt, first = 1, time()
+    once = partial(arun_task, ctx, task, answers=answers, first_attempt_time=first, error=error)
     while True:
         try:
-            return await arun_task(ctx, task, answers=answers, attempt=attempt, first_attempt_time=first, error=error)
+            if limits is None:
+                return await once(attempt=attempt)
+            return await within(limits, task, partial(_observed, once, attempt))
         except Exception as exc:
             delay = next_delay(policies, exc, attempt, random())
             if delay is None:
                 raise
         await asleep(delay)
         attempt += 1
+
+
+async def _observed(once: Callable[..., Awaitable[list[Write]]], attempt: int, progress: Progress) -> list[Write]:
+    return await once(attempt=attempt, progress=progress)

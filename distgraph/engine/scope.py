@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import time
 from typing import TYPE_CHECKING, Any
 
 from distgraph.constants import NS_SEP
 from distgraph.engine.answers import checked, shown_schema
+from distgraph.engine.limits import limits_of
 from distgraph.errors import NodeError
 from distgraph.runtime import ExecutionInfo, Runtime, TaskScope
 from distgraph.superstep.model import Task
+from distgraph.types import StreamWriter
 
 if TYPE_CHECKING:
     from distgraph.engine.context import RunContext
@@ -25,9 +27,10 @@ class NodeScope(TaskScope):
         attempt: counts from 1.
         first_attempt_time: seconds since the epoch; None: this is the first attempt, look at the clock when asked.
         error: what an error handler is to handle.
+        progress: tells an idle limit that the attempt makes progress; None: there is no limit.
     """
 
-    __slots__ = ("_config", "_runtime", "attempt", "ctx", "error", "first_attempt_time", "task")
+    __slots__ = ("_config", "_runtime", "attempt", "ctx", "error", "first_attempt_time", "progress", "task")
 
     def __init__(
         self,
@@ -45,6 +48,7 @@ class NodeScope(TaskScope):
         self.attempt = attempt
         self.first_attempt_time = first_attempt_time
         self.error: NodeError | None = None
+        self.progress: Callable[[], None] | None = None
         self._config: dict[str, Any] | None = None
         self._runtime: Runtime[Any] | None = None
 
@@ -80,6 +84,26 @@ class NodeScope(TaskScope):
         index, self.children = self.children, self.children + 1
         return f"{self.ns}{NS_SEP}{index}" if index else self.ns
 
+    def made_progress(self) -> None:
+        """Something came out of the node, or of a graph it runs: idle limits that count that start anew."""
+        if self.progress is not None:
+            limits = limits_of(self.task)
+            if limits is not None and limits.refresh_on == "auto":
+                self.progress()
+        if self.ctx.around is not None:
+            self.ctx.around()
+
+    def _writer(self) -> StreamWriter:
+        write = self.ctx.writer or self.ctx.runtime.stream_writer
+        if self.progress is None and self.ctx.around is None:
+            return write
+
+        def write_and_tell(chunk: Any) -> None:
+            self.made_progress()
+            write(chunk)
+
+        return write_and_tell
+
     def _make_runtime(self) -> Runtime[Any]:
         ctx, task, base = self.ctx, self.task, self.ctx.runtime
         info = ExecutionInfo(
@@ -94,8 +118,8 @@ class NodeScope(TaskScope):
         return Runtime(
             context=base.context,
             store=base.store,
-            stream_writer=ctx.writer or base.stream_writer,
-            heartbeat=base.heartbeat,
+            stream_writer=self._writer(),
+            heartbeat=self.progress or base.heartbeat,
             previous=base.previous,
             execution_info=info,
             server_info=base.server_info,

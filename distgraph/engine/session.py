@@ -15,7 +15,7 @@ from time import time_ns
 from typing import Any, NamedTuple
 
 from distgraph.checkpoint.base import new_versions, to_public
-from distgraph.constants import INTERRUPT, NS_END, RESUME, TASKS
+from distgraph.constants import ERROR_SOURCE, INTERRUPT, NS_END, RESUME, TASKS
 from distgraph.engine.events import handlers_of, interrupt_event, resume_event
 from distgraph.engine.execute import failure_writes
 from distgraph.engine.place import context_of, place_of
@@ -28,13 +28,16 @@ from distgraph.errors import (
     GraphDrained,
     GraphInterrupt,
     GraphRecursionError,
+    NodeError,
     create_error_message,
     invalid_resume_of,
+    is_invalid_resume,
 )
 from distgraph.superstep.advance import Next, Pending, Rules, Verdict, advance
 from distgraph.superstep.apply import Bump, apply_writes, count_up
 from distgraph.superstep.identity import checkpoint_id, path_key
 from distgraph.superstep.model import EMPTY, Checkpoint, Task
+from distgraph.superstep.plan import handler_task
 from distgraph.superstep.views import output_values
 from distgraph.types import Interrupt, Send, Write
 
@@ -63,9 +66,35 @@ class Session:
     """
 
     __slots__ = (
-        *("_address", "_bump", "_id_base", "_ids", "_keys", "_metadata", "_output_at", "_settled", "_stored_id"),
-        *("_stored_versions", "_takes_path", "_unstored", "answers", "asked", "at", "ctx", "drained", "events"),
-        *("interrupts", "ops", "output_keys", "place", "program", "request", "rules", "saver", "streams", "tasks"),
+        "_address",
+        "_bump",
+        "_id_base",
+        "_ids",
+        "_keys",
+        "_metadata",
+        "_output_at",
+        "_settled",
+        "_stored_id",
+        "_stored_versions",
+        "_takes_path",
+        "_unstored",
+        "answers",
+        "asked",
+        "at",
+        "ctx",
+        "drained",
+        "errors",
+        "events",
+        "interrupts",
+        "ops",
+        "output_keys",
+        "place",
+        "program",
+        "request",
+        "rules",
+        "saver",
+        "streams",
+        "tasks",
         "verdict",
     )
 
@@ -86,6 +115,8 @@ class Session:
         self.answers: dict[str, list[Any]] = {}
         self.asked: list[Task] = []
         self.interrupts: list[Interrupt] = []
+        #: Task id of an error handler -> what it is to handle.
+        self.errors: dict[str, NodeError] = {}
         self.drained = False
         self.ops: list[Op] = []
         self.events: list[tuple[Callable[[Any], Any], Any]] = []
@@ -128,12 +159,14 @@ class Session:
         if streams is not None:
             streams.started(self.tasks)
             for task in self.tasks:
-                if task.writes:
+                if task.finished:
                     streams.settled(task, task.writes, cached=True)
 
     def settle(self, task: Task, writes: list[Write], *, cached: bool = False) -> None:
         """``task`` finished, or asked."""
         task.writes = writes
+        if self.ctx.around is not None:
+            self.ctx.around()
         if writes[0][0] == INTERRUPT:
             self.asked.append(task)
             self.interrupts += writes[0][1]
@@ -143,14 +176,28 @@ class Session:
         if self.streams is not None:
             self.streams.settled(task, writes, cached=cached)
 
-    def fail(self, task: Task, exc: BaseException) -> None:
-        """``task`` failed for good."""
+    def fail(self, task: Task, exc: BaseException) -> Task | None:
+        """``task`` failed for good; the task that takes over, where its node has an error handler."""
         if isinstance(exc, GraphBubbleUp):
-            return
+            return None
+        writes = [*failure_writes(exc), *self._answers_before(task, exc)]
+        handler = None
+        if isinstance(exc, Exception) and not is_invalid_resume(exc):
+            handler = self.take_over(task, exc, [*writes, (ERROR_SOURCE, task.name)])
         if self.saver is not None:
-            self._keep_writes(task, [*failure_writes(exc), *self._answers_before(task, exc)])
+            self._keep_writes(task, task.writes if handler is not None else writes)
         if self.streams is not None:
             self.streams.failed(task, exc)
+        return handler
+
+    def take_over(self, failed: Task, exc: BaseException, writes: list[Write]) -> Task | None:
+        """The error handler's task of a ``failed`` one, now part of the superstep; None if its node has no handler."""
+        handler = handler_task(self.program, failed)
+        if handler is not None:
+            failed.writes = writes
+            self.tasks.append(handler)
+            self.errors[handler.id] = NodeError(failed.name, exc)
+        return handler
 
     def _answers_before(self, task: Task, exc: BaseException) -> list[Write]:
         """The answers that stand, where one after them did not fit its question: it is not to be given again."""

@@ -71,6 +71,13 @@ def worse(one: BaseException | None, other: BaseException | None) -> BaseExcepti
     return other if one is None or (isinstance(one, GraphBubbleUp) and stops_others(other)) else one
 
 
+def attempt(session: Session, task: Task) -> list[Write]:
+    """Run ``task`` in this OS thread, with its answers, and again as its policies say."""
+    answers = session.answers.get(task.id, ()) if session.answers else ()
+    error = session.errors.get(task.id) if session.errors else None
+    return run_with_retries(session.ctx, task, answers, error)
+
+
 class _Engine:
     def __init__(self, request: Request, ready: deque[Chunk] | None) -> None:
         self.request = request
@@ -144,11 +151,16 @@ class _Engine:
     def _alone(self, task: Task) -> None:
         session = self.session
         try:
-            writes = run_with_retries(session.ctx, task, session.answers.get(task.id, ()) if session.answers else ())
+            writes = attempt(session, task)
         except BaseException as exc:
-            session.fail(task, exc)
-            raise
-        session.settle(task, writes)
+            handler = session.fail(task, exc)
+            if handler is None:
+                raise
+        else:
+            session.settle(task, writes)
+            return
+        self._flush()
+        self._alone(handler)
 
     def _together(self, todo: Sequence[Task]) -> Iterator[Chunk]:
         if self.crew is None:
@@ -179,7 +191,10 @@ class _Engine:
         if exc is None and writes is not None:
             self.session.settle(task, writes)
         elif exc is not None:
-            self.session.fail(task, exc)
+            handler = self.session.fail(task, exc)
+            if handler is not None and self.crew is not None:
+                self.crew.add(handler)
+                exc = None
         self._flush()
         return exc
 
@@ -207,6 +222,12 @@ class _Crew:
             pool = self._threads()
             for _ in range(threads):
                 pool.submit(self._work, self._todo)
+
+    def add(self, task: Task) -> None:
+        """One more task for this superstep."""
+        self.left += 1
+        self._todo.append(task)
+        self._threads().submit(self._work, self._todo)
 
     def next(self, helps: bool, deadline: float | None) -> Outcome | None:
         """The next outcome; None where only a chunk came.
@@ -269,9 +290,8 @@ class _Crew:
         session = self._session
         assert session is not None
         context: Context = self._context.copy()
-        answers = session.answers.get(task.id, ()) if session.answers else ()
         try:
-            return task, context.run(run_with_retries, session.ctx, task, answers), None
+            return task, context.run(attempt, session, task), None
         except BaseException as exc:
             return task, None, exc
 

@@ -48,7 +48,8 @@ def idempotency_key(run_id: str, ns: str, step: int, path: tuple[Any, ...]) -> s
 @lru_cache(maxsize=4096)
 def path_key(path: tuple[Any, ...]) -> str:
     """A text that sorts as tasks are to be applied: by channels before by Send, by name, by Send index."""
-    return "~".join(
+    # The separator sorts below whatever names hold: a path's own continuation comes before the next name.
+    return "\x1f".join(
         f"{part:010d}" if isinstance(part, int) and not isinstance(part, bool) else str(part) for part in path
     )
 

@@ -11,6 +11,8 @@ from distgraph.superstep.routing import unknown_node
 from distgraph.types import MISSING, Send
 
 _PUSHED = (PUSH,)
+#: What an error handler's path has after the failed task's.
+HANDLER_PATH = "node_error_handler"
 
 
 def plan(program: Program, at: Checkpoint, ns: str = "") -> list[Task]:
@@ -48,6 +50,17 @@ def task_at(program: Program, at: Checkpoint, path: tuple[object, ...], ns: str 
     if node is None or not _woken(program, at, node.name, node.triggers):
         return None
     return Task(node, (PULL, node.name), node.triggers, at, ns)
+
+
+def handler_task(program: Program, failed: Task) -> Task | None:
+    """The task that takes over from one that failed for good, with the same input; None if its node has no handler.
+
+    It belongs to the same superstep, and its writes are applied in the place of the failed task's.
+    """
+    node = program.nodes.get(failed.node.error_handler or "")
+    if node is None:
+        return None
+    return Task(node, (*failed.path, HANDLER_PATH, False), _PUSHED, failed.at, failed.ns, failed.arg)
 
 
 def _candidates(program: Program, at: Checkpoint) -> Iterable[str]:

@@ -51,7 +51,7 @@ def test_what_is_to_be_stored_is_handed_to_the_shell() -> None:
     session.ops.clear()
     settle_all(session)
     (name, (config, writes, task_id, path)) = session.ops.pop()
-    assert (name, writes, path) == ("put_writes", [("n", 1), ("branch:to:a", None)], "__pregel_pull~__start__")
+    assert (name, writes, path) == ("put_writes", [("n", 1), ("branch:to:a", None)], "__pregel_pull\x1f__start__")
     assert config["configurable"]["checkpoint_id"] == session.at.id
     assert task_id == session.tasks[0].id
     parent = session.at.id

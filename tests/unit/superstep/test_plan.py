@@ -8,8 +8,9 @@ from distgraph.channels import NamedBarrierValue
 from distgraph.constants import PULL, PUSH, TASKS
 from distgraph.errors import RoutingError
 from distgraph.superstep.apply import apply_writes, count_up
-from distgraph.superstep.plan import plan, task_at
-from distgraph.types import Send
+from distgraph.superstep.identity import path_key
+from distgraph.superstep.plan import handler_task, plan, task_at
+from distgraph.types import MISSING, Send
 from tests.unit.superstep.programs import begun, program, wake, wrote
 
 pytestmark = pytest.mark.unit
@@ -83,3 +84,19 @@ def test_a_send_to_nowhere_is_an_error() -> None:
         plan(ABC, at)
     with pytest.raises(RoutingError):
         task_at(ABC, at, (PUSH, 0, False))
+
+
+def test_a_handlers_task_stands_in_the_place_of_the_failed_one() -> None:
+    """Its path follows that task's, before the next name; ids of different failures differ."""
+    from dataclasses import replace
+
+    nodes = {**ABC.nodes, "a": replace(ABC.nodes["a"], error_handler="c"), "ab": ABC.nodes["b"]}
+    handled = replace(ABC, nodes=nodes)
+    at = begun(ABC, (TASKS, Send("a", 1)), *wake("a", "b"))
+    sent, a, b = plan(handled, at)
+    handlers = [handler_task(handled, task) for task in (sent, a)]
+    assert [handler and (handler.name, handler.arg) for handler in handlers] == [("c", 1), ("c", MISSING)]
+    assert len({handler.id for handler in handlers if handler}) == 2
+    assert handlers[1] is not None
+    assert sorted([(PULL, "ab"), handlers[1].path, a.path], key=path_key) == [a.path, handlers[1].path, (PULL, "ab")]
+    assert handler_task(handled, b) is None
