@@ -78,7 +78,7 @@ def test_a_worker_that_stops_beating_is_taken_for_dead() -> None:
 
 def test_an_outage_of_the_server_is_not_the_death_of_the_workers() -> None:
     """A server that came back without its beats: for one time to live nobody is taken for dead."""
-    seen = []
+    seen: list[str] = []
 
     def look(_: object) -> None:
         slot = started(cluster)

@@ -1,0 +1,109 @@
+"""Slots, what they say of themselves, and what a worker's beat says of them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from distgraph.cluster.liveness import RESERVED, Mark, SlotTable, alive, beat_record, slot_name, state_of
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.unit
+
+
+class TestSlotTable:
+    def test_a_row_says_what_was_written(self) -> None:
+        table = SlotTable(8)
+        table.write(3, 77, True, 12.5, "n:run\nthread\nnode")
+        assert table.read(3) == (77, True, 12.5, "n:run\nthread\nnode")
+        assert table.read(2) == (0, False, 0.0, "")
+
+    def test_another_process_of_the_worker_reads_the_same_rows(self) -> None:
+        table = SlotTable(8)
+        table.write(1, 5, True, 0.0, "ähm")
+        code = (
+            "import sys; from distgraph.cluster.liveness import SlotTable; t = SlotTable(8, int(sys.argv[1])); "
+            "print(t.read(1).what); t.write(2, 9, False, 0.0, 'child')"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(table.fd)], pass_fds=[table.fd], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == "ähm"
+        assert table.read(2).what == "child"
+
+    def test_rows_are_taken_one_by_one_until_there_are_none(self) -> None:
+        table = SlotTable(RESERVED + 2)
+        assert [table.take_free(11), table.take_free(12)] == [0, 1]
+        with pytest.raises(RuntimeError, match="slots of this worker are taken"):
+            table.take_free(13)
+        table.clear(0)
+        assert table.take_free(14) == 0
+        assert [(row, said.pid) for row, said in table.occupied()] == [(0, 14), (1, 12)]
+
+    def test_reserved_rows_are_no_slots(self) -> None:
+        table = SlotTable(RESERVED + 1)
+        table.write(RESERVED, 5, True, 0.0, "drain")
+        assert table.occupied() == []
+
+    def test_a_text_too_long_is_cut_within_its_row(self) -> None:
+        table = SlotTable(8)
+        table.write(0, 1, True, 0.0, "é" * 2000)
+        table.write(1, 2, False, 0.0, "next")
+        assert table.read(0).what.startswith("ééé")
+        assert table.read(1) == (2, False, 0.0, "next")
+
+
+class TestMark:
+    def test_a_slot_says_what_it_runs_and_what_it_holds_between(self) -> None:
+        table = SlotTable(8)
+        mark = Mark(table, 0)
+        mark.hold("b:batch")
+        assert table.read(0)[1:] == (True, 0.0, "b:batch")
+        mark("s:batch:7\nslice\nnode", 60.0)
+        pid, busy, deadline, what = table.read(0)
+        assert (pid, busy, what) == (os.getpid(), True, "s:batch:7\nslice\nnode")
+        assert 0 < deadline - time.monotonic() <= 60
+        mark("", None)
+        assert table.read(0)[1:] == (True, 0.0, "b:batch")
+        mark.hold("")
+        assert table.read(0)[1:] == (False, 0.0, "")
+
+
+class TestProcesses:
+    def test_a_process_is_alive_until_it_ends_even_if_nobody_waits_for_it(self) -> None:
+        child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        assert alive(child.pid)
+        assert child.stdin is not None
+        child.stdin.close()
+        wait_until(lambda: not alive(child.pid))
+        assert state_of(child.pid) == "Z", "a zombie is dead"
+        child.wait()
+        assert state_of(child.pid) == ""
+
+    def test_this_one_is_alive(self) -> None:
+        assert alive(os.getpid())
+        assert state_of(os.getpid()) in ("R", "S")
+
+
+def test_a_beat_tells_of_slots_the_dead_and_the_idle() -> None:
+    table = SlotTable(8)
+    for row, (pid, busy) in enumerate([(11, True), (12, False), (13, True)]):
+        table.write(row, pid, busy, 0.0, "")
+    record = beat_record(table, "boot", {"name": "w", "concurrency": 4}, ["boot:13.2"])
+    assert record == {
+        "name": "w",
+        "concurrency": 4,
+        "boot": "boot",
+        "slots": ["boot:11.0", "boot:12.1"],
+        "dead": ["boot:13.2"],
+        "busy": 1,
+        "idle": 3,
+    }
+
+
+def test_a_slot_is_named_by_worker_process_and_row() -> None:
+    assert slot_name("boot", 11, 0) == "boot:11.0"

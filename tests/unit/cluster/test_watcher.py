@@ -1,0 +1,153 @@
+"""The watcher: beats for its slots, notices deaths and tells who did it, and is not stopped by an outage."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from distgraph.cluster import watcher as module
+from distgraph.cluster.liveness import SlotTable, slot_name
+from distgraph.cluster.watcher import Watcher
+from distgraph.errors import ServerUnreachableError
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.unit
+
+
+class Fleet:
+    """Remembers beats; ``down``: nobody answers."""
+
+    def __init__(self) -> None:
+        self.beats: list[Any] = []
+        self.left: list[str] = []
+        self.down = False
+
+    def beat(self, boot: str, record: Any, *, ttl_ms: int) -> None:
+        if self.down:
+            raise ServerUnreachableError("no server")
+        self.beats.append(record)
+
+    def leave(self, boot: str) -> None:
+        self.left.append(boot)
+
+
+class Sweeps:
+    """Stands where the sweep stands: what it is told to bury is what is asked about here."""
+
+    def __init__(self) -> None:
+        self.buried: list[tuple[str, str]] = []
+        self.swept = self.distrusted = 0
+        self.idle, self.slots = 1, 2
+
+    def sweep(self) -> float:
+        self.swept += 1
+        return 0.05
+
+    def distrust(self) -> None:
+        self.distrusted += 1
+
+    def bury(self, slot: str, what: str, *, crashed: bool = True) -> None:
+        self.buried.append((slot, what))
+
+
+class Watched:
+    def __init__(self, *, beats: bool = True) -> None:
+        self.fleet, self.sweeps, self.table = Fleet(), Sweeps(), SlotTable(8)
+        self.known: list[tuple[int, int]] = []
+        fleet: Any = self.fleet
+        sweeps: Any = self.sweeps
+        self.watcher = Watcher(
+            fleet,
+            sweeps,
+            self.table,
+            "boot",
+            {"name": "w", "concurrency": 2},
+            beats=beats,
+            know=lambda idle, slots: self.known.append((idle, slots)),
+        )
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(module, "BEAT_SECONDS", 0.02)
+
+
+@pytest.fixture
+def watched() -> Iterator[Watched]:
+    made = Watched()
+    made.watcher.start()
+    yield made
+    made.watcher.stop()
+
+
+@pytest.fixture
+def child() -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_it_is_seen_before_it_works(watched: Watched) -> None:
+    assert watched.fleet.beats
+    wait_until(lambda: len(watched.fleet.beats) > 2)
+    wait_until(lambda: watched.sweeps.swept > 1)
+    assert watched.known[0] == (1, 2)
+
+
+def test_it_says_goodbye() -> None:
+    made = Watched()
+    made.watcher.start()
+    made.watcher.stop()
+    assert made.fleet.left == ["boot"]
+
+
+def test_a_dead_process_is_named_with_its_culprit(watched: Watched, child: subprocess.Popen[bytes]) -> None:
+    row = watched.table.take_free(child.pid)
+    watched.table.write(row, child.pid, True, 0.0, "n:run\nthread\nnode")
+    child.kill()
+    slot = slot_name("boot", child.pid, row)
+    wait_until(lambda: watched.sweeps.buried)
+    assert watched.sweeps.buried == [(slot, "n:run\nthread\nnode")]
+    wait_until(lambda: watched.fleet.beats[-1]["dead"] == [slot])
+    assert watched.table.occupied() == [], "its row is free again"
+
+
+def test_a_process_that_died_between_tasks_has_no_culprit(watched: Watched, child: subprocess.Popen[bytes]) -> None:
+    watched.table.take_free(child.pid)
+    child.kill()
+    wait_until(lambda: not watched.table.occupied())
+    assert watched.sweeps.buried == []
+
+
+def test_a_process_whose_node_overruns_its_time_is_killed(
+    watched: Watched, child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing inside of it can stop it. A little later than the limit: coroutines stop by themselves."""
+    monkeypatch.setattr(module, "OVERDUE_SECONDS", 0.0)
+    row = watched.table.take_free(child.pid)
+    watched.table.write(row, child.pid, True, time.monotonic() + 0.05, "n:run\nthread\nslow")
+    assert child.wait(10) != 0
+    wait_until(lambda: watched.sweeps.buried)
+
+
+def test_an_outage_proves_nobodys_death_and_ends_nothing(watched: Watched) -> None:
+    watched.fleet.down = True
+    wait_until(lambda: watched.sweeps.distrusted)
+    watched.fleet.down = False
+    before = len(watched.fleet.beats)
+    wait_until(lambda: len(watched.fleet.beats) > before)
+
+
+def test_where_a_companion_beats_it_does_not() -> None:
+    made = Watched(beats=False)
+    made.watcher.start()
+    wait_until(lambda: made.sweeps.swept > 1)
+    made.watcher.stop()
+    assert made.fleet.beats == []
