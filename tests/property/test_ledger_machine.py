@@ -145,5 +145,4 @@ class Items(Twins):
 
 TestRuns = Runs.TestCase
 TestItems = Items.TestCase
-for case in (TestRuns, TestItems):
-    case.settings = settings(settings(), stateful_step_count=60)
+TestRuns.settings = TestItems.settings = settings(settings(), stateful_step_count=60)
