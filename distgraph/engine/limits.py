@@ -6,14 +6,16 @@ refused, not ignored; on a cluster the worker's process can be ended.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from math import inf
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from distgraph.errors import ConfigError, NodeTimeoutError
 from distgraph.superstep.model import Task
 from distgraph.types import TimeoutPolicy
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 T = TypeVar("T")
 #: Tells an idle limit that the attempt makes progress. Called from any OS thread.
@@ -51,6 +53,8 @@ async def within(limits: TimeoutPolicy, task: Task, attempt: Callable[[Progress]
     Raises:
         NodeTimeoutError: it did not; it has been cancelled, and whatever it did after that is not looked at.
     """
+    import asyncio  # loading it takes as long as all of this room, and runs without a loop never need it
+
     loop = asyncio.get_running_loop()
     idle = float(limits.idle_timeout or inf)
     ends = loop.time() + float(limits.run_timeout or inf)
@@ -82,7 +86,7 @@ async def within(limits: TimeoutPolicy, task: Task, attempt: Callable[[Progress]
     return result
 
 
-def _soon(loop: asyncio.AbstractEventLoop, refresh: Callable[[], None]) -> None:
+def _soon(loop: AbstractEventLoop, refresh: Callable[[], None]) -> None:
     # Deadlines belong to the loop's OS thread; a node's helpers may be in others.
     if not loop.is_closed():
         loop.call_soon_threadsafe(refresh)
