@@ -1,0 +1,144 @@
+"""A run's handle: status, result, questions, steering."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from distgraph.cluster.handle import answers_for
+from distgraph.constants import INTERRUPT, RESUME
+from distgraph.errors import RunCancelledError, RunNotFoundError, UnknownInterruptError, WaitTimeoutError
+from distgraph.types import Interrupt
+from tests.unit.cluster.small import Counted, ask, chain, cluster_of, fan
+
+pytestmark = pytest.mark.unit
+
+
+def bad(_: Any) -> None:
+    raise LookupError("no such thing")
+
+
+def test_waiting_makes_the_cluster_work() -> None:
+    graph = chain(Counted("a"))
+    cluster = cluster_of(graph)
+    run = cluster.submit(graph, {"x": 1})
+    assert run.status() == "queued"
+    assert run.result() == {"x": 1, "trail": ["a"]}
+    assert run.status() == "done"
+
+
+def test_a_run_without_a_log_is_waited_for_too() -> None:
+    graph = chain(Counted("a"))
+    cluster = cluster_of(graph)
+    assert cluster.submit(graph, {"x": 1}, log=False).result()["trail"] == ["a"]
+
+
+def test_a_wait_that_is_over_leaves_the_run_going() -> None:
+    graph = chain(Counted("a"))
+    cluster = cluster_of(graph)
+    run = cluster.submit(graph, {"x": 1})
+    with pytest.raises(WaitTimeoutError, match="it goes on"):
+        run.result(0)
+    assert run.result()["trail"] == ["a"]
+
+
+def test_an_error_of_the_users_own_comes_back_as_itself() -> None:
+    graph = chain(Counted("a", bad))
+    cluster = cluster_of(graph)
+    with pytest.raises(LookupError, match="no such thing") as caught:
+        cluster.submit(graph, {"x": 1}).result()
+    assert any("On the worker" in note and "def bad" not in note for note in caught.value.__notes__)
+
+
+def test_a_cancelled_run_is_an_error_and_cancelling_twice_is_none() -> None:
+    graph = chain(Counted("a"))
+    cluster = cluster_of(graph)
+    run = cluster.submit(graph, {"x": 1})
+    assert run.cancel()
+    assert not run.cancel()
+    with pytest.raises(RunCancelledError):
+        run.result()
+
+
+def test_what_is_done_cannot_be_cancelled() -> None:
+    graph = chain(Counted("a"))
+    cluster = cluster_of(graph)
+    run = cluster.submit(graph, {"x": 1})
+    run.result()
+    assert not run.cancel()
+    assert run.status() == "done"
+
+
+def test_an_unknown_run() -> None:
+    cluster = cluster_of(chain(Counted("a")))
+    with pytest.raises(RunNotFoundError, match="no run 'nobody'"):
+        cluster.run("nobody")
+
+
+def test_the_events_of_a_run_can_be_read_from_its_start() -> None:
+    graph = chain(Counted("a"), Counted("b"))
+    cluster = cluster_of(graph)
+    run = cluster.submit(graph, {"x": 1})
+    assert list(run.stream()) == [{"a": {"trail": ["a"]}}, {"b": {"trail": ["b"]}}]
+    assert list(run.stream()) == list(graph.stream({"x": 1}, stream_mode="updates"))
+    assert [mode for mode, _ in run.stream(["updates", "values"])].count("values") == 3
+
+
+def test_events_of_a_failed_run_end_with_its_error() -> None:
+    graph = chain(Counted("a"), Counted("b", bad))
+    cluster = cluster_of(graph)
+    stream = cluster.submit(graph, {"x": 1}).stream()
+    assert next(stream) == {"a": {"trail": ["a"]}}
+    with pytest.raises(LookupError):
+        next(stream)
+
+
+class TestResuming:
+    def test_the_output_of_an_interrupted_run_has_its_questions(self) -> None:
+        graph = chain(Counted("before"), Counted("asks", ask("sure?")))
+        cluster = cluster_of(graph)
+        output = cluster.submit(graph, {"x": 1}).result()
+        assert output["trail"] == ["before"]
+        assert [question.value for question in output[INTERRUPT]] == ["sure?"]
+
+    def test_what_is_not_asked_is_not_answered(self) -> None:
+        graph = chain(Counted("a"))
+        cluster = cluster_of(graph)
+        run = cluster.submit(graph, {"x": 1})
+        run.result()
+        with pytest.raises(UnknownInterruptError, match="asks nothing"):
+            run.resume("yes")
+
+    def test_an_answer_to_a_question_that_was_answered_meanwhile_is_refused(self) -> None:
+        graph = chain(Counted("asks", ask("sure?")))
+        cluster = cluster_of(graph)
+        run = cluster.submit(graph, {"x": 1})
+        (question,) = run.result()[INTERRUPT]
+        run.resume({question.id: "yes"})
+        with pytest.raises(UnknownInterruptError):
+            run.resume({question.id: "no"})
+        assert run.result()["trail"] == ["asks:yes"]
+
+    def test_one_answer_for_several_questions_is_refused(self) -> None:
+        graph = fan(Counted("a", ask("a?")), Counted("b", ask("b?")))
+        cluster = cluster_of(graph)
+        run = cluster.submit(graph, {"x": 1})
+        run.result()
+        with pytest.raises(RuntimeError, match="you must specify the interrupt id"):
+            run.resume("yes")
+
+    def test_a_breakpoint_is_gone_on_from_with_nothing(self) -> None:
+        graph = chain(Counted("a"), Counted("b"))
+        cluster = cluster_of(graph)
+        run = cluster.submit(graph, {"x": 1}, interrupt_before=["b"])
+        assert run.result()["trail"] == ["a"]
+        assert run.status() == "interrupted"
+        assert run.resume(None).result()["trail"] == ["a", "b"]
+
+
+def test_answers_given_before_come_with_the_new_one() -> None:
+    """A node that asks twice replays its first answer."""
+    question = Interrupt(value="second?", id="q2")
+    pending: dict[str, list[tuple[str, Any]]] = {"task": [(RESUME, ["first"]), (INTERRUPT, (question,))]}
+    assert answers_for(pending, "second") == {"task": ["first", "second"]}
