@@ -11,12 +11,14 @@ from typing import Any
 
 from distgraph.cluster import events
 from distgraph.cluster.failures import describe
+from distgraph.cluster.hints import BatchHint
 from distgraph.cluster.lane import Lane, context_for
 from distgraph.cluster.options import RunOptions
 from distgraph.cluster.run import Run
-from distgraph.cluster.workplace import LEASE_CHECK_MS, Workplace
+from distgraph.cluster.workplace import HINTS_A_SLOT, LEASE_CHECK_MS, Workplace
 from distgraph.constants import ERROR, INTERRUPT
 from distgraph.errors import GraphRecursionError, PoisonTaskError
+from distgraph.ledger.keys import split_item
 from distgraph.ledger.lines import numbered
 from distgraph.ledger.replies import Address, Commit, Record
 from distgraph.superstep.advance import Verdict
@@ -131,6 +133,7 @@ def store(
         lane.next = None
         if run.batch_epoch:
             place.runs.forget_effects(run.address)
+            _more_items(place, run)
     return not done
 
 
@@ -201,6 +204,15 @@ def _end(
             compact=bool(row),
         )
     )
+    if row:
+        _more_items(place, run)
+
+
+def _more_items(place: Workplace, run: Run) -> None:
+    """An item of a batch has ended that was a run of its own: where the queue runs low, the next ones may be taken."""
+    item = split_item(run.address.run_id)
+    if item and place.dispatcher.waiting() < HINTS_A_SLOT * place.slots() and place.batches.ready_partitions(item[0]):
+        place.dispatcher.publish([BatchHint(item[0], run.served.name, run.served.fingerprint)])
 
 
 def fail_unread(place: Workplace, address: Address, head: str, record: Record, exc: BaseException) -> None:

@@ -87,8 +87,9 @@ class Sweeper(Reclaimer):
         self._live = set(workers)
         self._fallen = {slot for record in workers.values() for slot in record["dead"]}
         self._slots = sum(record["concurrency"] for record in workers.values())
-        self._idle = sum(record["idle"] for record in workers.values())
         self._waiting = self.dispatcher.waiting()
+        # A slot for which a hint waits already is not idle: what is offered to it would only wait behind that hint.
+        self._idle = max(0, sum(record["idle"] for record in workers.values()) - self._waiting)
         horizon = self.monotonic() - STALE_MS / 1000
         self._sent = {task: sent for task, sent in self._sent.items() if sent > horizon}
 

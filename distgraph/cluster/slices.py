@@ -20,7 +20,7 @@ from distgraph.cluster.options import RunOptions
 from distgraph.cluster.registry import Served
 from distgraph.cluster.rows import result_row, split_item_data
 from distgraph.cluster.run import open_run
-from distgraph.cluster.workplace import LEASE_CHECK_MS, QUANTUM, Workplace
+from distgraph.cluster.workplace import HINTS_A_SLOT, LEASE_CHECK_MS, QUANTUM, Workplace
 from distgraph.constants import ERROR, INTERRUPT
 from distgraph.errors import GraphRecursionError
 from distgraph.ledger.keys import CHUNK, item_id
@@ -38,12 +38,16 @@ SLICE = 0.1
 class BatchPlan:
     """A batch as its drivers need it, read once per process."""
 
-    __slots__ = ("batch_id", "config", "options", "served")
+    __slots__ = ("batch_id", "config", "options", "served", "travels")
 
     def __init__(self, batch_id: str, served: Served, manifest: dict[str, Any]) -> None:
         self.batch_id, self.served = batch_id, served
         self.config = bytes.fromhex(manifest["config"])
         self.options = RunOptions.of(served.codec.decode(self.config))
+        #: Its items leave their slices, as runs of their own whose tasks are messages.
+        self.travels = self.options.placement == "spread" or any(
+            node.queue or node.placement == "spread" for node in served.program.nodes.values()
+        )
 
 
 class Item:
@@ -88,9 +92,12 @@ def run_batch(place: Workplace, hint: BatchHint) -> None:
     partitions = place.batches.ready_partitions(hint.batch_id)
     turn = 0
     while partitions and not place.draining() and place.monotonic() < until:
+        if plan.travels and place.promoted and place.dispatcher.waiting() >= 2 * HINTS_A_SLOT * place.slots():
+            # What was taken has work for every slot in the queue; who ends an item takes the next ones.
+            break
         partition = partitions[turn % len(partitions)]
         slice_id = place.nonce().decode()
-        k = _size(place, hint.batch_id)
+        k = HINTS_A_SLOT if plan.travels else _size(place, hint.batch_id)
         taken = place.batches.take(hint.batch_id, partition, slice_id, place.slot, k, sweep_ms=LEASE_CHECK_MS)
         if taken is None:
             partitions.remove(partition)
@@ -101,8 +108,7 @@ def run_batch(place: Workplace, hint: BatchHint) -> None:
             # What was taken before goes first, to its end; from there on no partition is better than another.
             turn = place.noise(16)
         _learn(place, hint.batch_id, (place.monotonic() - began) / (taken.stop - taken.start))
-    if partitions and place.dispatcher.waiting() < 2 * place.slots():
-        # About two hints a slot wait at any time: more would only stand in the way of other work.
+    if partitions and place.dispatcher.waiting() < HINTS_A_SLOT * place.slots():
         place.dispatcher.publish([hint._replace(hops=0)])
 
 
@@ -123,6 +129,8 @@ class Slice:
         self.place, self.plan, self.slice_id, self.taken = place, plan, slice_id, taken
         self.live: list[Item] = []
         self.promoted: list[Item] = []
+        #: Items whose commit was refused: whoever moved them may be gone by now.
+        self.refused: list[int] = []
         self.flushed = place.monotonic()
 
     def run(self) -> None:
@@ -139,7 +147,7 @@ class Slice:
             if not self._flush():
                 return
             self.live = [item for item in self.live if item.lane.next is not None]
-        if not self._commit([], last=True):
+        if not self._end():
             return
         for item in self.promoted:
             self._go_on(item)
@@ -324,8 +332,18 @@ class Slice:
             else:
                 # Another driver has it: this one was taken for dead.
                 item.lane.next = None
+                self.refused.append(item.index)
                 if item in self.promoted:
                     self.promoted.remove(item)
+        return True
+
+    def _end(self) -> bool:
+        """End the slice; refused items that have come to no end are ready again. False: the batch was cancelled."""
+        if not self.refused:
+            return self._commit([], last=True)
+        left = sorted(set(self.refused) - self.place.batches.settled_items(self.plan.batch_id, self.taken))
+        spans = [f"{self.taken.chunk}:{index % CHUNK}:{index % CHUNK + 1}:r" for index in left]
+        self.place.batches.give_back(self.plan.batch_id, self.slice_id, self.place.slot, self.taken, spans)
         return True
 
     def _forget_effects(self, item: Item) -> None:

@@ -21,6 +21,8 @@ QUANTUM = 0.5
 LEASE_CHECK_MS = 1000
 #: A hint that was just published is given this long before a sweep repeats it. Milliseconds.
 HINT_GRACE_MS = 1000
+#: About so many hints of a batch wait for each slot: more would only stand in the way of other work.
+HINTS_A_SLOT = 2
 #: Crashes of one task, alone or named, that make it poison.
 CRASHES_ALLOWED = 3
 

@@ -8,13 +8,16 @@ Ways to die: `child` (one process of a prefork pool, SIGKILL), `tree` (a worker 
 Loads, each with a queue that is far from empty: `batch` (items of one batch, bound late), `runs` (runs submitted one by
 one, a hint each), `spread` (every task a Celery task of its own).
 
-What the dead process held is read from the ledger right after the kill: slices, leases, claims. The clock stops when all
-of those items have their results. It therefore includes the work itself, about 50 ms an item.
+What it holds - slices, leases, claims - is read from the ledger while it is stopped (SIGSTOP), right before the kill. The
+clock runs from the kill until all of that is done: items have their results, runs are past the superstep they were in.
+It therefore includes the work itself, about 50 ms an item.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import statistics
 import sys
 import time
@@ -38,7 +41,7 @@ DELAY_MS = 5
 #: Items that wait, at least, whenever something is killed.
 QUEUE = 500
 
-Finished = Callable[[], bool]
+IsDead = Callable[[str], bool]
 
 
 class Load:
@@ -48,15 +51,14 @@ class Load:
         self.cluster, self.kind = cluster, kind
         self.remote = cluster.bind(sums.graph, placement="spread" if kind == "spread" else "auto")
         self.batches: list[Any] = []
-        self.runs: list[Any] = []
 
     def top_up(self) -> None:
         """Make sure that the queue is long."""
         items = sums.items(2 * QUEUE, width=2, rounds=2, delay_ms=DELAY_MS)
         if self.kind == "runs":
-            self.runs = [run for run in self.runs if run.status() in ("queued", "running")]
-            if len(self.runs) < QUEUE:
-                self.runs += [self.remote.submit(item, log=False, keep="latest") for item in items]
+            if self.cluster.dispatcher.waiting() < QUEUE:
+                for item in items:
+                    self.remote.submit(item, log=False, keep="latest")
         elif not self.batches or self.left() < QUEUE:
             self.batches = [self.remote.submit_batch(items)]
 
@@ -65,11 +67,12 @@ class Load:
         status = self.batches[-1].status()
         return int(status.total - status.done)
 
-    def held_by(self, is_dead: Callable[[str], bool]) -> list[str]:
-        """Run ids of what the dead slots hold: items of their slices, runs they drive, runs whose tasks they run."""
+    def held_by(self, is_dead: IsDead) -> dict[str, bytes | None]:
+        """What the dead slots hold: items of their slices; and with their heads, runs they drive or run tasks of."""
         ledger, keys = self.cluster.ledger, Keys(self.cluster.namespace)
         client = ledger.runs.client
         held: set[str] = set()
+        driven: set[str] = set()
         for batch in self.batches:
             for partition in range(keys.partitions):
                 for slot, taken in ledger.batches.slices(batch.batch_id, partition).values():
@@ -80,23 +83,29 @@ class Load:
                         held |= {f"{batch.batch_id}:{index}" for index in left}
         for partition in range(keys.partitions):
             tag = keys.tag(partition)
-            dead = [
-                key
-                for key in client.scan_iter(match=f"{tag}run:*", count=1000)
-                if is_dead((client.hget(key, "lease") or b"").decode())
-            ]
-            dead += [
-                key.replace(b"}:claims:", b"}:run:")
-                for key in client.scan_iter(match=f"{tag}claims:*", count=1000)
-                if any(is_dead(slot.decode()) for slot in client.hvals(key))
-            ]
-            # each of these runs is on a thread of its own name; one that is gone by now has its result
-            threads = [client.hget(key, "thread") for key in dead]
-            held |= {thread.decode() for thread in threads if thread is not None}
-        return sorted(held)
+            runs = list(client.scan_iter(match=f"{tag}run:*", count=10_000))
+            claims = list(client.scan_iter(match=f"{tag}claims:*", count=10_000))
+            with client.pipeline(transaction=False) as pipe:
+                for key in runs:
+                    pipe.hmget(key, "lease", "thread")
+                found = [(lease, thread) for lease, thread in pipe.execute() if lease]
+                for key in claims:
+                    pipe.hvals(key)
+                    pipe.hget(key.replace(b":claims:", b":run:"), "thread")
+                answers = iter(pipe.execute())
+            found += [(slot, thread) for slots, thread in zip(answers, answers, strict=True) for slot in slots]
+            # each of these runs is on a thread of its own name
+            driven |= {thread.decode() for slot, thread in found if is_dead(slot.decode()) and thread}
+        return {name: self.head(name) if name in driven else None for name in sorted(held | driven)}
 
-    def finished(self, run_id: str) -> bool:
-        """Whether a run is at rest, or a batch item has its row."""
+    def head(self, thread: str) -> bytes | None:
+        """The checkpoint a thread stands at."""
+        return self.cluster.ledger.runs.read_line(thread, ["head"])[0]
+
+    def over(self, run_id: str, head: bytes | None) -> bool:
+        """Whether a run has left the superstep after ``head``; without one, whether it is done."""
+        if head and self.head(run_id) != head:
+            return True
         return self.cluster.run(run_id).status() in ("done", "failed")
 
     def failed(self) -> int:
@@ -115,11 +124,11 @@ def measure(kill: str, load: str, pool: str, times: int) -> list[float]:
             wait(lambda: all(worker.busy for worker in cluster.workers()) and len(cluster.workers()) == 2, 30)
             victim = [process for process in cluster.processes if process.alive][len(seconds) % 2]
             wait(lambda victim=victim: kill == "tree" or victim.children(), 10)  # type: ignore[misc]
-            is_dead = kill_one(cluster, victim, kill)
-            began = time.monotonic()
+            is_dead, end = hold(cluster, victim, kill)
             held = work.held_by(is_dead)
+            began = end()
             if held:
-                wait(lambda held=held: all(map(work.finished, held)), 60)  # type: ignore[misc]
+                wait(lambda held=held: all(work.over(*run) for run in held.items()), 60)  # type: ignore[misc]
                 seconds.append(time.monotonic() - began)
             failed += work.failed()
             if kill == "tree":
@@ -129,18 +138,28 @@ def measure(kill: str, load: str, pool: str, times: int) -> list[float]:
     return seconds
 
 
-def kill_one(cluster: EmbeddedCluster, victim: WorkerProcess, kill: str) -> Callable[[str], bool]:
-    """Kill; returns what tells the slots that died."""
+def hold(cluster: EmbeddedCluster, victim: WorkerProcess, kill: str) -> tuple[IsDead, Callable[[], float]]:
+    """Stop what is to die, so that what it holds can be read in peace; (what tells its slots, what kills it)."""
     boots = {record["pid"]: boot for boot, record in cluster.ledger.fleet.workers().items()}
     boot = boots[victim.pid]
     if kill == "child":
-        pid = victim.kill_child()
-        return lambda slot: slot.startswith(f"{boot}:{pid}.")
-    victim.kill_tree()
-    return lambda slot: slot.startswith(f"{boot}:")
+        pid = victim.children()[0]
+        os.kill(pid, signal.SIGSTOP)
+    else:
+        victim.pause()
+
+    def end() -> float:
+        if kill == "child":
+            os.kill(pid, signal.SIGKILL)
+        else:
+            victim.kill_tree()
+        return time.monotonic()
+
+    name = f"{boot}:{pid}." if kill == "child" else f"{boot}:"
+    return lambda slot: slot.startswith(name), end
 
 
-def wait(condition: Finished, timeout: float) -> None:
+def wait(condition: Callable[[], bool], timeout: float) -> None:
     """Until it is true, asked about every 10 ms."""
     give_up = time.monotonic() + timeout
     while not condition():
@@ -150,6 +169,7 @@ def wait(condition: Finished, timeout: float) -> None:
 
 
 def main() -> None:
+    """Measure what was asked for; exit code 1 where a goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kill", choices=KILLS, action="append")
     parser.add_argument("--load", choices=LOADS, action="append")

@@ -1,13 +1,13 @@
 """Graphs that are hard on whoever runs them, for workers: ``--graphs tests.graphs.hard``.
 
-    poison     START -> before -> risky -> after -> END     `risky` kills its process if its item says how
-    gate       START -> first -> wait -> last -> END        `wait` takes until a file exists: the test decides when
-    raises     START -> work -> END                         `work` raises what its item says
-    unstorable START -> work -> END                         `work` returns what no codec takes
-    coroutines START -> (one, two) -> join -> END           all nodes are async
-    polls      START -> (left, right) -> END                both ask a person at the same time
-    tries      START -> try_it -> END                       `try_it` fails so often, and half a second lies between attempts
-    exits      START -> work -> END                         `work` ends its thread of control in other ways than raising
+poison     START -> before -> risky -> after -> END     `risky` kills its process if its item says how
+gate       START -> first -> wait -> last -> END        `wait` takes until a file exists: the test decides when
+raises     START -> work -> END                         `work` raises what its item says
+unstorable START -> work -> END                         `work` returns what no codec takes
+coroutines START -> (one, two) -> join -> END           all nodes are async
+polls      START -> (left, right) -> END                both ask a person at the same time
+tries      START -> try_it -> END                       `try_it` fails so often, and half a second lies between attempts
+exits      START -> work -> END                         `work` ends its thread of control in other ways than raising
 """
 
 from __future__ import annotations
