@@ -186,7 +186,14 @@ class Lane:
         values = self.at.values
         mutable = [name for name in self.served.reads(task.node) if type(values.get(name)) not in SHARED]
         if mutable:
-            task.at = self.at._replace(values=fresh(self.served.codec, self.at, self.raw, mutable))
+            codec = self.served.codec
+            # What START has just made of the input is not stored yet.
+            unsaved = {name: encode_value(codec, name, values[name]) for name in mutable if self._unsaved(name)}
+            task.at = self.at._replace(values=fresh(codec, self.at, {**self.raw, **unsaved}, mutable))
+
+    def _unsaved(self, channel: str) -> bool:
+        version = self.at.versions.get(channel)
+        return version is not None and version != self.stored.versions.get(channel)
 
     def advance(self) -> None:
         """Apply the finished tasks of ``next``; the new head is not stored yet.
