@@ -400,13 +400,13 @@ class EmptyChannelError(DistgraphError):
     code = "CHANNEL_EMPTY"
 
 
-class TaskNotFound(DistgraphError):  # noqa: N818 - the public name
+class TaskNotFound(DistgraphError):
     """A task id that the checkpoint does not plan."""
 
     code = "TASK_NOT_FOUND"
 
 
-class GraphBubbleUp(Exception):  # noqa: N818 - the public name
+class GraphBubbleUp(Exception):
     """Not a failure: what a node raises to stop its run in an orderly way. Never retried."""
 
 

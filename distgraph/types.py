@@ -20,7 +20,7 @@ class Missing:
 
     _instance: ClassVar[Missing | None] = None
 
-    def __new__(cls) -> Missing:  # noqa: PYI034 - a singleton
+    def __new__(cls) -> Missing:
         if cls._instance is None:
             cls._instance = super().__new__(cls)
         return cls._instance

@@ -82,7 +82,9 @@ class UntrackedValue(BaseChannel[Value, Value]):
 
     def reduce(self, value: Any, updates: Sequence[Any]) -> Any:
         if len(updates) > 1 and self.guard:
-            raise InvalidUpdateError(f"At key '{self.key}': UntrackedValue(guard=True) can receive only one value per step.")
+            raise InvalidUpdateError(
+                f"At key '{self.key}': UntrackedValue(guard=True) can receive only one value per step."
+            )
         return updates[-1] if updates else value
 
 
@@ -103,5 +105,7 @@ class EphemeralValue(BaseChannel[Value, Update]):
         if not updates:
             return MISSING
         if self.guard and len(updates) != 1:
-            raise InvalidUpdateError(f"At key '{self.key}': EphemeralValue(guard=True) can receive only one value per step.")
+            raise InvalidUpdateError(
+                f"At key '{self.key}': EphemeralValue(guard=True) can receive only one value per step."
+            )
         return updates[-1]

@@ -34,6 +34,14 @@ TOP = {
 }
 
 #: Where the tested folders are that are not in the package.
+#: What several files of a room have in common, tested in one place.
+TOPICS = {
+    (("examples",), "samples"),
+    (("engine",), "runs"),
+    (("engine",), "nested"),
+    (("engine",), "handlers"),
+    ((), "import"),
+}
 OUTSIDE = {"workers": ROOT, "bench": ROOT / "ops", "chaos": ROOT / "ops"}
 
 #: 400 lines are a smell; a file of more than this certainly holds two things.
@@ -69,8 +77,8 @@ def test_unit_tests_mirror_the_package() -> None:
         folder = test.parent.relative_to(ROOT / "tests/unit")
         base = OUTSIDE.get(folder.parts[0] if folder.parts else "", PACKAGE)
         name = test.stem.removeprefix("test_")
-        if (folder.parts, name) == (("examples",), "samples"):
-            continue  # what all samples have in common
+        if (folder.parts, name) in TOPICS:
+            continue
         if not any((base / folder / found).exists() for found in (f"{name}.py", name, f"{name}.lua")):
             strays.append(relative(test))
     assert strays == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from distgraph.cluster import Cluster
 from distgraph.ledger.keys import Keys
@@ -32,7 +33,8 @@ def unrest(cluster: Cluster) -> list[str]:
         for kind in ("claims", "ready", "slices"):
             found += [f"{kind}: {key!r}" for key in client.scan_iter(match=f"{tag}{kind}:*", count=1000)]
         for key in client.scan_iter(match=f"{tag}run:*", count=1000):
-            status, lease = client.hmget(key, "status", "lease")
+            held: Any = client.hmget(key, ["status", "lease"])
+            status, lease = held
             if lease or status in (b"queued", b"running"):
                 found.append(f"run {key!r}: status {status!r}, lease {lease!r}")
         for key in client.scan_iter(match=f"{tag}batch:*", count=1000):
@@ -55,4 +57,6 @@ def crashes(cluster: Cluster, batch_id: str) -> dict[int, int]:
 def wait_for_progress(cluster: Cluster, batch_id: str, done: int, timeout: float = 60.0) -> None:
     """Wait until so many items of a batch have come to rest."""
     batch = cluster.batch(batch_id)
-    wait_until(lambda: batch.status().done + batch.status().failed >= done, timeout, f"{done} items of {batch_id} at rest")
+    wait_until(
+        lambda: batch.status().done + batch.status().failed >= done, timeout, f"{done} items of {batch_id} at rest"
+    )

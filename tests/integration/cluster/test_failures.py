@@ -52,7 +52,12 @@ class TestExceptions:
 
     @pytest.mark.parametrize(
         ("how", "error"),
-        [("sys.exit", SystemExit), ("recursion", RecursionError), ("memory", MemoryError), ("keyboard", KeyboardInterrupt)],
+        [
+            ("sys.exit", SystemExit),
+            ("recursion", RecursionError),
+            ("memory", MemoryError),
+            ("keyboard", KeyboardInterrupt),
+        ],
     )
     def test_ends_of_other_kinds(
         self, cluster: EmbeddedCluster, placement: Placement, how: str, error: type[BaseException]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -20,7 +21,7 @@ from tests.integration.cluster.at_rest import wait_at_rest
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
-Config = Callable[..., dict[str, Any]]
+Config = Callable[..., Any]
 
 NO, YES = {"approved": False, "comment": "mention snow"}, {"approved": True}
 placements = pytest.mark.parametrize("placement", get_args(Placement))
@@ -33,7 +34,8 @@ def test_a_conversation_is_the_same_as_in_process(
     remote = cluster.bind(human_review.graph, placement=placement)
     here = human_review.build().compile(checkpointer=InMemorySaver())
     where = config()
-    for given in ({"topic": "rain"}, Command(resume=NO), Command(resume=YES)):
+    turns: list[Any] = [{"topic": "rain"}, Command(resume=NO), Command(resume=YES)]
+    for given in turns:
         assert _plain(remote.invoke(given, where)) == _plain(here.invoke(given, where))
         assert remote.get_state(where).next == here.get_state(where).next
     wait_at_rest(cluster)
@@ -48,7 +50,8 @@ def test_the_stream_of_a_conversation(
     remote = cluster.bind(human_review.graph, placement=placement)
     here = human_review.build().compile(checkpointer=InMemorySaver())
     where = config()
-    for given in ({"topic": "rain"}, Command(resume=NO), Command(resume=YES)):
+    turns: list[Any] = [{"topic": "rain"}, Command(resume=NO), Command(resume=YES)]
+    for given in turns:
         ours = list(remote.stream(given, where, stream_mode=mode))
         assert _plain(ours) == _plain(list(here.stream(given, where, stream_mode=mode)))
 
@@ -72,7 +75,7 @@ def test_two_people_answer_at_once(cluster: EmbeddedCluster) -> None:
     for _ in range(5):
         run = cluster.bind("human_review").submit({"topic": "rain"})
         run.result(20)
-        outcomes = _at_once([lambda run_id=run.run_id: cluster.run(run_id).resume(YES)] * 8)
+        outcomes = _at_once([partial(_approve, cluster, run.run_id)] * 8)
         taken = [outcome for outcome in outcomes if isinstance(outcome, RunHandle)]
         refused = [outcome for outcome in outcomes if isinstance(outcome, UnknownInterruptError)]
         assert (len(taken), len(refused)) == (1, 7), outcomes
@@ -157,6 +160,10 @@ def test_a_waiting_run_holds_no_slot_and_can_be_cancelled(cluster: EmbeddedClust
     assert {run.status() for run in runs} == {"cancelled"}
     with pytest.raises(UnknownInterruptError):
         runs[0].resume(YES)
+
+
+def _approve(cluster: EmbeddedCluster, run_id: str) -> RunHandle:
+    return cluster.run(run_id).resume(YES)
 
 
 def _at_once(calls: list[Callable[[], Any]]) -> list[Any]:

@@ -25,7 +25,7 @@ from tests.integration.cluster.at_rest import wait_at_rest
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
-Config = Callable[..., dict[str, Any]]
+Config = Callable[..., Any]
 
 PLACEMENTS = get_args(Placement)
 ITEM: sums.Item = {"index": 7, "width": 5, "rounds": 3}
@@ -77,7 +77,9 @@ class TestPlacements:
         here.invoke(ITEM, where)
         assert remote.get_state(where).values == here.get_state(where).values
         seen = [(s.values, s.next, s.metadata["step"], s.metadata["source"]) for s in remote.get_state_history(where)]
-        assert seen == [(s.values, s.next, s.metadata["step"], s.metadata["source"]) for s in here.get_state_history(where)]
+        assert seen == [
+            (s.values, s.next, s.metadata["step"], s.metadata["source"]) for s in here.get_state_history(where)
+        ]
 
     def test_a_thread_goes_on_from_its_state(
         self, cluster: EmbeddedCluster, config: Config, placement: Placement

@@ -19,7 +19,7 @@ from tests.integration.cluster.at_rest import wait_at_rest
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
-Config = Callable[..., dict[str, Any]]
+Config = Callable[..., Any]
 
 ITEM = sums.items(3)[2]
 
@@ -107,7 +107,9 @@ class TestThreads:
         history = list(remote.get_state_history(where))
         steps = [snapshot.metadata["step"] for snapshot in history]
         assert steps == [3, 2, 1, 0, -1]
-        parents = [snapshot.parent_config and snapshot.parent_config["configurable"]["checkpoint_id"] for snapshot in history]
+        parents = [
+            snapshot.parent_config and snapshot.parent_config["configurable"]["checkpoint_id"] for snapshot in history
+        ]
         ids = [snapshot.config["configurable"]["checkpoint_id"] for snapshot in history]
         assert parents == [*ids[1:], None]
 
