@@ -10,10 +10,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,7 +90,9 @@ def clean_environment() -> dict[str, str]:
 
 
 @contextmanager
-def process(words: Sequence[str], *, env: Mapping[str, str], log: Path, cwd: Path = ROOT) -> Iterator[subprocess.Popen[bytes]]:
+def process(
+    words: Sequence[str], *, env: Mapping[str, str], log: Path, cwd: Path = ROOT
+) -> Iterator[subprocess.Popen[bytes]]:
     """A command in a process group of its own, of which nothing is left at the end of the block."""
     with log.open("wb") as output:
         running = subprocess.Popen(
@@ -99,13 +102,14 @@ def process(words: Sequence[str], *, env: Mapping[str, str], log: Path, cwd: Pat
         yield running
     finally:
         running.terminate()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             running.wait(20)
-        except subprocess.TimeoutExpired:
-            pass
-        finally:
-            try:
-                os.killpg(running.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            running.wait()
+        with suppress(ProcessLookupError):
+            os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+
+
+def listeners(port: int) -> set[str]:
+    """The addresses on which somebody listens at the port."""
+    listening = [found.laddr for found in psutil.net_connections("tcp") if found.status == psutil.CONN_LISTEN]
+    return {address[0] for address in listening if address and address[1] == port}

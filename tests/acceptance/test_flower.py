@@ -1,13 +1,12 @@
-"""Flower with the project's configuration is closed: a password, read-only, loopback, nothing secret in its tables."""
+"""`distgraph flower` is closed: a password, read-only, loopback unless asked, nothing secret in its tables."""
 
 from __future__ import annotations
 
 import base64
-import os
+import json
 import runpy
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -15,44 +14,38 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 
-from distgraph.errors import ConfigError
+from distgraph.cli.flower import configuration
+from tests.acceptance.deployment import ROOT, clean_environment, listeners, process
 from tests.servers import free_port
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.acceptance
 
-ROOT = Path(__file__).resolve().parents[2]
-CONFIG = ROOT / "ops" / "flower" / "flowerconfig.py"
+FLOWER = [sys.executable, "-m", "distgraph", "flower"]
+
+
+def environment(redis_url: str, port: int, **more: str) -> dict[str, str]:
+    told = {"DISTGRAPH_URL": redis_url, "DISTGRAPH_FLOWER_PORT": str(port), "PYTHONPATH": str(ROOT)}
+    return {**clean_environment(), **told, **more}
 
 
 @pytest.fixture(scope="module")
 def flower(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Base URL of a Flower that somebody starts with nothing but a password (and a variable that opens its API)."""
-    port = free_port()
-    folder = tmp_path_factory.mktemp("flower")
-    environment = os.environ | {
-        "DISTGRAPH_URL": redis_url,
-        "DISTGRAPH_FLOWER_PORT": str(port),
-        "DISTGRAPH_FLOWER_PASSWORD": "open:se,same",
-        "FLOWER_UNAUTHENTICATED_API": "true",
-        "PYTHONPATH": str(ROOT),
-    }
-    command = [sys.executable, "-m", "celery", "-b", redis_url, "flower", f"--conf={CONFIG}"]
-    log = folder / "flower.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output)
-    base = f"http://127.0.0.1:{port}"
-    try:
-        give_up = time.monotonic() + 30
-        while status(f"{base}/healthcheck") != 200:
-            if process.poll() is not None or time.monotonic() > give_up:
-                pytest.fail(f"Flower does not answer:\n{log.read_text()}")
-            time.sleep(0.05)
-        yield base
-    finally:
-        process.terminate()
-        process.wait(20)
+    port, folder = free_port(), tmp_path_factory.mktemp("flower")
+    chosen = {"DISTGRAPH_FLOWER_PASSWORD": "open:se,same", "FLOWER_UNAUTHENTICATED_API": "true"}
+    with process(FLOWER, env=environment(redis_url, port, **chosen), log=folder / "log", cwd=folder) as running:
+        wait_for_flower(port, running, folder / "log")
+        yield f"http://127.0.0.1:{port}"
+
+
+def wait_for_flower(port: int, running: subprocess.Popen[bytes], log: Path) -> None:
+    page = f"http://127.0.0.1:{port}/healthcheck"
+    wait_until(lambda: status(page) == 200 or running.poll() is not None, 30, "Flower answers")
+    assert running.poll() is None, log.read_text()
 
 
 def status(url: str, *, password: str | None = None, method: str = "GET") -> int:
@@ -85,48 +78,37 @@ def test_nothing_can_be_changed(flower: str) -> None:
 
 
 def test_it_listens_on_loopback_only(flower: str) -> None:
-    port = int(flower.rpartition(":")[2])
-    listening = subprocess.run([sys.executable, "-c", LISTENERS, str(port)], capture_output=True, text=True, check=True)
-    assert listening.stdout.split() == ["127.0.0.1"]
+    assert listeners(int(flower.rpartition(":")[2])) == {"127.0.0.1"}
 
 
-#: prints the addresses on which somebody listens at the port
-LISTENERS = """
-import psutil, sys
-for connection in psutil.net_connections("tcp"):
-    if connection.status == "LISTEN" and connection.laddr.port == int(sys.argv[1]):
-        print(connection.laddr.ip)
-"""
+def test_without_a_password_one_is_made_and_told(redis_url: str, tmp_path: Path) -> None:
+    """It opens Flower, stands on no command line, and another start has another."""
+    made = []
+    for name in ("first", "second"):
+        port, log = free_port(), tmp_path / name
+        with process([*FLOWER, "--json"], env=environment(redis_url, port), log=log, cwd=tmp_path) as running:
+            wait_for_flower(port, running, log)
+            password = json.JSONDecoder().raw_decode(log.read_text())[0]["password"]
+            assert status(f"http://127.0.0.1:{port}/tasks", password=password) == 200
+            assert password not in " ".join(psutil.Process(running.pid).cmdline())
+            made.append(password)
+    assert made[0] != made[1]
 
 
-def config(folder: Path, monkeypatch: pytest.MonkeyPatch, **variables: str) -> dict[str, Any]:
-    """Run the configuration as Flower does, in `folder`."""
-    monkeypatch.chdir(folder)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    return runpy.run_path(str(CONFIG))
+def test_other_machines_are_let_in_only_with_a_chosen_password(redis_url: str, tmp_path: Path) -> None:
+    env = environment(redis_url, free_port(), DISTGRAPH_FLOWER_ADDRESS="0.0.0.0")
+    refused = subprocess.run(FLOWER, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+    assert refused.returncode == 2
+    assert "DISTGRAPH_FLOWER_PASSWORD" in refused.stderr
 
 
-def test_without_a_password_one_is_made_and_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """It is shown once, readable by its owner only, and the same after a restart."""
-    first = config(tmp_path, monkeypatch)
-    shown = capsys.readouterr().err
-    second = config(tmp_path, monkeypatch)
-    kept = tmp_path / ".distgraph" / "flower-password"
-    assert first["basic_auth"] == second["basic_auth"] == [f"distgraph:{kept.read_text().strip()}"]
-    assert kept.read_text().strip() in shown
-    assert capsys.readouterr().err == ""
-    assert kept.stat().st_mode & 0o777 == 0o600
-    assert first["cookie_secret"] == second["cookie_secret"]
-
-
-def test_other_machines_are_let_in_only_with_a_chosen_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match="DISTGRAPH_FLOWER_PASSWORD"):
-        config(tmp_path, monkeypatch, DISTGRAPH_FLOWER_ADDRESS="0.0.0.0")
-    chosen = config(tmp_path, monkeypatch, DISTGRAPH_FLOWER_ADDRESS="0.0.0.0", DISTGRAPH_FLOWER_PASSWORD="chosen")
-    assert chosen["basic_auth"] == ["distgraph:chosen"]
+@pytest.fixture
+def format_task(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The function that Flower calls with a copy of each row before it shows it."""
+    told = {"ADDRESS": "127.0.0.1", "PORT": "5555", "USER": "distgraph", "PASSWORD": "x"}
+    for name, value in told.items():
+        monkeypatch.setenv(f"DISTGRAPH_FLOWER_{name}", value)
+    return runpy.run_path(str(configuration()))["format_task"]
 
 
 @pytest.mark.parametrize(
@@ -140,23 +122,20 @@ def test_other_machines_are_let_in_only_with_a_chosen_password(tmp_path: Path, m
         "Authorization: Bearer s3cret",
     ],
 )
-def test_secrets_are_not_shown(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    format_task = config(tmp_path, monkeypatch, DISTGRAPH_FLOWER_PASSWORD="x")["format_task"]
+def test_secrets_are_not_shown(text: str, format_task: Any) -> None:
     row = format_task(SimpleNamespace(args=text, kwargs=text, result=text, exception=text, traceback=text))
     assert "s3cret" not in repr(row)
 
 
-def test_ids_are_shown_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    format_task = config(tmp_path, monkeypatch, DISTGRAPH_FLOWER_PASSWORD="x")["format_task"]
-    kwargs = "{'run': '0198-ab', 'step': 3, 'node': 'tokenize'}"
+def test_ids_are_shown_as_they_are(format_task: Any) -> None:
+    kwargs = "{'step': 3, 'run': '0198-ab'}"
     row = format_task(SimpleNamespace(args="()", kwargs=kwargs, result=None))
     assert row == SimpleNamespace(args="()", kwargs=kwargs, result=None)
 
 
 @pytest.mark.timeout(5)
 @pytest.mark.parametrize("text", ["x" * 100_000, "//" * 50_000, "secret" * 20_000, "authorization " * 9_000])
-def test_a_cell_is_bounded_and_so_is_the_time(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cell_is_bounded_and_so_is_the_time(text: str, format_task: Any) -> None:
     """The text may come from anywhere: no pattern may run wild on it."""
-    format_task = config(tmp_path, monkeypatch, DISTGRAPH_FLOWER_PASSWORD="x")["format_task"]
     row = format_task(SimpleNamespace(traceback=text))
     assert len(row.traceback) < 5000
