@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import cast
 
 from distgraph.cluster import Cluster
 from distgraph.ledger.keys import Keys
@@ -33,8 +33,7 @@ def unrest(cluster: Cluster) -> list[str]:
         for kind in ("claims", "ready", "slices"):
             found += [f"{kind}: {key!r}" for key in client.scan_iter(match=f"{tag}{kind}:*", count=1000)]
         for key in client.scan_iter(match=f"{tag}run:*", count=1000):
-            held: Any = client.hmget(key, ["status", "lease"])
-            status, lease = held
+            status, lease = cast("list[bytes | None]", client.hmget(key, ["status", "lease"]))
             if lease or status in (b"queued", b"running"):
                 found.append(f"run {key!r}: status {status!r}, lease {lease!r}")
         for key in client.scan_iter(match=f"{tag}batch:*", count=1000):
