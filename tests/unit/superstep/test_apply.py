@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -107,6 +108,19 @@ def test_deferred_channels_open_when_nothing_else_is_woken() -> None:
     (b,) = plan(deferred, idle)
     assert b.name == "b"
     assert plan(deferred, apply_writes(deferred, idle, [wrote(b, ("n", 2))], count_up, new_id="c3")) == []
+
+
+def test_a_superstep_costs_the_same_in_a_large_graph() -> None:
+    """What wakes nodes is looked up, never gone through."""
+
+    class LookedUp(dict[str, Any]):
+        def __iter__(self) -> Any:
+            raise AssertionError("went through all channels of the graph")
+
+    large = replace(ABC, woken_by=LookedUp(ABC.woken_by))
+    at = begun(large, *wake("a"))
+    (task,) = plan(large, at)
+    assert apply_writes(large, at, [wrote(task, *wake("b"))], count_up, new_id="c1").updated == {"branch:to:b"}
 
 
 def test_control_writes_are_not_merged() -> None:
