@@ -132,7 +132,7 @@ class Sweeper(Reclaimer):
 
     def _free_tasks(self, address: Address) -> bool:
         dead = sorted({slot for slot in self.runs.claims(address).values() if self.dead(slot)})
-        for slot in dead:
+        for slot in sorted(dead):
             self.reclaim(address, slot, crashed=True)
         return bool(dead)
 
