@@ -123,7 +123,8 @@ def measure(kill: str, load: str, pool: str, times: int) -> list[float]:
             work.top_up()
             wait(lambda: all(worker.busy for worker in cluster.workers()) and len(cluster.workers()) == 2, 30)
             victim = [process for process in cluster.processes if process.alive][len(seconds) % 2]
-            wait(lambda victim=victim: kill == "tree" or victim.children(), 10)  # type: ignore[misc]
+            if kill == "child" and not victim.children():
+                continue
             is_dead, end = hold(cluster, victim, kill)
             held = work.held_by(is_dead)
             began = end()
@@ -149,11 +150,13 @@ def hold(cluster: EmbeddedCluster, victim: WorkerProcess, kill: str) -> tuple[Is
         victim.pause()
 
     def end() -> float:
+        began = time.monotonic()
         if kill == "child":
             os.kill(pid, signal.SIGKILL)
+            wait(lambda: pid not in victim.children(), 10)
         else:
             victim.kill_tree()
-        return time.monotonic()
+        return began
 
     name = f"{boot}:{pid}." if kill == "child" else f"{boot}:"
     return lambda slot: slot.startswith(name), end
