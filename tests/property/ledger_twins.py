@@ -121,7 +121,8 @@ class Twins(RuleBasedStateMachine):
         name, operation, first = self.last
         before = self.server.dump()
         reply = self.both(name, operation)
-        assert self.server.dump() == before, name
+        # A sweep of a few goes on with the next ones: what it pushes forward was not pushed by the first.
+        assert name == "sweep" or self.server.dump() == before, name
         assert in_sum(reply) == in_sum(first) or name in ANSWERS_ANEW, name
         self.last = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import cast
+from typing import Any
 
 from distgraph.cluster import Cluster
 from distgraph.ledger.keys import Keys
@@ -28,12 +28,14 @@ def unrest(cluster: Cluster) -> list[str]:
     found: list[str] = []
     for partition in range(keys.partitions):
         tag = keys.tag(partition)
-        for entry, at in client.zrange(keys.due(partition), 0, -1, withscores=True):
+        due: Any = client.zrange(keys.due(partition), 0, -1, withscores=True)
+        for entry, at in due:
             found.append(f"due in partition {partition}: {entry!r} at {at}")
         for kind in ("claims", "ready", "slices"):
             found += [f"{kind}: {key!r}" for key in client.scan_iter(match=f"{tag}{kind}:*", count=1000)]
         for key in client.scan_iter(match=f"{tag}run:*", count=1000):
-            status, lease = cast("list[bytes | None]", client.hmget(key, ["status", "lease"]))
+            held: Any = client.hmget(key, ["status", "lease"])
+            status, lease = held
             if lease or status in (b"queued", b"running"):
                 found.append(f"run {key!r}: status {status!r}, lease {lease!r}")
         for key in client.scan_iter(match=f"{tag}batch:*", count=1000):

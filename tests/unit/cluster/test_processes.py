@@ -185,7 +185,10 @@ def test_variables_can_be_added(start: Start) -> None:
 
 
 def environment_of(process: ChildProcess) -> dict[str, str]:
-    pairs = Path(f"/proc/{process.pid}/environ").read_bytes().decode().split("\0")
+    environment = Path(f"/proc/{process.pid}/environ")
+    # While a process becomes another program, the kernel shows it without any.
+    wait_until(lambda: environment.read_bytes() != b"")
+    pairs = environment.read_bytes().decode().split("\0")
     return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
 
 
