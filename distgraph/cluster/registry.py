@@ -53,6 +53,25 @@ class Served:
         return {"streamed": self.program.streamed, "outputs": self.program.outputs}
 
 
+def check_runnable(graph: Any) -> None:
+    """Refuse what workers do not do yet: a graph that would run in another way there must not run at all.
+
+    Raises:
+        ConfigError: a node has an error handler or an idle timeout.
+    """
+    for node in graph.program.nodes.values():
+        lacks = "error_handler" if node.error_handler else "idle_timeout" if _idles(node) else ""
+        if lacks:
+            raise ConfigError(
+                f"Node {node.name!r} of graph {graph.name!r} has an {lacks}, which workers do not support yet. Run the "
+                "graph in process, or handle it inside the node."
+            )
+
+
+def _idles(node: Node) -> bool:
+    return getattr(node.timeout, "idle_timeout", None) is not None
+
+
 class Registry:
     """Graphs by name and fingerprint."""
 
@@ -64,11 +83,12 @@ class Registry:
         """Serve ``graph``; the same graph again changes nothing.
 
         Raises:
-            ConfigError: the graph has no name of its own, or another graph has it.
+            ConfigError: the graph has no name of its own, another graph has it, or it needs what workers do not do yet.
         """
         name = getattr(graph, "name", None)
         if not name or name == DEFAULT_NAME:
             raise ConfigError('A graph that workers serve needs a name: compile(name="...").')
+        check_runnable(graph)
         key = (name, graph.fingerprint)
         known = self._served.get(key)
         if known is None:

@@ -15,6 +15,7 @@ from distgraph.cluster.events import Replay
 from distgraph.cluster.handle import RunHandle
 from distgraph.cluster.hints import RunHint
 from distgraph.cluster.options import PLACEMENTS, RunOptions, options_from
+from distgraph.cluster.registry import check_runnable
 from distgraph.config import check_id, ensure_config
 from distgraph.constants import INTERRUPT
 from distgraph.engine.request import Request
@@ -277,6 +278,7 @@ def bind(cluster: Cluster, graph: Any, placement: str) -> Any:
         raise ConfigError(
             f"Cannot bind a {type(graph).__name__}: give a compiled graph (builder.compile(name='...')) or its name."
         )
+    check_runnable(graph)
     return ClusterGraph(cluster, graph, placement)
 
 
