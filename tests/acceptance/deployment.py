@@ -48,7 +48,7 @@ def interpolate(text: str, environment: Mapping[str, str]) -> str:
 
 def environment_of(service: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str]:
     """The variables that Compose gives to a service."""
-    return {name: interpolate(value, given) for name, value in service["environment"].items()}
+    return {name: interpolate(str(value), given) for name, value in service["environment"].items()}
 
 
 def instructions() -> Iterator[tuple[str, str]]:
@@ -76,7 +76,7 @@ def image_health_check() -> list[str]:
 
 def programs(folder: Path) -> str:
     """A PATH on which the image's programs are this interpreter's, as they are in the image."""
-    called = {"python": "", "celery": "-m celery", "distgraph": "-m distgraph"}
+    called = {"python": "", "celery": "-m celery"}
     for name, module in called.items():
         script = folder / name
         script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {module} "$@"\n')

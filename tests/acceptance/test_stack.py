@@ -10,6 +10,7 @@ import base64
 import json
 import socket
 import subprocess
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -63,6 +64,8 @@ class Stack:
         """The variables of a service's process."""
         told = environment_of(self.services[service], GIVEN)
         told["DISTGRAPH_URL"] = told["DISTGRAPH_URL"].replace("@redis:6379", f"@127.0.0.1:{self.server_port}")
+        # what the image sets
+        told["PYTHONPATH"] = str(ROOT)
         return {**clean_environment(), **told, "DISTGRAPH_FLOWER_PORT": str(self.flower_port), "PATH": self.path}
 
     def healthy(self, service: str) -> bool:
@@ -76,9 +79,9 @@ class Stack:
         """A client of the stack."""
         return Cluster.connect(self.env("worker")["DISTGRAPH_URL"], namespace="shop")
 
-    def flower(self, page: str) -> str:
+    def flower(self, page: str, method: str = "GET") -> str:
         """A page of Flower."""
-        request = urllib.request.Request(f"http://127.0.0.1:{self.flower_port}{page}")
+        request = urllib.request.Request(f"http://127.0.0.1:{self.flower_port}{page}", method=method)
         user = f"distgraph:{GIVEN['DISTGRAPH_FLOWER_PASSWORD']}"
         request.add_header("Authorization", f"Basic {base64.b64encode(user.encode()).decode()}")
         with urllib.request.urlopen(request, timeout=10) as answer:
@@ -176,6 +179,15 @@ def test_flower_shows_nodes_and_links_them_to_their_run(stack: Stack) -> None:
     page = stack.flower(f"/task/{count['uuid']}")
     assert 'href="/task/letters-42"' in page
     assert "run:map_reduce" in stack.flower("/task/letters-42")
+
+
+def test_flower_is_as_closed_as_on_a_machine_of_ones_own(stack: Stack) -> None:
+    """Its settings are those of `distgraph flower`: a password, read-only."""
+    stranger = urllib.request.Request(f"http://127.0.0.1:{stack.flower_port}/tasks")
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(stranger, timeout=10)
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        stack.flower("/api/task/send-task/distgraph.run", method="POST")
 
 
 def test_flower_can_be_reached_through_the_published_port(stack: Stack) -> None:
