@@ -120,7 +120,9 @@ def test_a_superstep_costs_the_same_in_a_large_graph() -> None:
     large = replace(ABC, woken_by=LookedUp(ABC.woken_by))
     at = begun(large, *wake("a"))
     (task,) = plan(large, at)
-    assert set(apply_writes(large, at, [wrote(task, *wake("b"))], count_up, new_id="c1").updated or ()) == {"branch:to:b"}
+    assert set(apply_writes(large, at, [wrote(task, *wake("b"))], count_up, new_id="c1").updated or ()) == {
+        "branch:to:b"
+    }
 
 
 def test_control_writes_are_not_merged() -> None:

@@ -19,7 +19,7 @@ from distgraph.wire import Codec, TypeRegistry
 from tests.unit.wire.samples import Color, Level, Money, Order, Pair, Point, Step
 
 if TYPE_CHECKING:
-    from tests.unit.wire.nowhere import Unknown  # type: ignore[import-not-found]
+    from tests.unit.wire.nowhere import Unknown  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
 pytestmark = pytest.mark.unit
 
