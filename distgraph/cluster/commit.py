@@ -17,7 +17,7 @@ from distgraph.cluster.options import RunOptions
 from distgraph.cluster.run import Run
 from distgraph.cluster.workplace import HINTS_A_SLOT, LEASE_CHECK_MS, Workplace
 from distgraph.constants import ERROR, INTERRUPT
-from distgraph.errors import GraphRecursionError, PoisonTaskError
+from distgraph.errors import DistgraphError, GraphRecursionError, PoisonTaskError
 from distgraph.ledger.keys import split_item
 from distgraph.ledger.lines import numbered
 from distgraph.ledger.replies import Address, Commit, Record
@@ -220,7 +220,11 @@ def fail_unread(place: Workplace, address: Address, head: str, record: Record, e
     served = place.registry.find(record["graph"].decode(), record["fp"].decode())
     if served is None:
         return
-    options = RunOptions.of(served.codec.decode(record["config"]))
+    try:
+        options = RunOptions.of(served.codec.decode(record["config"]))
+    except DistgraphError:
+        # Not even how it is to be run can be read: it was signed with another secret, say.
+        options = RunOptions(log=False)
     run = Run(
         address,
         served,

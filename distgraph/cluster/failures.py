@@ -32,7 +32,7 @@ def redact(text: str) -> str:
     return text if len(text) <= LIMIT else text[: LIMIT - 20] + " ... (shortened)"
 
 
-def describe(exc: BaseException, *, node: str = "", kind: str = "error") -> dict[str, Any]:
+def describe(exc: BaseException, *, node: str = "") -> dict[str, Any]:
     """A failure as plain data: what the codec stores and ``failures()`` shows."""
     try:
         message = str(exc)
@@ -46,7 +46,7 @@ def describe(exc: BaseException, *, node: str = "", kind: str = "error") -> dict
         "notes": [redact(str(note)) for note in getattr(exc, "__notes__", ())][:10],
         "traceback": redact("".join(traceback.format_exception(exc, limit=-8)))[-LIMIT:],
         "node": node,
-        "kind": kind,
+        "kind": "poison" if isinstance(exc, errors.PoisonTaskError) else "error",
         "code": getattr(exc, "code", type(exc).__name__) if isinstance(exc, errors.DistgraphError) else "NODE_FAILED",
     }
 

@@ -98,9 +98,7 @@ class Reclaimer:
         row = b""
         if alone is not None and alone not in done:
             spans.append(f"{taken.chunk}:{alone - first}:{alone - first + 1}:a")
-            row = result_row(
-                "f", b"", self.registry.plain_codec().encode(describe(_poison(batch_id, alone), kind="poison"))
-            )
+            row = result_row("f", b"", self.registry.plain_codec().encode(describe(_poison(batch_id, alone))))
         answer = self.batches.give_back(
             batch_id, slice_id, slot, taken, spans, crashed=alone, allowed=CRASHES_ALLOWED, row=row
         )

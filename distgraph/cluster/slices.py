@@ -6,6 +6,7 @@ tasks travel, it asks a person, it waits for a retry - goes on as a run of its o
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,12 +23,14 @@ from distgraph.cluster.rows import result_row, split_item_data
 from distgraph.cluster.run import open_run
 from distgraph.cluster.workplace import HINTS_A_SLOT, LEASE_CHECK_MS, QUANTUM, Workplace
 from distgraph.constants import ERROR, INTERRUPT
-from distgraph.errors import GraphRecursionError
+from distgraph.errors import DistgraphError, GraphRecursionError
 from distgraph.ledger.keys import CHUNK, item_id
 from distgraph.ledger.replies import Address, ItemStep, Taken
 from distgraph.superstep.advance import Verdict
 from distgraph.superstep.model import Task
 from distgraph.types import Write
+
+log = logging.getLogger(__name__)
 
 #: What is not committed is flushed at least this often, so that a kill repeats little. Seconds.
 FLUSH = 0.02
@@ -87,7 +90,12 @@ def run_batch(place: Workplace, hint: BatchHint) -> None:
     manifest = place.batches.manifest(hint.batch_id)
     if manifest is None:
         return
-    plan = BatchPlan(hint.batch_id, served, manifest)
+    try:
+        plan = BatchPlan(hint.batch_id, served, manifest)
+    except DistgraphError as exc:
+        # It was signed with another secret, say. Whoever submitted it sees it wait; the others go on.
+        log.warning("batch %s cannot be read by this worker: %s", hint.batch_id, exc)
+        return
     until = place.monotonic() + QUANTUM
     partitions = place.batches.ready_partitions(hint.batch_id)
     turn = 0

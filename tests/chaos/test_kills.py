@@ -57,7 +57,10 @@ class TestAChild:
 @pytest.mark.parametrize("pool", POOLS)
 class TestAWholeWorker:
     def test_is_killed_and_replaced(self, pool: str, placement: Placement, count: int) -> None:
-        """Nobody is left to say what ran: its items are suspects and run alone, and no crash is counted."""
+        """Nobody is left to say what ran: its items are suspects and run alone.
+
+        No crash is counted for them, but for the one that ran alone when the second worker was killed too.
+        """
         items = sums.items(count)
         with Cluster.embedded(workers=2, graphs=GRAPHS, pool=pool) as cluster:
             batch = submit(cluster, items, placement)
@@ -66,7 +69,7 @@ class TestAWholeWorker:
                 cluster.processes[kill].kill_tree()
                 cluster.add_worker(wait=False)
             check(cluster, batch, items)
-            assert crashes(cluster, batch.batch_id) == {}
+            assert list(crashes(cluster, batch.batch_id).values()) in ([], [1])
 
     def test_all_at_once(self, pool: str, placement: Placement, count: int) -> None:
         """Nobody is left at all; whoever comes next finds everything in the ledger."""
