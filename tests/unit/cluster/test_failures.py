@@ -86,7 +86,7 @@ class TestDescribe:
         assert "hunter2" not in json.dumps(describe(raised(exc)))
 
     def test_an_error_of_distgraph_tells_its_code(self) -> None:
-        assert describe(PoisonTaskError("died"), kind="poison")["code"] == PoisonTaskError.code
+        assert describe(PoisonTaskError("died"))["code"] == PoisonTaskError.code
 
     def test_arguments_that_are_no_plain_data_are_left_out(self) -> None:
         assert describe(OutOfStockError(object()))["args"] is None
