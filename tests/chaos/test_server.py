@@ -24,7 +24,7 @@ GRAPHS = ("distgraph.examples.sums", "tests.graphs.hard")
 
 
 def outage(cluster: EmbeddedCluster, seconds: float) -> None:
-    """Kill the server and start it again so much later. (The only wait here: how long an outage is, is its point.)"""
+    """Kill the server and start it again so much later; how long an outage is, is its point."""
     cluster.server.kill()
     time.sleep(seconds)
     cluster.server.restart()
@@ -103,7 +103,11 @@ def test_a_submitter_that_meets_an_outage_goes_on_with_the_same_call() -> None:
                     wait_until(lambda: not cluster.server.alive, 20)
                 yield item
 
-        killer = threading.Thread(target=lambda: (reached.wait(), cluster.server.kill()))
+        def kill() -> None:
+            reached.wait()
+            cluster.server.kill()
+
+        killer = threading.Thread(target=kill)
         killer.start()
         with pytest.raises(StoreError):
             cluster.bind(sums.graph).submit_batch(slowly(), batch_id="again")
