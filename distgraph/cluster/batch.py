@@ -101,8 +101,8 @@ class Batch:
         if manifest is None:
             raise BatchNotFoundError(f"There is no batch {self.batch_id!r}.")
         counts = self._ledger.counts(self.batch_id)
-        sealed = manifest["total"] is not None
-        total = int(manifest["total"]) if sealed else counts.total
+        sealed = manifest["total"] is not None or "cancelled" in counts.states
+        total = counts.total if manifest["total"] is None else int(manifest["total"])
         rested = counts.done + counts.failed
         if "cancelled" in counts.states:
             cancelled, queued, running = total - rested, 0, 0
@@ -187,6 +187,8 @@ class Batch:
     def item(self, index: int) -> ItemResult | None:
         """The result of one item; None while it is not at rest."""
         row = self._ledger.rows(self.batch_id, index // CHUNK).get(index)
+        if row is None and "cancelled" in self._ledger.counts(self.batch_id).states:
+            return ItemResult(index, None, item_id(self.batch_id, index), "cancelled")
         return None if row is None else self._result(index, row)
 
     def _result(self, index: int, row: bytes) -> ItemResult:
@@ -293,7 +295,12 @@ def _add_items(batch: Batch, codec: Codec, items: Iterable[Any], key: Any) -> tu
     while values := list(islice(source, CHUNK)):
         packed = [_packed(codec, key, value, total + at) for at, value in enumerate(values)]
         digest = hashlib.blake2b(b"".join(packed), digest_size=16).hexdigest()
-        answer = ledger.add(batch.batch_id, chunk, digest, packed, due_ms=1000)
+        sealed = batch._manifest["total"]
+        # A sealed batch takes no more; those it has are compared.
+        more = sealed is not None and total + len(values) > int(sealed)
+        answer = "conflict" if more else ledger.add(batch.batch_id, chunk, digest, packed, due_ms=1000)
+        if answer == "cancelled":
+            break
         if answer == "conflict":
             raise BatchExistsError(
                 f"Batch {batch.batch_id!r} exists with other items (the first difference is among items {total} to "

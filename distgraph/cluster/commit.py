@@ -20,7 +20,7 @@ from distgraph.constants import ERROR, INTERRUPT
 from distgraph.errors import DistgraphError, GraphRecursionError, PoisonTaskError
 from distgraph.ledger.keys import split_item
 from distgraph.ledger.lines import numbered
-from distgraph.ledger.replies import Address, Commit, Record
+from distgraph.ledger.replies import Address, Answer, Commit, Record
 from distgraph.superstep.advance import Verdict
 from distgraph.superstep.identity import path_key
 from distgraph.superstep.model import Task
@@ -127,6 +127,7 @@ def store(
     )
     if answer.kind != "ok":
         log.debug("run %s: superstep %s refused: %s", run.address.run_id, lane.at.step, answer)
+        _stop_unwanted(place, run, answer)
         return False
     lane.committed()
     if done:
@@ -188,7 +189,7 @@ def _end(
         fields.append(("output", lane.output()))
         fields.append(("asked", codec.encode([task.control(INTERRUPT) for task in waiting])))
     logged = [events.end_entry(run, status, error=error, waiting=waiting)] if run.options.log else []
-    place.runs.commit(
+    answer = place.runs.commit(
         Commit(
             run.address,
             place.slot,
@@ -204,8 +205,15 @@ def _end(
             compact=bool(row),
         )
     )
+    _stop_unwanted(place, run, answer)
     if row:
         _more_items(place, run)
+
+
+def _stop_unwanted(place: Workplace, run: Run, answer: Answer) -> None:
+    """Where a commit was refused because the batch was cancelled: its item is at rest too, and owes nothing."""
+    if answer == Answer("stale", "batch"):
+        place.runs.control("cancel", run.address, place.nonce().decode())
 
 
 def _more_items(place: Workplace, run: Run) -> None:

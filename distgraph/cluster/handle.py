@@ -29,6 +29,7 @@ from distgraph.types import Interrupt, Write
 from distgraph.wire import Codec
 
 if TYPE_CHECKING:
+    from distgraph.cluster.batch import ItemResult
     from distgraph.cluster.client import Cluster
 
 #: How long one look at a run's log waits at the server. Milliseconds; below the client's socket timeout.
@@ -67,30 +68,33 @@ class RunHandle:
         Raises:
             RunNotFoundError: there is no such run.
         """
-        row = self._item_row()
+        record, row = self._look()
         if row is not None:
-            return RunStatus.DONE if row[0] == "done" else RunStatus.FAILED
-        record = self._runs.record(self._address)
-        if not record and self._waits_in_batch():
+            return RunStatus(row.status)
+        if not record:
             return RunStatus.QUEUED
-        record = self._record()
         status = RunStatus(record["status"].decode())
         if status is RunStatus.QUEUED and not self._cluster.serves(record["graph"].decode(), record["fp"].decode()):
             return RunStatus.WAITING_FOR_WORKER
         return status
 
-    def _waits_in_batch(self) -> bool:
-        item = split_item(self.run_id)
-        return item is not None and self._cluster.find_batch(item[0]) is not None
+    def _look(self) -> tuple[Record, ItemResult | None]:
+        """The run's record; or of a batch item at rest its row; neither while the item waits in its batch.
 
-    def _item_row(self) -> tuple[str, Any] | None:
-        """The row of a finished batch item, whose run record is gone."""
+        Raises:
+            RunNotFoundError: there is no such run.
+        """
         item = split_item(self.run_id)
-        if item is None or self._runs.record(self._address):
-            return None
-        batch = self._cluster.find_batch(item[0])
-        found = batch.item(item[1]) if batch is not None else None
-        return None if found is None else (found.status, found)
+        record = self._runs.record(self._address) if item else self._record()
+        batch = None if record or item is None else self._cluster.find_batch(item[0])
+        if batch is None or item is None:
+            return record or self._record(), None
+        row = batch.item(item[1])
+        # Between the two looks it may have become a run of its own.
+        record = {} if row else self._runs.record(self._address)
+        if not row and not record and item[1] >= batch.status().total:
+            return self._record(), None
+        return record, row
 
     def interrupts(self) -> tuple[Interrupt, ...]:
         """The questions that wait for an answer."""
@@ -117,16 +121,14 @@ class RunHandle:
             RunCancelledError: it was cancelled.
             Exception: what failed it: a node's own exception where its class is loaded here, else RemoteNodeError.
         """
-        row = self._item_row()
-        if row is not None:
-            found = row[1]
-            if found.status == "done":
-                return found.value
-            raise rebuild(found.error)
-        record = self._at_rest(timeout)
-        status = record["status"]
+        record, row = self._at_rest(timeout)
+        status = row.status.encode() if row is not None else record["status"]
         if status == b"cancelled":
             raise RunCancelledError(f"Run {self.run_id!r} was cancelled.")
+        if row is not None:
+            if row.error is not None:
+                raise rebuild(row.error)
+            return row.value
         if status == b"failed":
             raise rebuild(self._codec.decode(record["error"]))
         output = self._codec.decode(record["output"]) if "output" in record else None
@@ -135,14 +137,14 @@ class RunHandle:
             return {**(output or {}), INTERRUPT: asked} if asked else output
         return output
 
-    def _at_rest(self, timeout: float | None) -> Record:
-        """Wait until the run is at rest; its record then."""
+    def _at_rest(self, timeout: float | None) -> tuple[Record, ItemResult | None]:
+        """Wait until the run is at rest; its record then, or its row."""
         deadline = None if timeout is None else time.monotonic() + timeout
         # In this order: an end that comes between the two is then an entry to read, not one to wait for in vain.
         after = self._runs.log_end(self._address)
-        record = self._record()
-        logged = RunOptions.of(self._codec.decode(record["config"])).log
-        while record["status"].decode() not in AT_REST:
+        record, row = self._look()
+        logged = "config" in record and RunOptions.of(self._codec.decode(record["config"])).log
+        while row is None and (not record or record["status"].decode() not in AT_REST):
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 raise WaitTimeoutError(
@@ -154,8 +156,8 @@ class RunHandle:
                 after = entries[-1][0] if entries else after
             else:
                 self._cluster.pause(POLL if left is None else min(POLL, left))
-            record = self._record()
-        return record
+            record, row = self._look()
+        return record, row
 
     def stream(self, stream_mode: str | Sequence[str] = "updates", *, from_start: bool = True) -> Iterator[Any]:
         """What the run does, as it does it: attaches to a run that is going on, or reads one that has ended.

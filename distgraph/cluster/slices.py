@@ -330,6 +330,7 @@ class Slice:
             last=last,
         )
         if answers is None:
+            self._abandon()
             return False
         for item, applied in zip(items, answers, strict=True):
             ended, item.step = item.step, None
@@ -353,6 +354,12 @@ class Slice:
         spans = [f"{self.taken.chunk}:{index % CHUNK}:{index % CHUNK + 1}:r" for index in left]
         self.place.batches.give_back(self.plan.batch_id, self.slice_id, self.place.slot, self.taken, spans)
         return True
+
+    def _abandon(self) -> None:
+        """The batch was cancelled: nothing of it is wanted any more."""
+        self.place.batches.give_back(self.plan.batch_id, self.slice_id, self.place.slot, self.taken, [])
+        for item in self.promoted:
+            self.place.runs.control("cancel", item.address, self.place.nonce().decode())
 
     def _forget_effects(self, item: Item) -> None:
         """An item that is done repeats nothing any more; one taken before may have recorded effects elsewhere."""

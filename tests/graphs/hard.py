@@ -2,6 +2,7 @@
 
 poison     START -> before -> risky -> after -> END     `risky` kills its process if its item says how
 gate       START -> first -> wait -> last -> END        `wait` takes until a file exists: the test decides when
+needs      START -> first -> needs -> END               `needs` fails while a file does not exist
 raises     START -> work -> END                         `work` raises what its item says
 unstorable START -> work -> END                         `work` returns what no codec takes
 coroutines START -> (one, two) -> join -> END           all nodes are async
@@ -100,6 +101,29 @@ def build_gate() -> StateGraph[Any, Any, Any, Any]:
     builder = StateGraph(Gate)
     builder.add_sequence([first, wait, last])
     builder.add_edge(START, "first")
+    return builder
+
+
+# ------------------------------------------------------------------ needs
+
+
+def first_noted(state: Gate) -> Gate:
+    note(state["log"], "first")
+    return {"steps": ["first"]}
+
+
+def needs(state: Gate) -> Gate:
+    if not Path(state["file"]).exists():
+        raise FileNotFoundError(state["file"])
+    return {"steps": ["needs"]}
+
+
+def build_needs() -> StateGraph[Any, Any, Any, Any]:
+    builder = StateGraph(Gate)
+    builder.add_node("first", first_noted)
+    builder.add_node(needs)
+    builder.add_edge(START, "first")
+    builder.add_edge("first", "needs")
     return builder
 
 
@@ -288,6 +312,7 @@ def build_exits() -> StateGraph[Any, Any, Any, Any]:
 
 
 poison = build_poison().compile(name="poison")
+needs_file = build_needs().compile(name="needs")
 gate = build_gate().compile(name="gate")
 raises = build_raises().compile(name="raises")
 unstorable = build_unstorable().compile(name="unstorable")

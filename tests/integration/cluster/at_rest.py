@@ -39,8 +39,8 @@ def unrest(cluster: Cluster) -> list[str]:
             if lease or status in (b"queued", b"running"):
                 found.append(f"run {key!r}: status {status!r}, lease {lease!r}")
         for key in client.scan_iter(match=f"{tag}batch:*", count=1000):
-            promoted = client.hget(key, "promoted")
-            if int(promoted or 0):
+            promoted, state = client.hmget(key, "promoted", "state")
+            if int(promoted or 0) and state != b"cancelled":
                 found.append(f"batch {key!r}: {promoted!r} items promoted and never ended")
     return found
 
