@@ -82,13 +82,15 @@ def _node_hint(run: Run, tasks: Sequence[Task], queue: str | None) -> NodeHint:
 
 def offer_again(place: Workplace, served: Served, address: Address) -> None:
     """Hint the tasks of an open superstep that are neither settled nor claimed: their hints were lost."""
+    # Claims first: a task that fails between the two reads waits for its next attempt by the second, and is not
+    # taken for lost because the first came too early to see that.
+    claims = place.runs.claims(address)
     record = place.runs.record(address)
     head = place.runs.read_line(address.thread_id, ["head"])[0]
     if not record or not head or record.get("status") != b"running":
         return
     run = open_run(place, served, address, head.decode(), record)
     run.lane.limit(int(record.get("stop", b"0")) or None)
-    claims = place.runs.claims(address)
     tried = place.runs.tried(address)
     waiting = [
         task
