@@ -82,8 +82,9 @@ def _node_hint(run: Run, tasks: Sequence[Task], queue: str | None) -> NodeHint:
 
 def offer_again(place: Workplace, served: Served, address: Address) -> None:
     """Hint the tasks of an open superstep that are neither settled nor claimed: their hints were lost."""
-    # Claims first: a task that fails between the two reads waits for its next attempt by the second, and is not
-    # taken for lost because the first came too early to see that.
+    # Read before and after the claims: a task that is claimed, or fails and waits for its next attempt, between two
+    # reads is seen to wait by one of them, and is not taken for lost (and tried too early) on what both missed.
+    before = place.runs.record(address)
     claims = place.runs.claims(address)
     record = place.runs.record(address)
     head = place.runs.read_line(address.thread_id, ["head"])[0]
@@ -95,7 +96,7 @@ def offer_again(place: Workplace, served: Served, address: Address) -> None:
     waiting = [
         task
         for task in run.lane.look().tasks
-        if task.id not in run.lane.pending and task.id not in claims and f"p:{task.id}" not in record
+        if task.id not in run.lane.pending and task.id not in claims and f"p:{task.id}" not in {**before, **record}
     ]
     # Whoever had it died: its hint is used up, and it has waited its turn.
     place.dispatcher.publish(node_hints(run, [task for task in waiting if task.id in tried]), first=True)
