@@ -70,7 +70,9 @@ class TestPlacements:
     def test_coroutines(self, cluster: EmbeddedCluster, placement: Placement) -> None:
         batch = cluster.bind(hard.coroutines, placement=placement).submit_batch([{"n": n} for n in range(20)])
         batch.wait(60)
-        assert [result.value["total"] for result in batch.results()] == [11 * n + (100 if 11 * n < 100 else 0) for n in range(20)]
+        assert [result.value["total"] for result in batch.results()] == [
+            11 * n + (100 if 11 * n < 100 else 0) for n in range(20)
+        ]
 
 
 class TestSubmission:
