@@ -67,6 +67,7 @@ class Sweeper(Reclaimer):
 
     def sweep(self) -> float:
         """Look once at every partition; returns the seconds until something is due next (at most 1)."""
+        self._introduce()
         self._look_around()
         soonest = 1.0
         for partition in range(self.runs.keys.partitions):
@@ -76,6 +77,13 @@ class Sweeper(Reclaimer):
             if swept.next_ms >= 0:
                 soonest = min(soonest, swept.next_ms / 1000)
         return max(0.02, soonest)
+
+    def _introduce(self) -> None:
+        """Say again what is served here, should the server have lost it with all else: what comes next is to be taken."""
+        name, fingerprint = next(iter(self.registry.names().items()), ("", ""))
+        if name and not self.fleet.is_served(name, fingerprint):
+            self.fleet.join()
+            self.fleet.serve(self.registry.about())
 
     def _look_around(self) -> None:
         server = self.fleet.server_id()

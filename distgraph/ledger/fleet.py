@@ -88,6 +88,11 @@ class FleetLedger:
             with guard():
                 self.client.hset(self.keys.shared("graphs"), mapping=told)
 
+    def is_served(self, name: str, fingerprint: str) -> bool:
+        """Whether a graph was ever served in this version."""
+        with guard():
+            return bool(self.client.hexists(self.keys.shared("graphs"), f"{name}\n{fingerprint}"))
+
     def served(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Graph name -> fingerprint -> what was told of it, of all graphs ever served in this namespace."""
         with guard():

@@ -8,6 +8,8 @@ unstorable START -> work -> END                         `work` returns what no c
 coroutines START -> (one, two) -> join -> END           all nodes are async
 polls      START -> (left, right) -> END                both ask a person at the same time
 tries      START -> try_it -> END                       `try_it` fails so often, and half a second lies between attempts
+pays       START -> prepare -> pay -> END               `pay` kills its process after an effect that must not be repeated
+slow       START -> slow -> END                         `slow` may take 0.3 seconds
 exits      START -> work -> END                         `work` ends its thread of control in other ways than raising
 """
 
@@ -58,6 +60,8 @@ def risky(state: Poison) -> Poison:
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "abort":
         os.abort()
+    if how == "group":
+        os.killpg(os.getpgrp(), signal.SIGKILL)  # the worker too
     return {"trail": ["risky"]}
 
 
@@ -287,6 +291,63 @@ def build_tries() -> StateGraph[Any, Any, Any, Any]:
     return builder
 
 
+# ------------------------------------------------------------------ pays
+
+
+class Pays(TypedDict, total=False):
+    index: int
+    crashes: int  # how often `pay` kills its process after it has paid
+    log: str
+    receipt: str
+    keys: Annotated[list[str], operator.add]
+
+
+def prepare(state: Pays) -> Pays:
+    return {}
+
+
+def pay(state: Pays, runtime: Runtime[Any]) -> Pays:
+    """An effect that must not be repeated, recorded under the task's key; then, at first, death."""
+
+    def charge() -> str:
+        note(state["log"], f"{state['index']} charged")
+        return f"receipt {state['index']}"
+
+    receipt = runtime.once("charge", charge)
+    note(state["log"], f"{state['index']} attempt {runtime.idempotency_key}")
+    attempts = Path(state["log"]).read_text().count(f"{state['index']} attempt ")
+    if attempts <= state["crashes"]:
+        os._exit(9)
+    return {"receipt": receipt}
+
+
+def build_pays() -> StateGraph[Any, Any, Any, Any]:
+    builder = StateGraph(Pays)
+    builder.add_sequence([prepare, pay])
+    builder.add_edge(START, "prepare")
+    return builder
+
+
+# ------------------------------------------------------------------ slow
+
+
+class Slow(TypedDict, total=False):
+    seconds: float
+    done: bool
+
+
+async def slow(state: Slow) -> Slow:
+    await asyncio.sleep(state["seconds"])
+    return {"done": True}
+
+
+def build_slow() -> StateGraph[Any, Any, Any, Any]:
+    builder = StateGraph(Slow)
+    builder.add_node("slow", slow, timeout=0.3)
+    builder.add_edge(START, "slow")
+    return builder
+
+
 # ------------------------------------------------------------------ exits
 
 
@@ -319,4 +380,6 @@ unstorable = build_unstorable().compile(name="unstorable")
 coroutines = build_coroutines().compile(name="coroutines")
 polls = build_polls().compile(name="polls")
 tries = build_tries().compile(name="tries")
+pays = build_pays().compile(name="pays")
+slow_graph = build_slow().compile(name="slow")
 exits = build_exits().compile(name="exits")

@@ -44,6 +44,10 @@ class Fleet(Protocol):
         """Record that graphs are served: (name, fingerprint) -> what a client must know. Kept for ever."""
         ...
 
+    def is_served(self, name: str, fingerprint: str) -> bool:
+        """Whether a graph was ever served in this version."""
+        ...
+
     def served(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Graph name -> fingerprint -> what was told of it, of all graphs ever served."""
         ...

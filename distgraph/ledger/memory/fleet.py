@@ -51,6 +51,10 @@ class MemoryFleet:
             self.state.graphs[graph] = json.dumps(dict(about))
 
     @atomic
+    def is_served(self, name: str, fingerprint: str) -> bool:
+        return (name, fingerprint) in self.state.graphs
+
+    @atomic
     def served(self) -> dict[str, dict[str, dict[str, Any]]]:
         out: dict[str, dict[str, dict[str, Any]]] = {}
         for (name, fingerprint), about in sorted(self.state.graphs.items()):

@@ -42,6 +42,8 @@ def test_graphs_once_served_stay_known(world: World) -> None:
     world.fleet.serve({("g", "v2"): {}, ("g", "v1"): {"inputs": ["x", "y"]}})
     world.fleet.serve({})
     assert world.fleet.served() == {"g": {"v1": {"inputs": ["x", "y"]}, "v2": {}}, "a\nb": {"v1": {}}}
+    assert world.fleet.is_served("a\nb", "v1")
+    assert not world.fleet.is_served("g", "v3")
 
 
 def test_a_namespace_is_joined_by_equals(world: World) -> None:

@@ -11,7 +11,7 @@ from typing import get_args
 import pytest
 
 from distgraph.cluster.embedded import EmbeddedCluster
-from distgraph.errors import CodecError, RemoteNodeError
+from distgraph.errors import CodecError, NodeTimeoutError, RemoteNodeError
 from distgraph.examples import flaky
 from distgraph.types import Placement
 from tests.graphs import hard
@@ -69,6 +69,19 @@ class TestExceptions:
         assert isinstance(caught.value, error) or error.__name__ in str(caught.value)
         assert run.status() == "failed"
         wait_at_rest(cluster)
+
+
+@placements
+def test_a_time_limit(cluster: EmbeddedCluster, placement: Placement) -> None:
+    """An async node that takes too long fails; one that does not is not bothered."""
+    remote = cluster.bind(hard.slow_graph, placement=placement)
+    assert remote.invoke({"seconds": 0.0})["done"]
+    with pytest.raises(NodeTimeoutError, match="slow"):
+        remote.invoke({"seconds": 30.0})
+    batch = remote.submit_batch([{"seconds": 0.0}, {"seconds": 30.0}] * 3)
+    status = batch.wait(20)
+    assert (status.done, status.failed) == (3, 3)
+    wait_at_rest(cluster)
 
 
 def test_what_looks_like_a_secret_is_not_stored(cluster: EmbeddedCluster) -> None:
