@@ -104,15 +104,18 @@ def test_a_wide_superstep(placement: Placement) -> None:
         run = cluster.bind(sums.graph, placement=placement).submit(item)
         wait_until(lambda: run.status() == "running", 20)
         for _ in range(2):
-            outcomes = len(cluster.ledger.runs.outcomes(run._address))
             if placement != "local":
-                wait_until(
-                    lambda outcomes=outcomes: len(cluster.ledger.runs.outcomes(run._address)) > outcomes + 50,
-                    30,  # type: ignore[misc]
-                )
+                _await_outcomes(cluster, run, 50)
             kill_busy(cluster)
         assert run.result(90) == sums.expected(item)
         wait_at_rest(cluster)
+
+
+def _await_outcomes(cluster: EmbeddedCluster, run: Any, more: int) -> None:
+    """Until ``more`` outcomes than now are stored."""
+    runs, address = cluster.ledger.runs, run._address
+    now = len(runs.outcomes(address))
+    wait_until(lambda: len(runs.outcomes(address)) > now + more, 30)
 
 
 def kill_busy(cluster: EmbeddedCluster) -> None:
