@@ -42,7 +42,7 @@ TOPICS = {
     (("engine",), "handlers"),
     ((), "import"),
 }
-OUTSIDE = {"workers": ROOT, "bench": ROOT / "ops", "chaos": ROOT / "ops"}
+OUTSIDE = {"workers": ROOT, "bench": ROOT / "ops"}
 
 #: 400 lines are a smell; a file of more than this certainly holds two things.
 LONG = 500
