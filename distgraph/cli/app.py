@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from distgraph.cli.batch import batch
+from distgraph.cli.chaos import chaos
 from distgraph.cli.check import check
 from distgraph.cli.demo import demo
 from distgraph.cli.doctor import doctor
@@ -109,5 +110,5 @@ def app() -> None:
     note_empty_variables()
 
 
-for _command in (up, demo, worker, flower, run, batch, runs, graphs, workers, check, doctor):
+for _command in (up, demo, worker, flower, run, batch, runs, graphs, workers, check, doctor, chaos):
     app.add_command(_command)

@@ -13,7 +13,7 @@ from distgraph.cli.exits import describe, exit_code
 from distgraph.errors import ServerLoadingError, ServerUnreachableError
 from tests.unit.cli.conftest import Call
 
-COMMANDS = ["up", "demo", "worker", "flower", "run", "batch", "runs", "graphs", "workers", "check", "doctor"]
+COMMANDS = ["up", "demo", "worker", "flower", "run", "batch", "runs", "graphs", "workers", "check", "doctor", "chaos"]
 
 
 def test_without_a_command_there_is_help_and_a_usage_error(call: Call) -> None:
