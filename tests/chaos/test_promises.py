@@ -119,7 +119,11 @@ def _await_outcomes(cluster: EmbeddedCluster, run: Any, more: int) -> None:
 
 
 def kill_busy(cluster: EmbeddedCluster) -> None:
-    """Kill a child that works."""
-    wait_until(lambda: any(worker.busy for worker in cluster.workers()), 10)
-    busy = {worker.pid for worker in cluster.workers() if worker.busy}
-    next(process for process in cluster.processes if process.pid in busy).kill_child()
+    """Kill a child that works; one that died just now may still be told of as busy."""
+
+    def killed() -> bool:
+        busy = {worker.pid for worker in cluster.workers() if worker.busy}
+        found = [process for process in cluster.processes if process.pid in busy and process.children()]
+        return bool(found) and found[0].kill_child() > 0
+
+    wait_until(killed, 10)
