@@ -7,6 +7,7 @@ from typing import Any
 from distgraph.cluster.lane import Lane
 from distgraph.cluster.workplace import Workplace
 from distgraph.engine.retry import next_delay
+from distgraph.ledger import seam
 from distgraph.superstep.model import Task
 
 
@@ -21,8 +22,10 @@ def attempt_task(place: Workplace, run: Any, task: Task, attempt: int) -> float 
     given = run.served.codec.decode(answers) if answers else ()
     seconds = run_timeout(task)
     place.watch(run.mark(task), seconds)
+    seam.reach("node", "before")
     try:
         task.writes = lane.execute(task, answers=given, attempt=attempt, seconds=seconds)
+        seam.reach("node", "after")
     except BaseException as exc:
         delay = next_delay(task.node.retry, exc, attempt, place.noise(32) / 2**32)
         task.writes = [] if delay is not None else lane.failure(task, exc)

@@ -32,6 +32,7 @@ from distgraph.engine.context import RunContext
 from distgraph.engine.execute import arun_task, run_task
 from distgraph.engine.opening import input_writes
 from distgraph.errors import CheckpointCorruptError, CodecError, EmptyInputError, InvalidUpdateError, NodeTimeoutError
+from distgraph.ledger import seam
 from distgraph.runtime import Runtime
 from distgraph.superstep.advance import Next, Rules, advance, look, resumed
 from distgraph.superstep.apply import apply_writes
@@ -204,6 +205,7 @@ class Lane:
         assert self.next is not None
         for task in self.next.tasks:
             task.at = self.at
+        seam.reach("reduce", "before")
         self.next = advance(
             self.served.program,
             self.at,
@@ -215,6 +217,7 @@ class Lane:
         )
         self.at = self.next.at
         self.pending = {}
+        seam.reach("reduce", "after")
 
     def changes(self, metadata: Mapping[str, Any] | None = None) -> Delta:
         """What takes the ledger from the stored head to this one; from here on the values come from those bytes.
@@ -223,6 +226,7 @@ class Lane:
             CodecError: a value cannot be stored.
         """
         found, version = self.base
+        seam.reach("encode", "before")
         change = delta(
             self.served.program,
             self.served.codec,
@@ -246,6 +250,7 @@ class Lane:
                 for task in self.next.tasks:
                     task.at = self.at
         self.raw = change.raw
+        seam.reach("encode", "after")
         return change
 
     def committed(self) -> None:

@@ -10,6 +10,7 @@ from distgraph.cluster.options import RunOptions
 from distgraph.cluster.registry import Served
 from distgraph.cluster.rows import result_row
 from distgraph.cluster.workplace import Workplace
+from distgraph.ledger import seam
 from distgraph.ledger.replies import Address, Record
 from distgraph.superstep.model import Task
 
@@ -55,6 +56,7 @@ def open_run(place: Workplace, served: Served, address: Address, head: str, reco
 
 def load_head(place: Workplace, lane: Lane, address: Address, head: str) -> None:
     """Stand at checkpoint ``head`` of the run's thread."""
+    seam.reach("load", "before")
     record = place.runs.read_line(address.thread_id, [f"c:{head}"])[0]
     fields: list[str] = []
     if record is not None:
@@ -62,6 +64,7 @@ def load_head(place: Workplace, lane: Lane, address: Address, head: str) -> None
         fields = [value_field(channel, version) for channel, version in bare.versions.items()]
     values = place.runs.read_line(address.thread_id, fields)
     lane.load(head, record, dict(zip(fields, values, strict=True)))
+    seam.reach("load", "after")
 
 
 def hint_of(run: Run, *, again: bool = False) -> RunHint:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from distgraph.ledger import seam
 from distgraph.ledger.connection import guard
 from distgraph.ledger.keys import CHUNK, Keys, item_id
 from distgraph.ledger.reads import answer_of, text
@@ -33,6 +34,7 @@ class BatchLedger:
 
     # ------------------------------------------------------------- manifest
 
+    @seam.passes("manifest")
     def open(self, batch_id: str, manifest: Mapping[str, Any], now_ms: int) -> dict[str, Any]:
         """Write the manifest unless there is one; returns the one that stands."""
         key = self.keys.shared("manifest", batch_id)
@@ -57,6 +59,7 @@ class BatchLedger:
         out["content"] = text(found[b"content"]) if b"content" in found else None
         return out
 
+    @seam.passes("seal")
     def seal(self, batch_id: str, total: int, content: str) -> str:
         """No more items come; returns the digest of the content the batch was sealed with, by whoever was first."""
         key = self.keys.shared("manifest", batch_id)
@@ -323,6 +326,7 @@ class BatchLedger:
         # an item that is done has left nothing but its log and its effects
         kinds = ITEM_KEPT if counts.total == counts.done else (*ITEM_KEPT, *ITEM_LIVE)
         parts = range(self.keys.partitions)
+        seam.reach("delete", "before")
         with guard():
             for chunk in range(chunks):
                 part = self.keys.chunk_partition(batch_id, chunk)
@@ -330,6 +334,7 @@ class BatchLedger:
                     *(self.keys.batch(part, kind, batch_id, chunk) for kind in ("in", "out")),
                     *self._item_keys(batch_id, chunk, kinds),
                 )
+            seam.reach("delete", "after")
             with self.client.pipeline(transaction=False) as pipe:
                 for part in parts:
                     pipe.hkeys(self.keys.batch(part, "slices", batch_id))

@@ -9,6 +9,7 @@ from typing import Any
 
 import redis
 
+from distgraph.ledger import seam
 from distgraph.ledger.connection import guard
 from distgraph.ledger.scripts import Call, Scripts
 
@@ -30,6 +31,11 @@ class DirectScripts(Scripts):
         return self.run_all([call])[0]
 
     def run_all(self, calls: Sequence[Call]) -> list[Any]:
+        if seam.nemesis is not None:
+            return seam.nemesis.call([call.name for call in calls], lambda: self._run_all(calls))
+        return self._run_all(calls)
+
+    def _run_all(self, calls: Sequence[Call]) -> list[Any]:
         commands = [call.command() for call in calls]
         with guard():
             replies = self._ask(commands)

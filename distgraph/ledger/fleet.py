@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from distgraph.errors import LedgerCorruptError
+from distgraph.ledger import seam
 from distgraph.ledger.connection import guard
 from distgraph.ledger.keys import FORMAT, Keys
 from distgraph.ledger.scripts import Scripts
@@ -39,6 +40,7 @@ class FleetLedger:
 
     # ------------------------------------------------------------- beats
 
+    @seam.passes("beat")
     def beat(self, boot: str, record: Mapping[str, Any], *, ttl_ms: int) -> None:
         """Say that a worker lives, and what it is; forgotten after ``ttl_ms``."""
         with guard(), self.client.pipeline(transaction=False) as pipe:
@@ -46,6 +48,7 @@ class FleetLedger:
             pipe.sadd(self.keys.shared("workers"), boot)
             pipe.execute()
 
+    @seam.passes("leave")
     def leave(self, boot: str) -> None:
         """A worker ends in an orderly way."""
         with guard(), self.client.pipeline(transaction=False) as pipe:
@@ -76,6 +79,7 @@ class FleetLedger:
 
     # ------------------------------------------------------------- graphs
 
+    @seam.passes("serve")
     def serve(self, graphs: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
         """Record that graphs are served: (name, fingerprint) -> what a client must know of one it does not have.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from distgraph.ledger import seam
 from distgraph.ledger.connection import guard
 from distgraph.ledger.keys import Keys, encoded
 from distgraph.ledger.replies import Address, Answer, Record
@@ -134,6 +135,7 @@ class RunReads:
                 pipe.xadd(self._run(address, "log"), {"d": entry}, maxlen=LOG_LENGTH, approximate=True)
             pipe.execute()
 
+    @seam.passes("effect")
     def effect(self, address: Address, key: str, value: bytes | None = None) -> bytes | None:
         """The recorded result of an effect; with ``value``, record it unless somebody was first."""
         name = self._run(address, "once")

@@ -14,6 +14,7 @@ from typing import Any
 
 import redis
 
+from distgraph.ledger import seam
 from distgraph.ledger.connection import guard
 
 
@@ -66,6 +67,11 @@ class Scripts:
         Raises:
             StoreError: the server cannot be reached or refuses; nothing is known to be written.
         """
+        if seam.nemesis is not None:
+            return seam.nemesis.call((call.name,), lambda: self._run(call))
+        return self._run(call)
+
+    def _run(self, call: Call) -> Any:
         send: Any = self.client.execute_command
         with guard():
             try:
@@ -78,6 +84,11 @@ class Scripts:
         """The replies of several calls, in one round trip; each call is atomic, their sequence is not."""
         if len(calls) == 1:
             return [self.run(calls[0])]
+        if seam.nemesis is not None:
+            return seam.nemesis.call([call.name for call in calls], lambda: self._run_all(calls))
+        return self._run_all(calls)
+
+    def _run_all(self, calls: Sequence[Call]) -> list[Any]:
         with guard():
             try:
                 return self._pipelined(calls)

@@ -16,11 +16,13 @@ from distgraph.cluster import companion
 from distgraph.cluster.celery.config import settings
 from distgraph.cluster.celery.dispatcher import CeleryDispatcher
 from distgraph.cluster.celery.envelope import BATCH_TASK, NODE_TASK, RUN_TASK
+from distgraph.cluster.celery.pops import mark_pops
 from distgraph.cluster.celery.site import Site, SiteOptions
 from distgraph.cluster.deliver import deliver
 from distgraph.cluster.hints import BatchHint, NodeHint, RunHint, queue_name
 from distgraph.cluster.recover import Sweeper
 from distgraph.cluster.watcher import LOOK_SECONDS, Watcher
+from distgraph.ledger import seam
 from distgraph.ledger.connection import check_server
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,8 @@ def make_app(options: SiteOptions, overrides: dict[str, Any] | None = None) -> C
         ]
     app.conf.update(overrides or {})
     _add_tasks(app, site)
+    if seam.nemesis is not None:
+        mark_pops([queue.name for queue in app.conf.task_queues])
     app.steps["worker"].add(_watch_step(site))
     signals.after_setup_logger.connect(lambda **_: _quieten(), weak=False)
     signals.worker_process_init.connect(lambda **_: site.workplace(), weak=False)
@@ -82,8 +86,10 @@ def _work(site: Site, hint: Any) -> None:
     place = site.workplace()
     mark: Any = place.watch
     mark.hold(f"b:{hint[0]}" if isinstance(hint, BatchHint) else f"h:{hint[0]}\n{hint[1]}")
+    seam.reach("delivery", "before")
     try:
         deliver(place, hint, lambda: time.sleep(0.5))
+        seam.reach("delivery", "after")
     finally:
         mark.hold("")
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from distgraph.cluster.celery.envelope import render
 from distgraph.cluster.hints import Hint, queue_name
+from distgraph.ledger import seam
 from distgraph.ledger.queues import Queues
 
 
@@ -19,7 +20,11 @@ class CeleryDispatcher:
     def publish(self, hints: Sequence[Hint], *, first: bool = False) -> None:
         """Send hints; at once, in one round trip."""
         if hints:
-            self.queues.push((render(self.namespace, hint) for hint in hints), first=first)
+            self._push([render(self.namespace, hint) for hint in hints], first)
+
+    @seam.passes("publish")
+    def _push(self, messages: Sequence[tuple[str, str]], first: bool) -> None:
+        self.queues.push(messages, first=first)
 
     def waiting(self, queue: str | None = None) -> int:
         """How many hints wait in the namespace's own queue, or in ``queue``."""

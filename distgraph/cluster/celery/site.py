@@ -19,6 +19,7 @@ from distgraph.cluster.celery.dispatcher import CeleryDispatcher
 from distgraph.cluster.liveness import Mark, SlotTable, slot_name
 from distgraph.cluster.registry import Registry, load
 from distgraph.cluster.workplace import Workplace
+from distgraph.ledger import seam
 from distgraph.ledger.ledger import Ledger
 
 #: Rows of a slot table: more than any pool has slots, for a dead child keeps its row until it was looked into.
@@ -102,7 +103,9 @@ class Site:
 
     def drain(self) -> None:
         """Tell every process of this worker to hand its work back."""
+        seam.reach("drain", "before")
         self.table.write(DRAIN_ROW, 0, True, 0.0, "")
+        seam.reach("drain", "after")
 
     def know_fleet(self, idle: int, slots: int) -> None:
         """Leave what the watcher knows of the fleet, for the processes that work."""
