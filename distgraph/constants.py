@@ -39,6 +39,8 @@ METADATA: Final = "__metadata__"
 OVERWRITE: Final = "__overwrite__"
 #: Channel a schema that is not a mapping is kept in.
 ROOT: Final = "__root__"
+#: First part of the namespaces that node results are cached in.
+CACHE_NS: Final = "__pregel_ns_writes"
 #: Prefix of the channel that wakes one node.
 BRANCH_TO: Final = "branch:to:"
 

@@ -136,9 +136,10 @@ class CacheKey(NamedTuple):
 
 
 def _default_cache_key(*args: Any, **kwargs: Any) -> str:
-    from distgraph.digests import digest_of
+    """Equal inputs, equal keys, in every process."""
+    from distgraph.digests import input_digest
 
-    return digest_of((args, sorted(kwargs.items())))
+    return input_digest((args, kwargs))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from typing import Any
 
 from distgraph.checkpoint.memory import InMemorySaver
+from distgraph.engine.caching import take_cached
 from distgraph.engine.opening import opening
 from distgraph.engine.request import Request
 from distgraph.engine.retry import arun_with_retries
@@ -68,6 +69,9 @@ class _Engine:
             await adrive(opening(session), session.saver)
             await self._flush()
             while session.running:
+                if session.caching:
+                    await adrive(take_cached(session), session.saver)
+                    await self._flush()
                 # Closed at once when the reader leaves: its tasks must not outlive this generator.
                 async with aclosing(self._superstep()) as chunks:
                     async for chunk in chunks:

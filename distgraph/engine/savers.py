@@ -13,7 +13,8 @@ from distgraph.engine.execute import arun_task, run_task
 
 T = TypeVar("T")
 
-#: Method of the saver and arguments; or "run_task" and those of ``run_task``, the value returned for it the last.
+#: Method of the saver and arguments; or "run_task" and those of ``run_task``, the value returned for it the last; or
+#: "cache_get" or "cache_set", a cache, and the method's argument.
 Op = tuple[str, tuple[Any, ...]]
 Calls = Generator[Op, Any, T]
 
@@ -49,6 +50,9 @@ def call(saver: Any, op: Op) -> Any:
     if name == "list":
         config, before, limit, wanted = args
         return list(saver.list(config, filter=wanted, before=before, limit=limit))
+    if name.startswith("cache_"):
+        cache, given = args
+        return cache.get(given) if name == "cache_get" else cache.set(given)
     return getattr(saver, name)(*args)
 
 
@@ -61,4 +65,7 @@ async def acall(saver: Any, op: Op) -> Any:
     if name == "list":
         config, before, limit, wanted = args
         return [found async for found in saver.alist(config, filter=wanted, before=before, limit=limit)]
+    if name.startswith("cache_"):
+        cache, given = args
+        return await (cache.aget(given) if name == "cache_get" else cache.aset(given))
     return await getattr(saver, "a" + name)(*args)

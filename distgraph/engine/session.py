@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from distgraph.checkpoint.base import new_versions, to_public
 from distgraph.constants import ERROR_SOURCE, INTERRUPT, NS_END, RESUME, TASKS
+from distgraph.engine.caching import caches, keep_cached
 from distgraph.engine.events import handlers_of, interrupt_event, resume_event
 from distgraph.engine.execute import failure_writes
 from distgraph.engine.place import context_of, place_of
@@ -39,7 +40,7 @@ from distgraph.superstep.identity import checkpoint_id, path_key
 from distgraph.superstep.model import EMPTY, Checkpoint, Task
 from distgraph.superstep.plan import handler_task
 from distgraph.superstep.views import output_values
-from distgraph.types import Interrupt, Send, Write
+from distgraph.types import CacheKey, Interrupt, Send, Write
 
 
 class Result(NamedTuple):
@@ -61,6 +62,8 @@ class Session:
         tasks: the tasks of the superstep after it.
         verdict: what is to be done next.
         answers: task id -> answers to its questions so far.
+        caching: results of nodes are to be looked up in the cache, and kept there.
+        cached_as: task id -> where its result is kept, of the tasks of this superstep that the cache did not have.
         ops: calls of the saver that are due.
         events: calls of callback handlers that are due: handler and event.
     """
@@ -81,6 +84,8 @@ class Session:
         "answers",
         "asked",
         "at",
+        "cached_as",
+        "caching",
         "ctx",
         "drained",
         "errors",
@@ -118,6 +123,8 @@ class Session:
         #: Task id of an error handler -> what it is to handle.
         self.errors: dict[str, NodeError] = {}
         self.drained = False
+        self.caching = ctx.cache is not None and caches(self.program)
+        self.cached_as: dict[str, CacheKey] = {}
         self.ops: list[Op] = []
         self.events: list[tuple[Callable[[Any], Any], Any]] = []
         self._bump: Bump = self.saver.get_next_version if self.saver is not None else count_up
@@ -173,6 +180,8 @@ class Session:
             self._output_at = self.at
         if self.saver is not None:
             self._keep_writes(task, writes)
+        if self.caching and not cached and (op := keep_cached(self, task, writes)):
+            self.ops.append(op)
         if self.streams is not None:
             self.streams.settled(task, writes, cached=cached)
 

@@ -14,6 +14,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from distgraph.engine.caching import take_cached
 from distgraph.engine.opening import opening
 from distgraph.engine.request import Request
 from distgraph.engine.retry import run_with_retries
@@ -101,6 +102,9 @@ class _Engine:
             drive(opening(session), session.saver)
             self._flush()
             while session.running:
+                if session.caching:
+                    drive(take_cached(session), session.saver)
+                    self._flush()
                 todo = session.todo()
                 if len(todo) == 1 and not self.apart:
                     self._alone(todo[0])

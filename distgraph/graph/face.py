@@ -10,7 +10,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, M
 from typing import Any, Generic, Self, Unpack
 
 from distgraph.config import RunnableConfig, ensure_config
+from distgraph.engine.caching import cache_namespace
 from distgraph.engine.request import Request
+from distgraph.errors import ConfigError
 from distgraph.graph.batching import Batches
 from distgraph.graph.calls import Modes, Outcome, RunOptions, Stops, Version, in_a_node, last_values, prepare, result
 from distgraph.graph.chunks import Chunk
@@ -219,6 +221,30 @@ class GraphFace(Batches, Threads, Generic[StateT, ContextT, InputT, OutputT]):
             # Who stops reading shall not leave the run's tasks to the garbage collector.
             if isinstance(chunks, AsyncGenerator):
                 await chunks.aclose()
+
+    # ------------------------------------------------------------ cached results
+
+    def clear_cache(self, nodes: Sequence[str] | None = None) -> None:
+        """Forget the cached results of ``nodes``; None: of all nodes of this graph.
+
+        Raises:
+            ConfigError: the graph was compiled without a cache (a ValueError).
+        """
+        cache, namespaces = self._cached(nodes)
+        cache.clear(namespaces)
+
+    async def aclear_cache(self, nodes: Sequence[str] | None = None) -> None:
+        """``clear_cache`` under an event loop."""
+        cache, namespaces = self._cached(nodes)
+        await cache.aclear(namespaces)
+
+    def _cached(self, nodes: Sequence[str] | None) -> tuple[Any, list[tuple[str, ...]]]:
+        if self.cache is None:
+            raise ConfigError(
+                f"No cache is set for this graph. Cannot clear cache. Graph {self.name!r}: compile(cache=...)."
+            )
+        known = self.program.nodes
+        return self.cache, [cache_namespace(self.program, known[name]) for name in nodes or known if name in known]
 
     # ------------------------------------------------------------ the engine behind
 

@@ -1,0 +1,1 @@
+"""Caches of node results: the protocol, and one kind for each place to keep them."""
