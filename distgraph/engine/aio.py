@@ -13,7 +13,7 @@ from distgraph.engine.caching import take_cached
 from distgraph.engine.opening import opening
 from distgraph.engine.request import Request
 from distgraph.engine.retry import arun_with_retries
-from distgraph.engine.savers import Op, acall, adrive
+from distgraph.engine.savers import adrive, astore
 from distgraph.engine.session import Result, Session
 from distgraph.engine.sync import LIVE, Chunk, Outcome, stops_others, worse
 from distgraph.errors import StepTimeoutError
@@ -76,7 +76,6 @@ class _Engine:
                 async with aclosing(self._superstep()) as chunks:
                     async for chunk in chunks:
                         yield chunk
-                await self._flush()
                 session.step()
                 await self._flush()
                 while self.ready:
@@ -98,16 +97,12 @@ class _Engine:
 
     # ------------------------------------------------------------ the saver and callbacks
 
-    async def _store(self, op: Op) -> None:
-        stored = acall(self.session.saver, op)
-        await (stored if self.quick else _to_its_end(stored))
-
     async def _flush(self) -> None:
         session = self.session
         if session.ops:
             due, session.ops = session.ops, []
-            for op in due:
-                await self._store(op)
+            stored = astore(session.saver, due)
+            await (stored if self.quick else _to_its_end(stored))
         if session.events:
             happened, session.events = session.events, []
             for notify, event in happened:

@@ -6,7 +6,7 @@ now, ``adrive`` awaits them.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any, TypeVar
 
 from distgraph.engine.execute import arun_task, run_task
@@ -17,6 +17,8 @@ T = TypeVar("T")
 #: "cache_get" or "cache_set", a cache, and the method's argument.
 Op = tuple[str, tuple[Any, ...]]
 Calls = Generator[Op, Any, T]
+
+_PUTS = frozenset({"put", "put_writes"})
 
 
 def drive(calls: Calls[T], saver: Any) -> T:
@@ -54,6 +56,24 @@ def call(saver: Any, op: Op) -> Any:
         cache, given = args
         return cache.get(given) if name == "cache_get" else cache.set(given)
     return getattr(saver, name)(*args)
+
+
+def store(saver: Any, ops: Sequence[Op]) -> None:
+    """Make calls that store something, in order; in one round trip where the saver takes several at a time."""
+    if len(ops) > 1 and hasattr(saver, "put_all") and all(name in _PUTS for name, _ in ops):
+        saver.put_all(ops)
+        return
+    for op in ops:
+        call(saver, op)
+
+
+async def astore(saver: Any, ops: Sequence[Op]) -> None:
+    """``store`` under an event loop."""
+    if len(ops) > 1 and hasattr(saver, "aput_all") and all(name in _PUTS for name, _ in ops):
+        await saver.aput_all(ops)
+        return
+    for op in ops:
+        await acall(saver, op)
 
 
 async def acall(saver: Any, op: Op) -> Any:

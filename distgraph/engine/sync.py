@@ -18,7 +18,7 @@ from distgraph.engine.caching import take_cached
 from distgraph.engine.opening import opening
 from distgraph.engine.request import Request
 from distgraph.engine.retry import run_with_retries
-from distgraph.engine.savers import call, drive
+from distgraph.engine.savers import drive, store
 from distgraph.engine.session import Result, Session
 from distgraph.errors import GraphBubbleUp, StepTimeoutError, is_invalid_resume
 from distgraph.superstep.model import Task
@@ -110,7 +110,7 @@ class _Engine:
                     self._alone(todo[0])
                 elif todo:
                     yield from self._together(todo)
-                self._flush()
+                # What the last task wrote is stored with the checkpoint that follows from it: in one round trip.
                 session.step()
                 self._flush()
                 if self.ready:
@@ -138,8 +138,7 @@ class _Engine:
         session = self.session
         if session.ops:
             due, session.ops = session.ops, []
-            for op in due:
-                call(session.saver, op)
+            store(session.saver, due)
         if session.events:
             happened, session.events = session.events, []
             for notify, event in happened:

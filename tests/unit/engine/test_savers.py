@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Sequence
+from typing import Annotated, Any, cast
 
 import pytest
+from typing_extensions import TypedDict
 
+from distgraph.checkpoint.memory import InMemorySaver
+from distgraph.constants import START
 from distgraph.engine.context import RunContext
-from distgraph.engine.savers import Calls, adrive, drive
+from distgraph.engine.savers import Calls, Op, adrive, drive
+from distgraph.graph.state import StateGraph
 from distgraph.superstep.model import EMPTY, Task
 from tests.unit.engine.small import line
 
@@ -59,3 +64,69 @@ def test_errors_of_the_saver_pass() -> None:
         drive(decision(), object())
     with pytest.raises(AttributeError):
         asyncio.run(adrive(decision(), object()))
+
+
+MENDED: list[int] = []
+
+
+def shaky(left: int, right: int) -> int:
+    """A reducer that fails until it is mended."""
+    if right > 1 and not MENDED:
+        raise ValueError("not yet")
+    return left + right
+
+
+class State(TypedDict):
+    n: Annotated[int, shaky]
+
+
+class Whole(InMemorySaver):
+    """Takes several calls at once, and remembers how they came."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.portions: list[list[str]] = []
+
+    def put_all(self, ops: Sequence[Op]) -> None:
+        self.portions.append([name for name, _ in ops])
+        for name, args in ops:
+            getattr(self, name)(*args)
+
+    async def aput_all(self, ops: Sequence[Op]) -> None:
+        self.put_all(ops)
+
+
+def test_a_task_and_the_checkpoint_that_follows_are_stored_together() -> None:
+    """One round trip for each superstep of one task."""
+
+    def count(state: State) -> State:
+        return {"n": 1}
+
+    for colour in ("sync", "async"):
+        saver = Whole()
+        builder = StateGraph(State).add_sequence([("one", count), ("two", count)]).add_edge(START, "one")
+        graph, config = builder.compile(checkpointer=saver), cast(Any, {"configurable": {"thread_id": "t"}})
+        if colour == "sync":
+            graph.invoke({"n": 0}, config)
+        else:
+            asyncio.run(graph.ainvoke({"n": 0}, config))
+        assert saver.portions[-2:] == [["put_writes", "put"]] * 2
+        assert graph.get_state(config).values == {"n": 2}
+
+
+def test_what_was_done_is_kept_when_it_cannot_be_applied() -> None:
+    """A reducer that fails undoes nothing: the finished task is not run again."""
+    ran: list[int] = []
+
+    def work(state: State) -> State:
+        ran.append(1)
+        return {"n": 2}
+
+    MENDED.clear()
+    graph = StateGraph(State).add_node("work", work).add_edge(START, "work").compile(checkpointer=Whole())
+    config: Any = {"configurable": {"thread_id": "t"}}
+    with pytest.raises(Exception, match="not yet"):
+        graph.invoke({"n": 0}, config)
+    MENDED.append(1)
+    assert graph.invoke(None, config) == {"n": 2}
+    assert len(ran) == 1
