@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from distgraph.cli.chaos_points import points
 from distgraph.cli.exits import EPILOG
 from distgraph.cli.options import global_options
 
 #: The commands of this group.
-COMMANDS: tuple[click.Command, ...] = ()
+COMMANDS: tuple[click.Command, ...] = (points,)
 
 
 @click.group(epilog=EPILOG)

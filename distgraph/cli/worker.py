@@ -59,6 +59,7 @@ def worker(
     from distgraph.cluster.celery.worker import WorkerOptions, main
 
     import_from_here()
+    _note_chaos()
     options = WorkerOptions(
         url=session.url,
         namespace=session.namespace,
@@ -71,3 +72,13 @@ def worker(
         secret=(os.environ.get(SECRET_VARIABLE) or "").encode() or None,
     )
     return main(options)
+
+
+def _note_chaos() -> None:
+    """Arm the fault of a chaos run, where the environment says twice that this worker belongs to one."""
+    if any(name.startswith(("DISTGRAPH_CHAOS", "DISTGRAPH_FAULT")) for name in os.environ):
+        from distgraph.chaos.fault import arm_from
+
+        said = arm_from(os.environ, "worker")
+        if said:
+            click.echo(said, err=True)

@@ -1,0 +1,86 @@
+"""The graphs of the crash points, besides those of ``distgraph.examples``: each passes what the others do not.
+
+gated     START -> first -> wait -> last -> END     `wait` takes until a file exists, and writes which process it is in
+needing   START -> need -> END                      `need` fails while a file does not exist
+paying    START -> pay -> END                       `pay` records an effect with ``runtime.once``
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+import time
+from pathlib import Path
+from typing import Annotated, Any, TypedDict
+
+from distgraph import END, START, StateGraph
+from distgraph.runtime import Runtime
+
+
+class State(TypedDict, total=False):
+    """What all three work on."""
+
+    file: str
+    log: str  # a file that gets a line for each attempt or effect
+    index: int
+    steps: Annotated[list[str], operator.add]
+
+
+def _note(path: str, line: str) -> None:
+    with Path(path).open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+
+
+def first(state: State) -> State:
+    """Come before the gate."""
+    return {"steps": ["first"]}
+
+
+def wait(state: State) -> State:
+    """Stand at the gate until it is there."""
+    _note(state["log"], str(os.getpid()))
+    while not Path(state["file"]).exists():
+        time.sleep(0.005)
+    return {"steps": ["wait"]}
+
+
+def last(state: State) -> State:
+    """Come after the gate."""
+    return {"steps": ["last"]}
+
+
+def need(state: State) -> State:
+    """Fail without the file."""
+    if not Path(state["file"]).exists():
+        raise FileNotFoundError(state["file"])
+    return {"steps": ["need"]}
+
+
+def pay(state: State, runtime: Runtime[Any]) -> State:
+    """Charge, once."""
+
+    def charge() -> str:
+        _note(state["log"], "charged")
+        return "receipt"
+
+    return {"steps": [runtime.once("charge", charge)]}
+
+
+def _gated() -> StateGraph[Any, Any, Any, Any]:
+    builder = StateGraph(State)
+    builder.add_sequence([first, wait, last])
+    builder.add_edge(START, "first")
+    return builder
+
+
+def _single(node: Any) -> StateGraph[Any, Any, Any, Any]:
+    builder = StateGraph(State)
+    builder.add_node(node)
+    builder.add_edge(START, node.__name__)
+    builder.add_edge(node.__name__, END)
+    return builder
+
+
+gated = _gated().compile(name="chaos-gated")
+needing = _single(need).compile(name="chaos-needing")
+paying = _single(pay).compile(name="chaos-paying")
