@@ -10,6 +10,7 @@
     │   ├── InvalidUpdateError         a write the channels do not accept
     │   ├── InvalidNodeReturnError     a node returned something that is no update
     │   ├── UnknownInterruptError      a resume value for an interrupt that is not pending
+    │   ├── InvalidNamespaceError      labels that are no namespace of a store
     │   └── BatchItemError             a line of a batch file that is no item
     ├── RunError                       a run could not go on
     │   ├── GraphRecursionError        no superstep left in the budget                (RecursionError)
@@ -37,7 +38,8 @@
     ├── CheckpointCorruptError         stored bytes are damaged
     │   └── TamperedDataError          stored bytes are not signed with a known key
     ├── ProcessFailedError             a process that distgraph starts ended too soon (RuntimeError)
-    └── StoreError                     the server behind the ledger
+    └── StoreError                     the server behind the ledger, or another place where state is kept
+        ├── DatabaseFileError          a database file cannot be used
         ├── ServerUnreachableError     nobody answers                                 (ConnectionError)
         ├── ServerAuthError            wrong password or missing permission           (PermissionError)
         ├── ServerTooOldError          older than distgraph needs
@@ -469,6 +471,18 @@ class ServerNotReadyError(StoreError):
     """The server answers but cannot serve the call now: too many clients, a script that runs too long, a full disk."""
 
     code = "SERVER_NOT_READY"
+
+
+class DatabaseFileError(StoreError):
+    """A database file cannot be opened or written, is damaged or none at all, or others held it for too long."""
+
+    code = "DATABASE_FILE"
+
+
+class InvalidNamespaceError(InputError):
+    """Labels that are no namespace of a store."""
+
+    code = "NAMESPACE_INVALID"
 
 
 class ProcessFailedError(DistgraphError, RuntimeError):

@@ -389,9 +389,10 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
             name=name,
             transformers=transformers,
         )
-        if hasattr(checkpointer, "with_types"):
-            # A saver whose values outlive the process decodes the types it was told of, and no others.
-            checkpointer.with_types(graph.types())
+        for kept in (checkpointer, cache, store):
+            if hasattr(kept, "with_types"):
+                # What outlives the process decodes the types it was told of, and no others.
+                kept.with_types(graph.types())
         return graph
 
     def _judge(self, problems: Sequence[Problem], what: str, *, strict: bool) -> None:
