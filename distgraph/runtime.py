@@ -187,6 +187,10 @@ class TaskScope:
         #: What the running engine hands to nested graphs (stream sink, saver); opaque here.
         self.session = session
 
+    def start(self, node: Any, arg: Any) -> Any:
+        """A future of what ``node``, called by the node that runs here, returns for ``arg``."""
+        raise RuntimeError("Tasks are called from nodes of a running graph.")
+
     def ask(self, value: Any, response_schema: Any) -> Any:
         """The answer to the next interrupt, or a stop."""
         index, self.asked = self.asked, self.asked + 1

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
 from distgraph.checkpoint.memory import InMemorySaver
-from distgraph.engine.caching import take_cached
+from distgraph.engine.caching import take_cached, take_cached_child
+from distgraph.engine.loop_children import LoopChildren
 from distgraph.engine.opening import opening
 from distgraph.engine.request import Request
 from distgraph.engine.retry import arun_with_retries
 from distgraph.engine.savers import adrive, astore
 from distgraph.engine.session import Result, Session
-from distgraph.engine.sync import LIVE, Chunk, Outcome, stops_others, worse
+from distgraph.engine.sync import Chunk, Outcome, comes_live, stops_others, worse
 from distgraph.errors import StepTimeoutError
 from distgraph.superstep.model import Task
+from distgraph.types import Write
 
 _STORES = ("aput", "aput_writes")
 
@@ -48,8 +50,10 @@ class _Engine:
         self.request = request
         self.ready = ready
         self.session = Session(request, None if ready is None else self._sink)
-        self.live = ready is not None and (request.subgraphs or not LIVE.isdisjoint(request.modes))
+        self.live = ready is not None and comes_live(request)
         self.loop = asyncio.get_running_loop()
+        self.children = LoopChildren(self, self.loop, width_of(request, self.session.place.config))
+        self.session.ctx.children = self.children
         #: An outcome or a chunk came while tasks run beside each other.
         self.came = asyncio.Event()
         saver = self.session.saver
@@ -76,6 +80,7 @@ class _Engine:
                 async with aclosing(self._superstep()) as chunks:
                     async for chunk in chunks:
                         yield chunk
+                await self.children.finish(give_up=bool(session.asked))
                 session.step()
                 await self._flush()
                 while self.ready:
@@ -83,6 +88,7 @@ class _Engine:
             session.close(None)
             await self._flush()
         except BaseException as exc:
+            await self.children.finish(give_up=True)
             while self.ready and not isinstance(exc, GeneratorExit):
                 yield self.ready.popleft()
             session.close(exc)
@@ -109,6 +115,25 @@ class _Engine:
                 answer = notify(event)
                 if hasattr(answer, "__await__"):
                     await answer
+
+    # ------------------------------------------------------------ tasks that nodes call
+
+    def adopt(self, child: Task) -> None:
+        self.session.adopt(child)
+
+    async def run_child(self, child: Task) -> list[Write]:
+        session = self.session
+        try:
+            if await adrive(take_cached_child(session, child), session.saver):
+                return child.writes
+            writes = await arun_with_retries(session.ctx, child, session.answers.get(child.id, ()))
+            session.keep_child(child, writes)
+            return writes
+        except BaseException as exc:
+            session.lose_child(child, exc)
+            raise
+        finally:
+            await self._flush()
 
     # ------------------------------------------------------------ one superstep
 
@@ -174,9 +199,8 @@ class _Crew:
 
     def __init__(self, engine: _Engine, todo: Sequence[Task]) -> None:
         request, session = engine.request, engine.session
-        limit = request.max_concurrency or session.place.config.get("max_concurrency")
         self.engine = engine
-        self.limit = int(limit) if limit else len(todo)
+        self.limit = width_of(request, session.place.config) or len(todo)
         self.done: deque[Outcome] = deque()
         self._todo = deque(todo)
         self._running: set[asyncio.Task[None]] = set()
@@ -233,6 +257,12 @@ class _Crew:
         self._running.discard(current)
         self._start()
         self.engine.came.set()
+
+
+def width_of(request: Request, config: Mapping[str, Any]) -> int | None:
+    """How many tasks may run at the same time; None: all of them."""
+    limit = request.max_concurrency or config.get("max_concurrency")
+    return int(limit) if limit else None
 
 
 async def _to_its_end(call: Any) -> Any:

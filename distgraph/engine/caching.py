@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from distgraph.constants import CACHE_NS, ERROR, INTERRUPT
 from distgraph.digests import hex_digest
 from distgraph.engine.savers import Calls, Op
-from distgraph.superstep.model import Node, Program, Task
+from distgraph.superstep.model import Node, Program, Task, is_child
 from distgraph.superstep.views import task_input
 from distgraph.types import CacheKey, CachePolicy, Write
 
@@ -36,6 +36,11 @@ def cache_namespace(program: Program, node: Node) -> tuple[str, ...]:
     return CACHE_NS, program.fingerprint, _function_name(node.action), node.name
 
 
+def task_namespace(node: Node) -> tuple[str, ...]:
+    """Where the results of a task that nodes call are: of its function, whichever graph calls it."""
+    return CACHE_NS, _function_name(node.action), node.name
+
+
 def cache_key(program: Program, task: Task, stop: int) -> CacheKey | None:
     """Under what the result of ``task`` is kept; None for a node without a policy.
 
@@ -46,11 +51,15 @@ def cache_key(program: Program, task: Task, stop: int) -> CacheKey | None:
     if policy is None:
         return None
     try:
-        key = digest_of_key(policy.key_func(task_input(program, task, stop)))
+        if called := is_child(task):
+            args, kwargs = task.arg
+            key = digest_of_key(policy.key_func(*args, **kwargs))
+        else:
+            key = digest_of_key(policy.key_func(task_input(program, task, stop)))
     except Exception as exc:
         exc.add_note(f"While naming the cached result of task '{task.name}'")
         raise
-    return CacheKey(cache_namespace(program, task.node), key, policy.ttl)
+    return CacheKey(task_namespace(task.node) if called else cache_namespace(program, task.node), key, policy.ttl)
 
 
 def digest_of_key(key: str | bytes) -> str:
@@ -87,6 +96,21 @@ def take_cached(session: Session) -> Calls[None]:
         if key is not None and (writes := found.get((key.ns, key.key))):
             del wanted[task.id]
             session.settle(task, [(channel, value) for channel, value in writes], cached=True)
+
+
+def take_cached_child(session: Session, child: Task) -> Calls[bool]:
+    """Settle a task that a node called, if the cache has its result; whether it has."""
+    ctx = session.ctx
+    key = cache_key(session.program, child, ctx.stop) if ctx.cache is not None else None
+    if key is None:
+        return False
+    found = yield "cache_get", (ctx.cache, ((key.ns, key.key),))
+    writes = found.get((key.ns, key.key))
+    if not writes:
+        session.cached_as[child.id] = key
+        return False
+    session.keep_child(child, [(channel, value) for channel, value in writes], cached=True)
+    return True
 
 
 def keep_cached(session: Session, task: Task, writes: Sequence[Write]) -> Op | None:

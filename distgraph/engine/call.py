@@ -116,6 +116,30 @@ class NodeCall:
         )
 
 
+class ArgumentsCall(NodeCall):
+    """The callable of a task: its value is a pair, the arguments and keyword arguments of the call."""
+
+    __slots__ = ()
+
+    def _of_callable(self, fn: Callable[..., Any]) -> None:
+        self.injected = injected_into(fn, self.name)
+        sources = [(name, _SOURCES[name]) for name in self.injected]
+        body = _body(fn)
+        shaped = _shaped(fn, body)
+        self.sync_ok = not _is_awaited(body)
+
+        def call(value: Any, scope: NodeScope) -> Any:
+            args, kwargs = value
+            more = {name: source(scope) for name, source in sources if name not in kwargs}
+            return shaped(*args, **kwargs, **more)
+
+        if self.sync_ok:
+            self.call = call
+        else:
+            self.call = self._no_sync
+            self._afn = call
+
+
 def injected_into(fn: Callable[..., Any], name: str) -> tuple[str, ...]:
     """The names of the extra arguments ``fn`` asks for, by parameter name and annotation."""
     code = getattr(_body(fn), "__code__", None)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distgraph.constants import NS_SEP
 from distgraph.runtime import DEFAULT_RUNTIME, Runtime
 from distgraph.superstep.model import Program, Task
 from distgraph.types import Durability, StreamWriter
+
+if TYPE_CHECKING:
+    from distgraph.engine.children import Children
 
 #: (namespace, stream mode, payload), to whoever reads the run's stream. Called from any OS thread.
 Emit = Callable[[tuple[str, ...], str, Any], None]
@@ -39,6 +42,7 @@ class RunContext:
         config: the run's config, complete.
         runtime: what every task's Runtime starts from: context, store, control, effects.
         saver: for graphs nested in nodes that bring none; None: nothing is stored.
+        children: starts tasks that nodes call; None where none are run.
         around: tells the node that runs this graph that it makes progress; None at the root.
         cache: results of nodes with a cache policy.
         ns: the run's checkpoint namespace; "" at the root.
@@ -61,6 +65,7 @@ class RunContext:
     __slots__ = (
         "around",
         "cache",
+        "children",
         "config",
         "debug",
         "durability",
@@ -116,6 +121,7 @@ class RunContext:
         self.durability = durability
         self.debug = debug
         self.around: Callable[[], None] | None = None
+        self.children: Children | None = None
         self.resuming = False
         self.replay: Replay | None = None
         self.nested_emit: Emit | None = None

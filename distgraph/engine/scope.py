@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from time import time
 from typing import TYPE_CHECKING, Any
 
-from distgraph.constants import NS_SEP
+from distgraph.constants import NS_SEP, PREVIOUS
 from distgraph.engine.answers import checked, shown_schema
 from distgraph.engine.limits import limits_of
 from distgraph.errors import NodeError
 from distgraph.runtime import ExecutionInfo, Runtime, TaskScope
-from distgraph.superstep.model import Task
-from distgraph.types import StreamWriter
+from distgraph.superstep.model import Node, Program, Task
+from distgraph.superstep.views import read_channel
+from distgraph.types import MISSING, StreamWriter
 
 if TYPE_CHECKING:
     from distgraph.engine.context import RunContext
@@ -28,9 +29,10 @@ class NodeScope(TaskScope):
         first_attempt_time: seconds since the epoch; None: this is the first attempt, look at the clock when asked.
         error: what an error handler is to handle.
         progress: tells an idle limit that the attempt makes progress; None: there is no limit.
+        calls: tasks that this attempt called so far.
     """
 
-    __slots__ = ("_config", "_runtime", "attempt", "ctx", "error", "first_attempt_time", "progress", "task")
+    __slots__ = ("_config", "_runtime", "attempt", "calls", "ctx", "error", "first_attempt_time", "progress", "task")
 
     def __init__(
         self,
@@ -49,6 +51,7 @@ class NodeScope(TaskScope):
         self.first_attempt_time = first_attempt_time
         self.error: NodeError | None = None
         self.progress: Callable[[], None] | None = None
+        self.calls = 0
         self._config: dict[str, Any] | None = None
         self._runtime: Runtime[Any] | None = None
 
@@ -83,6 +86,17 @@ class NodeScope(TaskScope):
         """The namespace of the next graph this attempt runs: the task's own, then numbered."""
         index, self.children = self.children, self.children + 1
         return f"{self.ns}{NS_SEP}{index}" if index else self.ns
+
+    def next_call(self) -> int:
+        """The number of the next task this attempt calls."""
+        index, self.calls = self.calls, self.calls + 1
+        return index
+
+    def start(self, node: Node, arg: Any) -> Any:
+        children = self.ctx.children
+        if children is None:
+            raise RuntimeError(f"Task {node.name!r} was called where no tasks run: call it from a running node.")
+        return children.start(self, node, arg)
 
     def made_progress(self) -> None:
         """Something came out of the node, or of a graph it runs: idle limits that count that start anew."""
@@ -120,7 +134,7 @@ class NodeScope(TaskScope):
             store=base.store,
             stream_writer=self._writer(),
             heartbeat=self.progress or base.heartbeat,
-            previous=base.previous,
+            previous=previous_of(ctx.program, task) if PREVIOUS in ctx.program.channels else base.previous,
             execution_info=info,
             server_info=base.server_info,
             control=base.control,
@@ -128,3 +142,9 @@ class NodeScope(TaskScope):
             idempotency_key=task.idempotency_key(ctx.run_id) if ctx.run_id else task.id,
             effects=base.effects,
         )
+
+
+def previous_of(program: Program, task: Task) -> Any:
+    """What the functional API saved for this run of the thread; None in the first."""
+    saved = read_channel(program, task.at.values, PREVIOUS)
+    return None if saved is MISSING else saved

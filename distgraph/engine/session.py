@@ -34,11 +34,12 @@ from distgraph.errors import (
     invalid_resume_of,
     is_invalid_resume,
 )
-from distgraph.superstep.advance import Next, Pending, Rules, Verdict, advance
+from distgraph.superstep.advance import Next, Pending, Rules, Verdict, advance, restore
 from distgraph.superstep.apply import Bump, apply_writes, count_up
 from distgraph.superstep.identity import checkpoint_id, path_key
 from distgraph.superstep.model import EMPTY, Checkpoint, Task
 from distgraph.superstep.plan import handler_task
+from distgraph.superstep.resume import answers_of, give_answers
 from distgraph.superstep.views import output_values
 from distgraph.types import CacheKey, Interrupt, Send, Write
 
@@ -64,6 +65,7 @@ class Session:
         answers: task id -> answers to its questions so far.
         caching: results of nodes are to be looked up in the cache, and kept there.
         cached_as: task id -> where its result is kept, of the tasks of this superstep that the cache did not have.
+        before: task id -> what it wrote before this run.
         ops: calls of the saver that are due.
         events: calls of callback handlers that are due: handler and event.
     """
@@ -84,6 +86,7 @@ class Session:
         "answers",
         "asked",
         "at",
+        "before",
         "cached_as",
         "caching",
         "ctx",
@@ -119,6 +122,8 @@ class Session:
         self.verdict = Verdict.RUN
         self.answers: dict[str, list[Any]] = {}
         self.asked: list[Task] = []
+        #: What tasks of this superstep wrote before this run: children of nodes are planned only when they are called.
+        self.before: Pending = {}
         self.interrupts: list[Interrupt] = []
         #: Task id of an error handler -> what it is to handle.
         self.errors: dict[str, NodeError] = {}
@@ -154,6 +159,7 @@ class Session:
     def begin(self, following: Next, pending: Pending | None = None) -> None:
         """Stand where ``following`` says; ``pending`` is what its tasks wrote before this run."""
         self.at, self.tasks, self.verdict = following
+        self.before = {} if pending is None else pending
         streams = self.streams
         if streams is not None and streams.checkpoints and self.saver is not None:
             streams.planned(self.at.step, self._checkpoint_chunk(pending or {}))
@@ -198,6 +204,48 @@ class Session:
         if self.streams is not None:
             self.streams.failed(task, exc)
         return handler
+
+    # ------------------------------------------------------------ tasks that nodes call, from any OS thread
+
+    def adopt(self, child: Task) -> None:
+        """Give ``child`` what it wrote before this run, if it had finished, or the answers it waits for."""
+        if self.streams is not None:
+            self.streams.started([child])
+        if not self.before:
+            return
+        restore([child], self.before)
+        if child.finished:
+            return
+        given = give_answers([child], self.before, self.ctx.resume_map) if self.ctx.resume_map else None
+        if given is not None and child.id in given.tasks:
+            self.keep_from_outside(child.id, [(RESUME, given.tasks[child.id])])
+            self.answers[child.id] = given.tasks[child.id]
+        elif answers := answers_of(self.before.get(child.id, ())):
+            self.answers[child.id] = answers
+
+    def keep_child(self, child: Task, writes: list[Write], *, cached: bool = False) -> None:
+        """``child`` returned, or asked."""
+        child.writes = writes
+        if self.ctx.around is not None:
+            self.ctx.around()
+        if self.saver is not None:
+            self._keep_writes(child, writes)
+        if not cached and (op := keep_cached(self, child, writes)):
+            self.ops.append(op)
+        if self.streams is not None and writes[0][0] != INTERRUPT:
+            # A question is told of by the parent, which stops with it.
+            self.streams.settled(child, writes, cached=cached)
+
+    def lose_child(self, child: Task, exc: BaseException) -> None:
+        """``child`` failed for good."""
+        if isinstance(exc, GraphBubbleUp):
+            return
+        if self.saver is not None:
+            self._keep_writes(child, [*failure_writes(exc), *self._answers_before(child, exc)])
+        if self.streams is not None:
+            self.streams.failed(child, exc)
+
+    # ------------------------------------------------------------ failures
 
     def take_over(self, failed: Task, exc: BaseException, writes: list[Write]) -> Task | None:
         """The error handler's task of a ``failed`` one, now part of the superstep; None if its node has no handler."""

@@ -11,10 +11,12 @@ from collections.abc import Iterator, Sequence
 from contextvars import Context, copy_context
 from os import cpu_count
 from queue import Empty, SimpleQueue
+from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from distgraph.engine.caching import take_cached
+from distgraph.engine.caching import take_cached, take_cached_child
+from distgraph.engine.children import ThreadChildren
 from distgraph.engine.opening import opening
 from distgraph.engine.request import Request
 from distgraph.engine.retry import run_with_retries
@@ -62,6 +64,11 @@ def stream(request: Request) -> Iterator[Chunk]:
     return _Engine(request, ready).chunks()
 
 
+def comes_live(request: Request) -> bool:
+    """Whether chunks come while nodes run, so that they cannot wait for a node to end."""
+    return request.subgraphs or request.program.live or not LIVE.isdisjoint(request.modes)
+
+
 def stops_others(exc: BaseException | None) -> bool:
     """Whether the tasks beside one that ended with ``exc`` are not to be started any more."""
     return exc is not None and not isinstance(exc, GraphBubbleUp) and not is_invalid_resume(exc)
@@ -85,10 +92,12 @@ class _Engine:
         self.ready = ready
         self.session = Session(request, None if ready is None else self._sink)
         #: The caller's OS thread runs no tasks: it hands out chunks as they come, or watches a deadline.
-        self.apart = request.step_timeout is not None or (
-            ready is not None and (request.subgraphs or not LIVE.isdisjoint(request.modes))
-        )
+        self.apart = request.step_timeout is not None or (ready is not None and comes_live(request))
         self.crew: _Crew | None = None
+        self.children = ThreadChildren(self, _width(request, self.session))
+        self.session.ctx.children = self.children
+        #: Children of nodes end in OS threads of their own.
+        self._storing = Lock()
 
     def _sink(self, chunk: Chunk) -> None:
         assert self.ready is not None
@@ -110,6 +119,7 @@ class _Engine:
                     self._alone(todo[0])
                 elif todo:
                     yield from self._together(todo)
+                self.children.finish(give_up=bool(session.asked))
                 # What the last task wrote is stored with the checkpoint that follows from it: in one round trip.
                 session.step()
                 self._flush()
@@ -118,12 +128,15 @@ class _Engine:
             session.close(None)
             self._flush()
         except BaseException as exc:
+            if not isinstance(exc, GeneratorExit | StepTimeoutError):
+                self.children.finish(give_up=True)
             if not isinstance(exc, GeneratorExit):
                 yield from self._taken()
             session.close(exc)
             self._flush()
             raise
         finally:
+            self.children.leave()
             if self.crew is not None:
                 self.crew.leave()
         try:
@@ -137,8 +150,9 @@ class _Engine:
     def _flush(self) -> None:
         session = self.session
         if session.ops:
-            due, session.ops = session.ops, []
-            store(session.saver, due)
+            with self._storing:
+                due, session.ops = session.ops, []
+                store(session.saver, due)
         if session.events:
             happened, session.events = session.events, []
             for notify, event in happened:
@@ -148,6 +162,26 @@ class _Engine:
         ready = self.ready
         while ready:
             yield ready.popleft()
+
+    # ------------------------------------------------------------ tasks that nodes call, in any OS thread
+
+    def adopt(self, child: Task) -> None:
+        self.session.adopt(child)
+        self._flush()
+
+    def run_child(self, child: Task) -> list[Write]:
+        session = self.session
+        try:
+            if drive(take_cached_child(session, child), session.saver):
+                return child.writes
+            writes = attempt(session, child)
+            session.keep_child(child, writes)
+            return writes
+        except BaseException as exc:
+            session.lose_child(child, exc)
+            raise
+        finally:
+            self._flush()
 
     # ------------------------------------------------------------ one superstep
 

@@ -31,6 +31,7 @@ class Pregel(GraphFace[StateT, ContextT, InputT, OutputT]):
         input_channels: channel that takes the input, or channels that take its keys.
         output_channels: channel(s) of the result.
         stream_channels: channel(s) of ``stream_mode="values"``; all by default.
+        live: nodes call tasks, whose chunks are to come while the nodes run.
 
     Raises:
         GraphValidationError: names that do not fit together, all of them at once (a ValueError).
@@ -57,6 +58,7 @@ class Pregel(GraphFace[StateT, ContextT, InputT, OutputT]):
         context_schema: Any = None,
         config: RunnableConfig | None = None,
         name: str = DEFAULT_NAME,
+        live: bool = False,
     ) -> None:
         check_checkpointer(checkpointer)
         retry = policies_of(retry_policy)
@@ -78,6 +80,7 @@ class Pregel(GraphFace[StateT, ContextT, InputT, OutputT]):
             interrupt_before=stops_of(interrupt_before_nodes),
             interrupt_after=stops_of(interrupt_after_nodes),
             fingerprint=_fingerprint(made, rules),
+            live=live,
         )
         problems = list(_problems(self.program))
         if problems:

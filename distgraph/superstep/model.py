@@ -87,6 +87,7 @@ class Program:
         interrupt_before: node names, or "*".
         interrupt_after: node names, or "*".
         fingerprint: digest of names and rules; equal for equal graphs in every process.
+        live: its nodes call tasks, whose chunks come while the nodes run.
     """
 
     name: str
@@ -106,6 +107,7 @@ class Program:
     consumable: frozenset[str] = frozenset()
     #: Names of channels that are no part of checkpoints.
     untracked: frozenset[str] = frozenset()
+    live: bool = False
 
 
 class Checkpoint(NamedTuple):
@@ -209,6 +211,11 @@ class Task:
         return f"Task({self.name}, {self.path!r}, step={self.step}, writes={len(self.writes)})"
 
 
+def is_child(task: Task) -> bool:
+    """Whether a node called it, rather than the graph."""
+    return task.path[-1] is True
+
+
 def is_finished(writes: Sequence[Write]) -> bool:
     """Whether these writes are those of a task that returned (and not of one that failed or asks)."""
     return any(channel not in CONTROL_WRITES or channel == NO_WRITES for channel, _ in writes)
@@ -226,6 +233,7 @@ def make_program(
     interrupt_before: Sequence[str] | Literal["*"] = (),
     interrupt_after: Sequence[str] | Literal["*"] = (),
     fingerprint: str = "",
+    live: bool = False,
 ) -> Program:
     """A Program with its look-up tables filled in."""
     woken: dict[str, set[str]] = {}
@@ -248,4 +256,5 @@ def make_program(
         finishing=tuple(key for key, channel in channels.items() if channel.finishes),
         consumable=frozenset(key for key, channel in channels.items() if channel.consumable),
         untracked=frozenset(key for key, channel in channels.items() if not channel.tracked),
+        live=live,
     )
