@@ -6,14 +6,17 @@ touch one tag and the state can be spread over several servers later. ``T`` is `
     T:due                   ZSET    entry -> ms when somebody must look at it: the outbox.   at rest: the entry's script
                                     r:<run>  s:<batch>\n<slice>  t:<run>\n<task>  b:<batch>
     T:runs                  ZSET    run id -> ms of submission.                              delete of the run
-    T:rid:<run>             STRING  thread of a run whose id is not its thread's id.         delete of the run
+    T:rid:<run>             STRING  thread of a run whose id is not its thread's id.         delete of the run; its
+                                                                                             refusal, an hour without it
     T:run:<run>             HASH    the run's record; p:<task> path of one that waits.       delete of run or batch
     T:open:<run>            HASH    task -> outcome: the barrier of the current superstep.   the commit that closes it
     T:claims:<run>          HASH    task -> slot that runs it.                               the commit that closes it
     T:tries:<run>           HASH    a:<task> attempts, f: ms of the first, x: crashes.       the commit that closes it
     T:log:<run>             STREAM  the run's events, if it keeps a log.                     delete of run or batch
-    T:line:<thread>:<ns>    HASH    head, e(poch), run (active), last (run), own (a batch item's, while a run of its
-                                    own has it), c:<checkpoint>, v:<channel>@<version>.      delete of thread or batch
+    T:line:<thread>:<ns>    HASH    head, e(poch), run (active), last (run), asks (run that waits for an answer), own (a
+                                    batch item's, while a run of its own has it), c:<checkpoint>, v:<channel>@<version>.
+                                                                                             delete of thread or batch
+    T:turns:<thread>        LIST    runs that wait for the thread, the first in front.       their turn, their cancel
     T:hist:<thread>:<ns>    ZSET    checkpoint ids, where history is kept.                   delete of the thread
     T:pend:<thread>:<ns>    HASH    <checkpoint>|<task>|<kind> -> writes (savers, history);  delete of the thread
                                     <checkpoint> -> number of them, <checkpoint>|<n> -> <task>|<kind>|<path>.

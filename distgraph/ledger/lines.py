@@ -222,7 +222,11 @@ class LineLedger:
 
     def delete(self, thread_id: str) -> Answer:
         """Delete a thread's lines, with those of nested graphs: ok, or busy with the run that holds the thread."""
-        answer = answer_of(self.scripts.run(Call("drop_thread", self._keys(Place(thread_id)), ())))
+        answer = answer_of(
+            self.scripts.run(
+                Call("drop_thread", (*self._keys(Place(thread_id)), self.keys.of(thread_id, "turns", thread_id)), ())
+            )
+        )
         if answer.kind != "ok":
             return answer
         namespaces = self.nested(thread_id)

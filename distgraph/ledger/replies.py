@@ -25,17 +25,25 @@ class Address(NamedTuple):
 
 
 class Submitted(NamedTuple):
-    """``kind`` new, same (this very run is there already), conflict (another input), busy (``other`` is active)."""
+    """What became of a submission.
 
-    kind: Literal["new", "same", "conflict", "busy"]
+    Attributes:
+        kind: new; waits (in line, behind ``other``); same (this very run is there already); conflict (another input);
+            busy (``other`` has the thread); lost (``other`` is a checkpoint to go back to, and is not kept any more).
+    """
+
+    kind: Literal["new", "waits", "same", "conflict", "busy", "lost"]
     epoch: int = 0
     other: str = ""
 
 
 class Claimed(NamedTuple):
-    """``kind`` ok, gone (``info`` its status), held (``info`` the slot), open (``info`` ms of the last hint)."""
+    """``kind`` ok, gone (``info`` its status), held (``info`` the slot), open (``info`` ms of the last hint).
 
-    kind: Literal["ok", "gone", "held", "open"]
+    ``waits``: it is not its turn on the thread; ``info`` is the run that has it.
+    """
+
+    kind: Literal["ok", "gone", "held", "open", "waits"]
     info: str = ""
     head: str = ""
     record: Record = NO_RECORD

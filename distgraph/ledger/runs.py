@@ -10,6 +10,9 @@ from distgraph.ledger.reads import LOG_LENGTH, RunReads, answer_of, record_of, t
 from distgraph.ledger.replies import Address, Answer, Claimed, ClaimedTask, Commit, Due, Submitted, Swept
 from distgraph.ledger.scripts import Call
 
+#: How long a run's id stays tied to a thread on which the run has not appeared. Milliseconds.
+HOLD_MS = 3_600_000
+
 
 class RunLedger(RunReads):
     """The part of the ledger that holds runs, their tasks and their lines of checkpoints.
@@ -19,35 +22,52 @@ class RunLedger(RunReads):
 
     # ------------------------------------------------------------- addresses
 
-    def reserve(self, address: Address) -> str:
+    def reserve(self, address: Address, how: str = "hold") -> str:
         """Tie a run's id to its thread; returns the thread it is tied to, which is another one if the id is taken."""
         directory = self.keys.directory(address.run_id)
         if address.own_thread:
             with guard():
                 return text(self.client.get(directory) or address.thread_id)
         own = self._run(Address(address.run_id, address.run_id), "run")
-        return text(self.scripts.run(Call("reserve", (directory, own), address)))
+        return text(self.scripts.run(Call("reserve", (directory, own), (*address, how, HOLD_MS))))
 
     # ------------------------------------------------------------- a run's life
 
     def submit(
-        self, address: Address, digest: str, fields: Mapping[str, bytes | str | int], *, due_ms: int
+        self,
+        address: Address,
+        digest: str,
+        fields: Mapping[str, bytes | str | int],
+        *,
+        due_ms: int,
+        policy: str = "reject",
+        ends: str = "",
+        log: bytes = b"",
     ) -> Submitted:
         """Put the run on the ledger. The same id with the same digest again is the same run."""
         flat = [part for pair in fields.items() for part in pair]
+        thread = address.thread_id
         keys = [
             self._run(address, "run"),
-            self.keys.line(address.thread_id),
+            self.keys.line(thread),
             self._due(address),
-            self.keys.of(address.thread_id, "runs"),
+            self.keys.of(thread, "runs"),
+            self._turns(address),
+            self.keys.directory(address.run_id) if address.own_thread else self._run(address, "run"),
         ]
-        if address.own_thread:
-            keys.append(self.keys.directory(address.run_id))
-        reply = self.scripts.run(Call("submit", keys, (address.run_id, digest, due_ms, *flat)))
-        kind = text(reply[0])
-        if kind == "busy":
-            return Submitted("busy", other=text(reply[1]))
-        return Submitted(kind, int(reply[1]) if len(reply) > 1 else 0)  # type: ignore[arg-type]
+        if ends:
+            other = Address(ends, thread)
+            keys += [self._run(other, kind) for kind in ("run", "open", "claims", "tries", "log")]
+            keys += [self.keys.of(thread, kind, thread, "") for kind in ("hist", "pend")]
+        args = (address.run_id, digest, due_ms, policy, ends, log, LOG_LENGTH, *flat)
+        kind, *more = (text(part) for part in self.scripts.run(Call("submit", keys, args)))
+        if kind in ("busy", "lost"):
+            return Submitted(kind, other=more[0])  # type: ignore[arg-type]
+        epoch, before = (*more, "", "")[:2]
+        return Submitted(kind, int(epoch or 0), before)  # type: ignore[arg-type]
+
+    def _turns(self, address: Address) -> str:
+        return self.keys.of(address.thread_id, "turns", address.thread_id)
 
     def claim(self, address: Address, slot: str, *, sweep_ms: int) -> Claimed:
         """Take the right to drive the run on."""
@@ -94,6 +114,7 @@ class RunLedger(RunReads):
                 self._run(address, "log"),
                 self.keys.of(address.thread_id, "hist", address.thread_id, ""),
                 self.keys.of(address.thread_id, "pend", address.thread_id, ""),
+                self._turns(address),
                 *batch_keys,
             ),
             (
@@ -274,6 +295,7 @@ class RunLedger(RunReads):
                         self._run(address, "claims"),
                         self._run(address, "tries"),
                         self._run(address, "log"),
+                        self._turns(address),
                         *batch_keys,
                     ),
                     (

@@ -105,6 +105,16 @@ class Twins(RuleBasedStateMachine):
         """The batch, as far as it is in the partition of its only chunk."""
         return self.twin.ledger.state.parts.get((BATCH, self.twin.keys.chunk_partition(BATCH, 0)), Part())
 
+    def began(self, address: Address, parent: str) -> list[tuple[str, bytes | str | int]]:
+        """Where a run found its thread, in its first commit."""
+        known = "base" in self.twin.runs.record(address)
+        return [] if known else [("base", f"{parent} {'0' if parent else ''}")]
+
+    def in_the_way(self, address: Address) -> str:
+        """Who has the thread, or waits for an answer on it."""
+        active, asks = self.twin.runs.read_line(address.thread_id, ["run", "asks"])
+        return (active or asks or b"").decode()
+
     # ------------------------------------------------------------- time
 
     @rule(ms=waits)
@@ -163,7 +173,7 @@ class Twins(RuleBasedStateMachine):
             offered=offered,
             sets=[(f"c:{new}", b"record"), ("v:x@1", b"")] if new else [],
             drops=[f"c:{parent}", "v:y@1"] if new and not keep else [],
-            fields=[("stop", 5), ("output", b"\x00\xff")],
+            fields=[("stop", 5), ("output", b"\x00\xff"), *self.began(address, parent)],
             log=[b"1", b"2"] if item is None else [],
             kept=[(f"{parent}|T1|w", b"w")] if keep else [],
             index_history=keep,

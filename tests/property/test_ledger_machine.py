@@ -7,36 +7,49 @@ change by that. What was found becomes a test of its own in ``tests/conformance/
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
+from distgraph.ledger.contract.runs import Policy
 from distgraph.ledger.replies import Address, ItemStep, Taken
 from tests.property.ledger_twins import BATCH, ITEMS, Twins, fits, numbers, rarely, slots, waits
 
 pytestmark = pytest.mark.property
 
 names = st.sampled_from(["s1", "s2"])
+policies: st.SearchStrategy[Policy] = st.sampled_from(["reject", "enqueue", "enqueue", "interrupt", "rollback"])
+everyone = st.sampled_from([0, 1, 1, 2, 3])
 kinds = st.sampled_from(["step", "step", "end", "promote", "promote"])
 
 
 class Runs(Twins):
-    """Runs that are submitted: two on one thread, one on the thread of its own id."""
+    """Runs that are submitted: three on one thread, one of which has its id; one alone on the thread of its own id."""
 
-    about = [Address("r2", "t"), Address("r3", "t"), Address("r1", "r1")]  # noqa: RUF012
+    about = [Address("r2", "t"), Address("r3", "t"), Address("r1", "r1"), Address("t", "t")]  # noqa: RUF012
 
     def set_out(self) -> None:
         self.submit(0, "d1", 50)
         self.claim(0, "a:1", 50)
 
-    @rule(n=numbers, digest=st.sampled_from(["d1", "d1", "d2"]), ms=waits)
-    def submit(self, n: int, digest: str, ms: int) -> None:
+    @rule(n=everyone, digest=st.sampled_from(["d1", "d1", "d2"]), ms=waits, policy=policies, fit=fits)
+    def submit(self, n: int, digest: str, ms: int, policy: Policy = "reject", fit: bool = True) -> None:
         address = self.about[n]
-        if self.both("reserve", lambda w: w.runs.reserve(address)) == address.thread_id:
-            self.both("submit", lambda w: w.runs.submit(address, digest, {"input": b"\x00"}, due_ms=ms))
+        if self.both("reserve", lambda w: w.runs.reserve(address)) != address.thread_id:
+            return
+        ends = self.in_the_way(address) if fit and policy in ("interrupt", "rollback") else ""
+        fields = {"input": b"\x00"}
+        submitted = self.both(
+            "submit",
+            lambda w: w.runs.submit(
+                address, digest, fields, due_ms=ms, policy=policy, ends=ends, log=b"ended" if ends else b""
+            ),
+        )
+        how: Literal["keep", "drop"] = "keep" if submitted.kind in ("new", "waits", "same") else "drop"
+        self.both("reserve", lambda w: w.runs.reserve(address, how))
 
     @rule(n=numbers, entry=st.binary(max_size=3))
     def log(self, n: int, entry: bytes) -> None:

@@ -10,6 +10,8 @@ from distgraph.ledger.replies import Address, Answer, Claimed, ClaimedTask, Comm
 
 #: A value of a record, as it may be given.
 Field = bytes | str | int
+#: What happens where another run has the thread.
+Policy = Literal["reject", "enqueue", "interrupt", "rollback"]
 
 
 class Runs(Protocol):
@@ -22,11 +24,14 @@ class Runs(Protocol):
 
     # ---- ids and submission
 
-    def reserve(self, address: Address) -> str:
+    def reserve(self, address: Address, how: Literal["hold", "keep", "drop"] = "hold") -> str:
         """Tie a run's id to its thread, unless it is tied to one.
 
+        ``how``: ``hold`` until the run is there (an hour at most), then ``keep`` it: such a tie stands until the run is
+        deleted. ``drop`` undoes a tie to this thread that is held and not kept: the run was refused.
+
         Returns:
-            The thread the id is tied to. Another one: the id is taken. A tie stands until the run is deleted.
+            The thread the id is tied to. Another one: the id is taken. Of ``drop`` '', if it is tied to none now.
         """
         ...
 
@@ -34,13 +39,31 @@ class Runs(Protocol):
         """Where a run lives; None if no such run is on the ledger."""
         ...
 
-    def submit(self, address: Address, digest: str, fields: Mapping[str, Field], *, due_ms: int) -> Submitted:
+    def submit(
+        self,
+        address: Address,
+        digest: str,
+        fields: Mapping[str, Field],
+        *,
+        due_ms: int,
+        policy: Policy = "reject",
+        ends: str = "",
+        log: bytes = b"",
+    ) -> Submitted:
         """Write the run's record, its thread's claim on it, and its due entry: queued, first looked at in ``due_ms``.
 
+        ``policy``: where another run is active on the thread. ``reject``: nothing is written; so too where runs wait in
+        line. ``enqueue``: this one waits in line, without a due entry; whatever ends the last one before it makes it
+        active and due. ``interrupt``: the other one is cancelled, and this one is active in its place. ``rollback``: so
+        too, and all that the other one wrote on the thread is gone: its head is where it was before that run.
+        A run that waits for an answer is in the way of the last three, and passed over by ``reject``.
+        ``ends``: the run to cancel; where it is not the one in the way nothing happens, and the answer names that.
+        ``log``: entry for the log of the run that is cancelled.
+
         Returns:
-            ``new`` with the run's first epoch (epochs grow along a thread); ``same`` if this id is there with this
-            digest, whatever became of it (so answers a repeat); ``conflict`` if the id is taken; ``busy`` with the
-            thread's active run.
+            ``new`` with the run's first epoch (epochs grow along a thread); ``waits`` with its epoch and the run before
+            it; ``same`` if this id is there with this digest, whatever became of it (so answers a repeat); ``conflict``
+            if the id is taken; ``busy`` with the run in the way; ``lost`` if the checkpoint to go back to is gone.
         """
         ...
 
@@ -51,7 +74,7 @@ class Runs(Protocol):
 
         Returns:
             ``ok`` with head and record; ``held`` by a slot; ``open``: tasks are out, with the ms of the last hint;
-            ``gone`` with its status at rest ('' if there is no such run).
+            ``gone`` with its status at rest ('' if there is no such run); ``waits``: another run has the thread.
         """
         ...
 
@@ -64,7 +87,8 @@ class Runs(Protocol):
 
         Compare-and-set on (epoch, parent checkpoint), and only while the run is running: the lease is not looked at.
         With a new head, outcomes, claims and attempts of the old one go. At rest (any status but ``running``) the
-        lease, the due entry and the thread's claim go; the row of a batch item is written and counted once, the input
+        lease, the due entry and the thread's claim go; unless it was interrupted, the first run in line has the thread
+        then, and is due in ``sweep_ms``; the row of a batch item is written and counted once, the input
         of its chunk goes when all its items are done, and with ``compact`` run and line go too (the line of a failed
         item stays: a retry goes on from it). A head that stays ('') is for runs that come to rest.
 
@@ -191,6 +215,9 @@ class Runs(Protocol):
     ) -> Answer:
         """Cancel a run, or queue one again that was interrupted or failed. Begins a new epoch: older calls are stale.
 
+        The thread of a run that is cancelled while it is active, or waits for an answer, goes to the first run in line,
+        which is due in ``due_ms``. One that is cancelled in line leaves it.
+
         ``nonce``: of this call; a repeat is known by it.
         ``fields``: of the record, to set.
         ``drop``: outcomes to forget (requeue): those tasks run again, the others' outcomes stand.
@@ -198,7 +225,8 @@ class Runs(Protocol):
 
         Returns:
             ``ok`` with the new epoch; ``gone`` with the status that forbids it ('': no such run), or if an outcome to
-            drop is not there: the caller saw an earlier superstep; ``busy`` with the thread's active run (requeue).
+            drop is not there, or not of the head: the caller saw an earlier superstep; ``busy`` with the thread's active
+            run, ``passed`` with the run the thread has gone on with (requeue).
         """
         ...
 
@@ -279,5 +307,8 @@ class Runs(Protocol):
         ...
 
     def delete(self, address: Address) -> None:
-        """Delete a resting run's record, log and effects; the thread's checkpoints stay."""
+        """Delete a resting run's record, log and effects; the thread's checkpoints stay.
+
+        One that waits for an answer is to be cancelled first: others may wait in line for it.
+        """
         ...

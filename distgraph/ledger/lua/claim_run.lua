@@ -5,6 +5,7 @@
 -- -> {'ok', head checkpoint id, {field, value, ...}}   a repeat by the same slot too
 --  | {'gone', status}    nothing to drive: at rest, or no such run
 --  | {'held', slot}      another slot drives it
+--  | {'waits', run id}   another run has the thread: it is not this one's turn
 --  | {'open', hinted}    its tasks are out; whoever settles the last one drives
 local run, line, due, open = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local got = redis.call('HMGET', run, 'status', 'lease', 'plan', 'hinted')
@@ -12,12 +13,13 @@ local status, lease, plan = got[1], got[2], tonumber(got[3] or 0)
 if not status then return {'gone', ''} end
 if status ~= 'queued' and status ~= 'running' then return {'gone', status} end
 if lease ~= '' and lease ~= ARGV[2] then return {'held', lease} end
+local held = redis.call('HMGET', line, 'head', 'run')
+if held[2] ~= ARGV[1] then return {'waits', held[2] or ''} end
 if plan > 0 and redis.call('HLEN', open) < plan then return {'open', got[4]} end
-local head = redis.call('HGET', line, 'head') or ''
 redis.call('ZCARD', due)
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 redis.call('HSET', run, 'lease', ARGV[2], 'status', 'running')
 redis.call('HSETNX', run, 'started', now)
 redis.call('ZADD', due, now + ARGV[3], 'r:' .. ARGV[1])
-return {'ok', head, redis.call('HGETALL', run)}
+return {'ok', held[1] or '', redis.call('HGETALL', run)}

@@ -3,7 +3,7 @@
 -- the head and answers as the first time; one that only brings the run to rest finds it at rest.
 --
 -- KEYS  run HASH   line HASH   due ZSET   open HASH   claims HASH   tries HASH   log STREAM   hist ZSET   pending HASH
---       and of a batch item: once HASH   batch HASH   rows HASH (of its chunk)   input LIST (of its chunk)
+--       turns LIST   and of a batch item: once HASH   batch HASH   rows HASH (of its chunk)   input LIST (of its chunk)
 -- ARGV   1 run id   2 slot   3 epoch   4 parent   5 new head ('' = the head stays)   6 status after it
 --        7 ms until a sweep looks at the run   8 'private' (no task of the superstep was offered) or 'offered'
 --        9 'index' to keep history, else ''   10 row of the finished batch item, or ''   11 log length
@@ -13,7 +13,7 @@
 -- -> {'ok'} | {'stale', why} | {'offered'} (private, but the tasks were offered meanwhile) | {'open'} (some not settled)
 local run, line, due, open, claims, tries, log, hist, pending =
   KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9]
-local once, batch, rows, input = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
+local turns, once, batch, rows, input = KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14]
 local id, slot, parent, new, status, row, index =
   ARGV[1], ARGV[2], ARGV[4], ARGV[5], ARGV[6], ARGV[10], ARGV[12]
 if index ~= '' then
@@ -40,6 +40,7 @@ if plan > 0 then
 end
 local sets, dels, fields, entries, kept = 2 * ARGV[16], tonumber(ARGV[17]), 2 * ARGV[18], tonumber(ARGV[19]), 2 * ARGV[20]
 redis.call('ZCARD', due)
+redis.call('LLEN', turns)
 if entries > 0 then redis.call('XLEN', log) end
 if kept > 0 then redis.call('HLEN', pending) end
 if ARGV[9] == 'index' then redis.call('ZCARD', hist) end
@@ -71,10 +72,18 @@ if status == 'running' then
   redis.call('ZADD', due, now + ARGV[7], 'r:' .. id)
   return {'ok'}
 end
--- at rest: nobody drives it, nothing is owed, the thread is free
+-- at rest: nobody drives it, nothing is owed; the thread goes to who waits in line, but not while a question is open
 redis.call('HSET', run, 'lease', '', 'ended', now)
 redis.call('ZREM', due, 'r:' .. id)
-if redis.call('HGET', line, 'run') == id then redis.call('HDEL', line, 'run') end
+if redis.call('HGET', line, 'run') == id then
+  redis.call('HDEL', line, 'run')
+  local heir = status ~= 'interrupted' and redis.call('LPOP', turns)
+  if status == 'interrupted' then redis.call('HSET', line, 'asks', id) end
+  if heir then
+    redis.call('HSET', line, 'run', heir, 'last', heir)
+    redis.call('ZADD', due, now + ARGV[7], 'r:' .. heir)
+  end
+end
 if row ~= '' then
   redis.call('HSET', rows, index, row)
   redis.call('HINCRBY', batch, status, 1)

@@ -1,31 +1,37 @@
 -- Cancel a run, or queue a resting one again (resume after an interrupt, retry after a failure). Bumps the epoch:
--- whatever an older driver or task still sends is refused.
+-- whatever an older driver or task still sends is refused. A cancelled run's thread goes to who waits in line.
 --
--- KEYS  run HASH   line HASH   due ZSET   open HASH   claims HASH   tries HASH   log STREAM
+-- KEYS  run HASH   line HASH   due ZSET   open HASH   claims HASH   tries HASH   log STREAM   turns LIST
 --       and of a batch item: batch HASH   rows HASH (of its chunk)
 -- ARGV  'cancel' or 'requeue', run id, nonce of the call, ms until due, log entry ('' = none), log length,
 --       index of the batch item ('' = none), its row, #run sets, field, value, ..., then ids of outcomes to drop
 -- -> {'ok', epoch} | {'busy', run id} (requeue: the thread is taken)
+--  | {'passed', run id} (requeue: the thread has gone on with that run)
 --  | {'gone', status}    its status forbids it, or an outcome to drop is not there: the caller saw an earlier superstep
 local run, line, due, open, claims, tries, log = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
-local batch, rows = KEYS[8], KEYS[9]
+local turns, batch, rows = KEYS[8], KEYS[9], KEYS[10]
 local what, id, nonce, index = ARGV[1], ARGV[2], ARGV[3], ARGV[7]
-local got = redis.call('HMGET', run, 'status', 'epoch', 'op')
+local got = redis.call('HMGET', run, 'status', 'epoch', 'op', 'at')
 local status = got[1]
 if not status then return {'gone', ''} end
 if got[3] == nonce then return {'ok', got[2]} end
-local active = redis.call('HGET', line, 'run')
+local held = redis.call('HMGET', line, 'run', 'asks', 'last', 'head')
+local active = held[1]
 if what == 'cancel' then
   if status == 'done' or status == 'failed' or status == 'cancelled' then return {'gone', status} end
 else
   if status ~= 'interrupted' and status ~= 'failed' then return {'gone', status} end
   if active and active ~= id then return {'busy', active} end
+  if held[3] and held[3] ~= id then return {'passed', held[3]} end
+  -- outcomes of a checkpoint that the thread has left, by somebody's own change or answer, wait for nothing
+  if #ARGV >= 10 + 2 * ARGV[9] and got[4] ~= held[4] then return {'gone', status} end
   for drop = 10 + 2 * ARGV[9], #ARGV do
     if redis.call('HEXISTS', open, ARGV[drop]) == 0 then return {'gone', status} end
   end
 end
 redis.call('ZCARD', due)
 redis.call('HLEN', open)
+redis.call('LLEN', turns)
 if ARGV[5] ~= '' then redis.call('XLEN', log) end
 if index ~= '' then redis.call('HLEN', batch) redis.call('HLEN', rows) end
 local clock = redis.call('TIME')
@@ -47,7 +53,16 @@ if what == 'cancel' then
   redis.call('HSET', run, 'status', 'cancelled', 'ended', now)
   redis.call('ZREM', due, 'r:' .. id)
   redis.call('DEL', open)
-  if active == id then redis.call('HDEL', line, 'run') end
+  if active == id or not active and held[2] == id then
+    redis.call('HDEL', line, 'run', 'asks')
+    local heir = redis.call('LPOP', turns)
+    if heir then
+      redis.call('HSET', line, 'run', heir, 'last', heir)
+      redis.call('ZADD', due, now + ARGV[4], 'r:' .. heir)
+    end
+  else
+    redis.call('LREM', turns, 1, id)
+  end
   if index ~= '' and redis.call('HSETNX', rows, index, ARGV[8]) == 1 then
     redis.call('HINCRBY', batch, 'cancelled', 1)
     redis.call('HINCRBY', batch, 'promoted', -1)
@@ -57,5 +72,6 @@ end
 for drop = at, #ARGV do redis.call('HDEL', open, ARGV[drop]) end
 redis.call('HSET', run, 'status', 'queued', 'hinted', now)
 redis.call('HSET', line, 'run', id)
+redis.call('HDEL', line, 'asks')
 redis.call('ZADD', due, now + ARGV[4], 'r:' .. id)
 return {'ok', tostring(epoch)}

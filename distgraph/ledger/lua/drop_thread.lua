@@ -1,8 +1,9 @@
--- Delete a thread's own line of checkpoints, unless a run holds it.
+-- Delete a thread's own line of checkpoints, unless a run holds it or waits for it.
 --
--- KEYS  line HASH   pend HASH   hist ZSET
+-- KEYS  line HASH   pend HASH   hist ZSET   turns LIST
 -- -> {'ok'} | {'busy', run id}
-local run = redis.call('HGET', KEYS[1], 'run')
+local line, pend, hist, turns = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local run = redis.call('HGET', line, 'run') or redis.call('LINDEX', turns, 0)
 if run then return {'busy', run} end
-redis.call('UNLINK', unpack(KEYS))
+redis.call('UNLINK', line, pend, hist)
 return {'ok'}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from distgraph.ledger.keys import CHUNK, Keys
 from distgraph.ledger.memory.tables import Part, RunKey, State, Table, stored
@@ -57,10 +57,22 @@ class RunState(Items):
         line["e"] = stored(epoch)
         return epoch
 
-    @staticmethod
-    def _free_thread(line: Table[str, bytes], run_id: str) -> None:
-        if line.get("run") == run_id.encode():
-            line.drop("run")
+    def _pass_on(self, address: Address, due_ms: int) -> None:
+        """The thread has no run any more: the first in line has it, if there is one."""
+        line = self.state.lines[address.thread_id, ""]
+        line.drop("run")
+        line.drop("asks")
+        heir, *others = self.state.turns.get(address.thread_id, ("",))
+        if heir:
+            line["run"] = line["last"] = heir.encode()
+            self._wait_in_line(address.thread_id, others)
+            self._owe(RunKey(self.state.partition(address.thread_id), heir), due_ms)
+
+    def _wait_in_line(self, thread_id: str, runs: Sequence[str]) -> None:
+        if runs:
+            self.state.turns[thread_id] = tuple(runs)
+        else:
+            self.state.turns.drop(thread_id)
 
     def _head(self, address: Address) -> str:
         return self.state.lines.look((address.thread_id, "")).get("head", b"").decode()

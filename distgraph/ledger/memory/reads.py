@@ -14,7 +14,7 @@ class MemoryRunReads(RunState):
 
     @atomic
     def address(self, run_id: str) -> Address | None:
-        found = Address(run_id, self.state.threads.get(run_id, run_id))
+        found = Address(run_id, self.state.thread_of(run_id) or run_id)
         return found if self.state.key(found) in self.state.records else None
 
     @atomic

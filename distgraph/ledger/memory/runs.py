@@ -6,57 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from distgraph.ledger.keys import CHUNK, split_item
+from distgraph.ledger.memory.arrivals import MemoryArrivals
 from distgraph.ledger.memory.base import OK, stale
-from distgraph.ledger.memory.reads import MemoryRunReads
 from distgraph.ledger.memory.tables import RunKey, Table, atomic
 from distgraph.ledger.memory.tasks import MemoryTasks
-from distgraph.ledger.replies import Address, Answer, Claimed, Commit, Due, Submitted, Swept
+from distgraph.ledger.replies import Address, Answer, Claimed, Commit, Due, Swept
 
 
-class MemoryRuns(MemoryTasks, MemoryRunReads):
+class MemoryRuns(MemoryTasks, MemoryArrivals):
     """Runs, their tasks, their logs, and their threads' lines of checkpoints."""
 
     # ------------------------------------------------------------- submission
-
-    @atomic
-    def reserve(self, address: Address) -> str:
-        run_id, thread_id = address
-        tied = self.state.threads.get(run_id)
-        if tied is not None:
-            return tied
-        if address.own_thread or self.state.key(Address(run_id, run_id)) in self.state.records:
-            return run_id
-        self.state.threads[run_id] = thread_id
-        return thread_id
-
-    @atomic
-    def submit(
-        self, address: Address, digest: str, fields: Mapping[str, bytes | str | int], *, due_ms: int
-    ) -> Submitted:
-        key, now = self.state.key(address), self.state.now_ms()
-        record = self.state.records.get(key)
-        if record is not None:
-            same = record.get("digest") == digest.encode()
-            return Submitted("same", int(record["epoch"])) if same else Submitted("conflict")
-        if address.own_thread and address.run_id in self.state.threads:
-            return Submitted("conflict")
-        line = self.state.lines.at((address.thread_id, ""))
-        active = line.get("run", b"").decode()
-        if active and active != address.run_id:
-            return Submitted("busy", other=active)
-        epoch = self._next_epoch(line)
-        line["run"] = line["last"] = address.run_id.encode()
-        first: dict[str, bytes | str | int] = {
-            "digest": digest,
-            "epoch": epoch,
-            "status": "queued",
-            "plan": 0,
-            "lease": "",
-        }
-        self._set(key, {**first, "created": now, "hinted": now, **fields})
-        self._owe(key, now + due_ms)
-        self.state.submitted[key] = now
-        return Submitted("new", epoch)
 
     # ------------------------------------------------------------- driving
 
@@ -69,6 +29,9 @@ class MemoryRuns(MemoryTasks, MemoryRunReads):
             return Claimed("gone", status)
         if lease not in ("", slot):
             return Claimed("held", lease)
+        holder = self.state.lines.look((address.thread_id, "")).get("run", b"").decode()
+        if holder != key.run_id:
+            return Claimed("waits", holder)
         if not self._all_settled(key):
             return Claimed("open", record["hinted"].decode())
         self._set(key, {"lease": slot, "status": "running", "started": record.get("started", now)})
@@ -141,9 +104,14 @@ class MemoryRuns(MemoryTasks, MemoryRunReads):
             self.state.history.at((commit.address.thread_id, ""))[commit.head] = None
 
     def _rest(self, key: RunKey, line: Table[str, bytes], commit: Commit, item: tuple[str, int] | None) -> None:
-        self._set(key, {"lease": "", "ended": self.state.now_ms()})
+        now = self.state.now_ms()
+        self._set(key, {"lease": "", "ended": now})
         self._settle_debt(key)
-        self._free_thread(line, key.run_id)
+        if line.get("run") == key.run_id.encode() and commit.status == "interrupted":
+            line.drop("run")
+            line["asks"] = key.run_id.encode()
+        elif line.get("run") == key.run_id.encode():
+            self._pass_on(commit.address, now + commit.sweep_ms)
         if item is None or not commit.row:
             return
         self._add_row(key.partition, item, commit.row, commit.status)
@@ -202,6 +170,11 @@ class MemoryRuns(MemoryTasks, MemoryRunReads):
         active = line.get("run", b"").decode()
         if what == "requeue" and active not in ("", key.run_id):
             return Answer("busy", active)
+        last = line.get("last", b"").decode()
+        if what == "requeue" and last not in ("", key.run_id):
+            return Answer("passed", last)
+        if what == "requeue" and drop and record.get("at") != line.get("head"):
+            return Answer("gone", status)
         if what == "requeue" and not set(drop) <= set(self.state.outcomes.look(key)):
             return Answer("gone", status)
         epoch = self._next_epoch(line)
@@ -222,20 +195,26 @@ class MemoryRuns(MemoryTasks, MemoryRunReads):
         if log:
             self._log(key, log)
         if what == "cancel":
-            self._cancel(key, line, row)
+            self._cancel(address, line, row, now + due_ms)
         else:
             for task in drop:
                 self.state.outcomes.at(key).drop(task)
             self._set(key, {"status": "queued", "hinted": now})
             line["run"] = key.run_id.encode()
+            line.drop("asks")
             self._owe(key, now + due_ms)
         return Answer("ok", str(epoch))
 
-    def _cancel(self, key: RunKey, line: Table[str, bytes], row: bytes) -> None:
+    def _cancel(self, address: Address, line: Table[str, bytes], row: bytes, due_ms: int) -> None:
+        key = self.state.key(address)
         self._set(key, {"status": "cancelled", "ended": self.state.now_ms()})
         self._settle_debt(key)
         self.state.outcomes.drop(key)
-        self._free_thread(line, key.run_id)
+        if key.run_id.encode() == line.get("run", line.get("asks")):
+            self._pass_on(address, due_ms)
+        else:
+            waiting = self.state.turns.get(address.thread_id, ())
+            self._wait_in_line(address.thread_id, [run for run in waiting if run != key.run_id])
         item = split_item(key.run_id) if row else None
         if item and item[1] not in self._rows(item):
             self._add_row(key.partition, item, row, "cancelled")

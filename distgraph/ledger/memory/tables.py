@@ -136,7 +136,8 @@ class State:
         #: Counts the times the state was restored: to its users the server started anew.
         self.starts = 1
 
-        self.threads: Table[str, str] = Table(journal)
+        #: Run id -> its thread, and the ms until which that holds (0: for good).
+        self.threads: Table[str, tuple[str, int]] = Table(journal)
         self.records: Tables[RunKey, bytes] = Tables(journal)
         self.submitted: Table[RunKey, int] = Table(journal)
         self.outcomes: Tables[RunKey, bytes] = Tables(journal)
@@ -147,6 +148,8 @@ class State:
         self.lines: Tables[tuple[str, str], bytes] = Tables(journal)
         self.history: Tables[tuple[str, str], None] = Tables(journal)
         self.kept: Tables[tuple[str, str], bytes] = Tables(journal)
+        #: Thread -> runs that wait for it.
+        self.turns: Table[str, tuple[str, ...]] = Table(journal)
         self.due: Tables[int, int] = Tables(journal)
 
         self.manifests: Tables[str, Any] = Tables(journal)
@@ -164,6 +167,11 @@ class State:
         self.format: Table[str, int] = Table(journal)
         self.beats: Table[str, tuple[int, str]] = Table(journal)
         self.graphs: Table[tuple[str, str], str] = Table(journal)
+
+    def thread_of(self, run_id: str) -> str:
+        """The thread that a run's id is tied to; '' if to none."""
+        thread, until = self.threads.get(run_id, ("", 0))
+        return "" if until and until <= self.now_ms() else thread
 
     def key(self, address: Address) -> RunKey:
         """Where a run's tables are."""

@@ -28,7 +28,7 @@ def _runs(state: State, keys: Keys) -> Dump:
     def at(key: RunKey, kind: str) -> str:
         return f"{keys.tag(key.partition)}{kind}:{encoded(key.run_id)}"
 
-    out: Dump = {keys.directory(run): thread.encode() for run, thread in state.threads.items()}
+    out: Dump = {keys.directory(run): thread.encode() for run, (thread, _) in state.threads.items()}
     for kind, table in (("run", state.records), ("open", state.outcomes), ("claims", state.claims)):
         out |= {at(key, kind): _raw(fields) for key, fields in table.items()}
     out |= {at(key, "once"): _raw(fields) for key, fields in state.effects.items()}
@@ -52,6 +52,7 @@ def _tries(tasks: Mapping[str, Tries]) -> dict[bytes, bytes]:
 def _lines(state: State, keys: Keys) -> Dump:
     out: Dump = {keys.line(*at): _raw(line) for at, line in state.lines.items()}
     out |= {keys.of(at[0], "pend", *at): _raw(kept) for at, kept in state.kept.items()}
+    out |= {keys.of(thread, "turns", thread): [run.encode() for run in runs] for thread, runs in state.turns.items()}
     for at, ids in state.history.items():
         out[keys.of(at[0], "hist", *at)] = {checkpoint.encode(): 0.0 for checkpoint in ids}
     return out

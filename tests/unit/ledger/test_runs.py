@@ -8,8 +8,9 @@ import pytest
 
 from distgraph.ledger.contract import Runs
 from distgraph.ledger.keys import CHUNK, Keys
+from distgraph.ledger.reads import LOG_LENGTH
 from distgraph.ledger.replies import Address, Answer, Claimed, ClaimedTask, Commit, Due, Submitted, Swept
-from distgraph.ledger.runs import RunLedger
+from distgraph.ledger.runs import HOLD_MS, RunLedger
 from tests.unit.ledger.recorded import Recorded
 
 pytestmark = pytest.mark.unit
@@ -35,12 +36,14 @@ def test_it_keeps_the_contract() -> None:
         ([b"same", b"2"], Submitted("same", 2)),
         ([b"conflict"], Submitted("conflict")),
         ([b"busy", b"r9"], Submitted("busy", other="r9")),
+        ([b"waits", b"4", b"r9"], Submitted("waits", 4, "r9")),
+        ([b"lost", b"c1"], Submitted("lost", other="c1")),
     ],
 )
 def test_answers_to_a_submission(reply: list[bytes], answer: Submitted) -> None:
     runs, scripts = ledger(reply)
     assert runs.submit(RUN, "digest", {"input": b"\x00", "n": 5}, due_ms=7) == answer
-    assert scripts.calls[0].args == ("r1", "digest", 7, "input", b"\x00", "n", 5)
+    assert scripts.calls[0].args == ("r1", "digest", 7, "reject", "", b"", LOG_LENGTH, "input", b"\x00", "n", 5)
 
 
 def test_only_a_run_on_the_thread_of_its_own_id_watches_the_directory() -> None:
@@ -48,7 +51,20 @@ def test_only_a_run_on_the_thread_of_its_own_id_watches_the_directory() -> None:
     runs, scripts = ledger([b"new", b"1"], [b"new", b"1"])
     runs.submit(RUN, "d", {}, due_ms=0)
     runs.submit(Address("r1", "t1"), "d", {}, due_ms=0)
-    assert [len(call.keys) for call in scripts.calls] == [5, 4]
+    own, other = (call.keys for call in scripts.calls)
+    assert own[5] == runs.keys.directory("r1")
+    assert other[5] == other[0]
+
+
+def test_the_run_to_end_gives_its_keys() -> None:
+    runs, scripts = ledger([b"new", b"1"])
+    runs.submit(Address("r1", "t1"), "d", {}, due_ms=0, policy="rollback", ends="r0", log=b"entry")
+    call = scripts.calls[0]
+    assert tuple(call.keys[6:]) == (
+        *(runs.keys.of("t1", kind, "r0") for kind in ("run", "open", "claims", "tries", "log")),
+        *(runs.keys.of("t1", kind, "t1", "") for kind in ("hist", "pend")),
+    )
+    assert call.args[3:6] == ("rollback", "r0", b"entry")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +115,7 @@ def test_a_commit_counts_its_data_before_it_sends_them() -> None:
     )
     assert call.args[15:20] == (2, 1, 1, 3, 1)
     assert call.args[20:] == ("c:c2", b"r", "v:x@1", b"x", "c:c1", "stop", 25, b"1", b"2", b"3", "k", b"w")
-    assert len(call.keys) == 9
+    assert len(call.keys) == 10
 
 
 def test_the_commit_of_an_item_names_its_chunk() -> None:
@@ -107,7 +123,7 @@ def test_the_commit_of_an_item_names_its_chunk() -> None:
     commit = Commit(ITEM, "slot", 1, "c1", "c2", "done", batch_epoch="0", row=b"d", compact=True)
     call = runs.commit_call(commit)
     keys, partition = runs.keys, runs.keys.partition(ITEM.thread_id)
-    assert call.keys[10:] == (
+    assert call.keys[11:] == (
         keys.batch(partition, "batch", "b"),
         keys.batch(partition, "out", "b", 1),
         keys.batch(partition, "in", "b", 1),
@@ -118,7 +134,7 @@ def test_the_commit_of_an_item_names_its_chunk() -> None:
 def test_a_numbered_run_is_an_item_only_where_a_batch_says_so() -> None:
     """Somebody may well name his runs `order:17`."""
     call = ledger()[0].commit_call(Commit(ITEM, "slot", 1, "", "c1", "done"))
-    assert len(call.keys) == 9
+    assert len(call.keys) == 10
     assert (call.args[11], call.args[14]) == ("", "")
 
 
@@ -163,6 +179,8 @@ def test_forgetting_asks_what_the_entry_stands_for(entry: str, key: str, field: 
 
 
 def test_a_reservation_of_a_thread_of_another_name() -> None:
+    """It is held for the run to come, then kept."""
     runs, scripts = ledger(b"t1")
     assert runs.reserve(Address("r1", "t9")) == "t1"
     assert scripts.calls[0].keys == (runs.keys.directory("r1"), runs.keys.of("r1", "run", "r1"))
+    assert scripts.calls[0].args == ("r1", "t9", "hold", HOLD_MS)
