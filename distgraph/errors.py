@@ -10,6 +10,7 @@
     │   ├── InvalidUpdateError         a write the channels do not accept
     │   ├── InvalidNodeReturnError     a node returned something that is no update
     │   ├── UnknownInterruptError      a resume value for an interrupt that is not pending
+    │   │   └── AlreadyResumedError    somebody else has answered it
     │   ├── InvalidNamespaceError      labels that are no namespace of a store
     │   └── BatchItemError             a line of a batch file that is no item
     ├── RunError                       a run could not go on
@@ -147,6 +148,15 @@ class UnknownInterruptError(InputError, RuntimeError):
     def __init__(self, message: str, *, reason: str = "not_pending") -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class AlreadyResumedError(UnknownInterruptError):
+    """The question was answered already, by somebody else or by an earlier call; that answer stands."""
+
+    code = "INTERRUPT_ANSWERED"
+
+    def __init__(self, message: str, *, reason: str = "answered") -> None:
+        super().__init__(message, reason=reason)
 
 
 class BatchItemError(InputError):

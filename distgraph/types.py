@@ -40,6 +40,12 @@ MISSING: Final = Missing()
 All: TypeAlias = Literal["*"]
 Durability: TypeAlias = Literal["sync", "async", "exit"]
 Placement: TypeAlias = Literal["auto", "spread", "local"]
+#: What a new run does on a cluster where its thread has an active one.
+#:   reject      it is refused with ThreadBusyError, which names that run (the default)
+#:   enqueue     it waits in line, and starts when the runs before it have ended and none waits for an answer
+#:   interrupt   that run is cancelled at once; its checkpoints stay, and the new run goes on from them
+#:   rollback    that run is cancelled, and the thread goes back to where it stood before it
+MultitaskStrategy: TypeAlias = Literal["reject", "enqueue", "interrupt", "rollback"]
 StreamMode: TypeAlias = Literal["values", "updates", "checkpoints", "tasks", "debug", "messages", "custom"]
 StreamWriter: TypeAlias = Callable[[Any], None]
 #: A write: the channel's name and the value offered to it.

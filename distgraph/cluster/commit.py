@@ -15,6 +15,7 @@ from distgraph.cluster.hints import BatchHint
 from distgraph.cluster.lane import Lane, context_for
 from distgraph.cluster.options import RunOptions
 from distgraph.cluster.run import Run
+from distgraph.cluster.turns import hint_next
 from distgraph.cluster.workplace import HINTS_A_SLOT, LEASE_CHECK_MS, Workplace
 from distgraph.constants import ERROR, INTERRUPT
 from distgraph.errors import DistgraphError, GraphRecursionError, PoisonTaskError
@@ -134,7 +135,7 @@ def store(
         lane.next = None
         if run.batch_epoch:
             place.runs.forget_effects(run.address)
-            _more_items(place, run)
+        _others_turn(place, run)
     return not done
 
 
@@ -206,14 +207,22 @@ def _end(
         )
     )
     _stop_unwanted(place, run, answer)
-    if row:
-        _more_items(place, run)
+    if status != "interrupted":
+        _others_turn(place, run)
 
 
 def _stop_unwanted(place: Workplace, run: Run, answer: Answer) -> None:
     """Where a commit was refused because the batch was cancelled: its item is at rest too, and owes nothing."""
     if answer == Answer("stale", "batch"):
         place.runs.control("cancel", run.address, place.nonce().decode())
+
+
+def _others_turn(place: Workplace, run: Run) -> None:
+    """The run has ended: whoever waits for its thread, or for its slot, may go on."""
+    if run.batch_epoch:
+        _more_items(place, run)
+    else:
+        hint_next(place.runs, place.dispatcher, run.address)
 
 
 def _more_items(place: Workplace, run: Run) -> None:

@@ -112,6 +112,10 @@ def _begin(place: Workplace, run: Run) -> bool:
     lane.base = (lane.stored.id, lane.stored.clock or "")
     try:
         lane.begin(run.served.codec.decode(record["input"]))
+        for field, data in record.items():
+            if field.startswith("o:"):
+                # Of the superstep that another program left half done.
+                lane.pending[field[2:]] = [(channel, value) for channel, value in run.served.codec.decode(data)]
     except Exception as exc:
         fail(place, run, exc)
         return False

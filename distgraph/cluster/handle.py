@@ -12,8 +12,10 @@ from distgraph.cluster.events import Replay
 from distgraph.cluster.failures import rebuild
 from distgraph.cluster.hints import RunHint
 from distgraph.cluster.options import RunOptions
+from distgraph.cluster.turns import CANCELLED, DUE_MS, hint_next
 from distgraph.constants import INTERRUPT, RESUME
 from distgraph.errors import (
+    AlreadyResumedError,
     RunCancelledError,
     RunNotFoundError,
     ThreadBusyError,
@@ -75,7 +77,8 @@ class RunHandle:
             return RunStatus.QUEUED
         status = RunStatus(record["status"].decode())
         if status is RunStatus.QUEUED and not self._cluster.serves(record["graph"].decode(), record["fp"].decode()):
-            return RunStatus.WAITING_FOR_WORKER
+            holder = self._runs.read_line(self.thread_id, ["run"])[0]
+            return RunStatus.WAITING_FOR_WORKER if holder == self.run_id.encode() else status
         return status
 
     def _look(self) -> tuple[Record, ItemResult | None]:
@@ -124,7 +127,8 @@ class RunHandle:
         record, row = self._at_rest(timeout)
         status = row.status.encode() if row is not None else record["status"]
         if status == b"cancelled":
-            raise RunCancelledError(f"Run {self.run_id!r} was cancelled.")
+            by = f": run {record['by'].decode()!r} took its thread" if "by" in record else ""
+            raise RunCancelledError(f"Run {self.run_id!r} was cancelled{by}.")
         if row is not None:
             if row.error is not None:
                 raise rebuild(row.error)
@@ -200,10 +204,11 @@ class RunHandle:
         Returns:
             Whether it was stopped; False if it had come to its end before.
         """
-        entry = self._codec.encode(["end", "cancelled", None, []])
-        answer = self._runs.control("cancel", self._address, uuid.uuid4().hex, log=entry)
+        entry = self._codec.encode(CANCELLED)
+        answer = self._runs.control("cancel", self._address, uuid.uuid4().hex, log=entry, due_ms=DUE_MS)
         if answer.kind == "gone" and not answer.info:
             self.status()
+        hint_next(self._runs, self._cluster.dispatcher, self._address)
         return answer.kind == "ok"
 
     def resume(self, value: Any) -> RunHandle:
@@ -214,19 +219,41 @@ class RunHandle:
                 that stopped at a breakpoint goes on with ``None``.
 
         Raises:
-            UnknownInterruptError: nobody asked that; or it was answered meanwhile.
+            UnknownInterruptError: nobody asked that; or the thread has gone on with another run.
+            AlreadyResumedError: it was answered already; that answer stands.
             RuntimeError: one answer, but several questions wait.
             ThreadBusyError: another run is active on the thread.
         """
         pending = self._outcomes()
-        given = answers_for(pending, value) if value is not None else {}
+        try:
+            given = answers_for(pending, value) if value is not None else {}
+        except UnknownInterruptError as exc:
+            if self._once_asked(value, exc):
+                raise AlreadyResumedError(
+                    f"What run {self.run_id!r} asked was answered already; it is {self.status()}."
+                ) from None
+            raise
         drop = [tid for tid, writes in pending.items() if tid in given]
         return self._requeue({f"n:{tid}": self._codec.encode(answers) for tid, answers in given.items()}, drop)
 
     def retry(self) -> RunHandle:
         """Let a failed run go on where it failed: only what did not finish runs again."""
         drop = [tid for tid, writes in self._outcomes().items() if not is_finished(writes)]
-        return self._requeue({}, drop)
+        return self._requeue({}, drop if self.stands() else [])
+
+    def stands(self) -> bool:
+        """Whether the thread still is where this run left it; else its tasks' outcomes, questions too, are void."""
+        record = self._record()
+        head = self._runs.read_line(self.thread_id, ["head"])[0]
+        return record.get("at", head) == head or not self._outcomes()
+
+    def _once_asked(self, value: Any, refused: UnknownInterruptError) -> bool:
+        """Whether the run asked what ``value`` answers, when it came to rest last."""
+        record = self._record()
+        if refused.reason != "not_pending" or "asked" not in record or record["status"] == b"cancelled":
+            return False
+        asked = {question.id for task in self._codec.decode(record["asked"]) for question in task}
+        return not (is_answer_map(value) and set(value) - asked - {question.id for question in self.interrupts()})
 
     def _requeue(self, fields: dict[str, bytes | str | int], drop: Sequence[str]) -> RunHandle:
         record = self._record()
@@ -241,12 +268,18 @@ class RunHandle:
         answer = self._runs.control("requeue", self._address, uuid.uuid4().hex, fields=fields, drop=drop, due_ms=1000)
         if answer.kind == "busy":
             raise ThreadBusyError(f"Thread {self.thread_id!r} is busy with run {answer.info!r}.", run_id=answer.info)
-        if answer.kind != "ok":
-            waits = answer.info in ("interrupted", "failed")
-            why = "went on meanwhile: what it waits for now is something else" if waits else "does not wait"
+        if answer.kind == "passed":
             raise UnknownInterruptError(
-                f"Run {self.run_id!r} {why}. It is {answer.info or 'gone'}.", reason="not_pending"
+                f"Run {self.run_id!r} cannot go on: its thread has gone on with run {answer.info!r}. What it asked was "
+                "passed over.",
+                reason="passed",
             )
+        if answer.kind == "gone" and answer.info in ("interrupted", "failed", "queued", "running"):
+            raise AlreadyResumedError(
+                f"Run {self.run_id!r} went on meanwhile: somebody else was first. It is {answer.info}."
+            )
+        if answer.kind != "ok":
+            raise UnknownInterruptError(f"Run {self.run_id!r} does not wait. It is {answer.info or 'gone'}.")
         hint = RunHint(self.run_id, self.thread_id, record["graph"].decode(), record["fp"].decode())
         self._cluster.dispatcher.publish([hint])
         return self

@@ -12,19 +12,21 @@ from typing import TYPE_CHECKING, Any
 from distgraph.cluster.batch import Batch
 from distgraph.cluster.batch import submit as submit_batch
 from distgraph.cluster.events import Replay
+from distgraph.cluster.going_on import go_on
 from distgraph.cluster.handle import RunHandle
 from distgraph.cluster.hints import RunHint
-from distgraph.cluster.options import PLACEMENTS, RunOptions, options_from
+from distgraph.cluster.options import PLACEMENTS, options_from
 from distgraph.cluster.registry import check_runnable
+from distgraph.cluster.turns import CANCELLED, arrive, check_strategy
 from distgraph.config import check_id, ensure_config
 from distgraph.constants import INTERRUPT
 from distgraph.engine.request import Request
-from distgraph.errors import ConfigError, EmptyInputError, InvalidUpdateError, RunExistsError, ThreadBusyError
+from distgraph.errors import AlreadyResumedError, ConfigError, EmptyInputError, InvalidUpdateError
 from distgraph.graph.compiled import CompiledGraph
 from distgraph.graph.declarations import DEFAULT_NAME
 from distgraph.ledger.replies import Address
 from distgraph.superstep.identity import digest_of
-from distgraph.types import Command
+from distgraph.types import Command, MultitaskStrategy
 
 if TYPE_CHECKING:
     from distgraph.cluster.client import Cluster
@@ -55,6 +57,7 @@ class NamedGraph:
         log: bool = True,
         interrupt_before: Any = (),
         interrupt_after: Any = (),
+        multitask_strategy: MultitaskStrategy = "reject",
     ) -> RunHandle:
         """Put a run on the ledger and return at once.
 
@@ -67,58 +70,62 @@ class NamedGraph:
             log: keep a log of its events, so that ``stream`` can attach from the start.
             interrupt_before: nodes to stop before, or "*".
             interrupt_after: nodes to stop after, or "*".
+            multitask_strategy: where the thread has an active run: "reject" this one, "enqueue" it, "interrupt" that
+                one and go on from where it stood, or "rollback" that one and begin where it had begun. A run that waits
+                for an answer is not active: "reject" passes its question over; the others take it for active.
 
         Raises:
             GraphNotFoundError, GraphMismatchError: no worker serves this graph, or this version of it.
             RunExistsError: the id is taken by a run with another input.
-            ThreadBusyError: the thread has an active run.
+            ThreadBusyError: the thread has an active run; or runs wait in line there.
+            RunError: a rollback has nothing to go back to.
             CodecError: the input cannot be stored.
         """
-        merged = ensure_config(getattr(self, "config", None), config)
-        given_thread = merged.get("configurable", {}).get("thread_id")
-        name = str(run_id or merged.get("run_id") or uuid.uuid4())
-        thread = str(given_thread) if given_thread is not None else name
-        address = Address(check_id("run_id", name), check_id("thread_id", thread))
         if isinstance(input, Command):
             raise InvalidUpdateError("submit starts runs: answer a question with handle.resume(value), or use invoke.")
-        options = options_from(
-            merged,
-            placement=self._placement,
+        return self._submit(
+            input,
+            config,
+            run_id=run_id,
+            strategy=check_strategy(multitask_strategy),
             context=context,
             keep=keep,
             log=log,
             before=interrupt_before,
             after=interrupt_after,
         )
-        fingerprint = self._cluster.check_served(self.name, self._fingerprint)
-        return self._submit(address, fingerprint, self._codec.encode(input), options)
 
-    def _submit(self, address: Address, fingerprint: str, data: bytes, options: RunOptions) -> RunHandle:
-        runs = self._cluster.ledger.runs
-        config = self._codec.encode(options.plain())
-        digest = digest_of([self.name, data.hex(), config.hex(), address.thread_id])
-        tied = runs.reserve(address)
-        if tied != address.thread_id:
-            raise RunExistsError(f"Run id {address.run_id!r} is taken by a run on thread {tied!r}.")
-        fields: dict[str, bytes | str | int] = {
-            "graph": self.name,
-            "fp": fingerprint,
-            "thread": address.thread_id,
-            "input": data,
-            "config": config,
-        }
-        answer = runs.submit(address, digest, fields, due_ms=1000)
-        if answer.kind == "conflict":
-            raise RunExistsError(f"Run id {address.run_id!r} is taken by a run with another input. Use another id.")
-        if answer.kind == "busy":
-            raise ThreadBusyError(
-                f"Thread {address.thread_id!r} is busy with run {answer.other!r}. Wait for it, cancel it, or use another "
-                "thread.",
-                run_id=answer.other,
+    def _submit(
+        self,
+        input: Any,
+        config: Mapping[str, Any] | None,
+        *,
+        run_id: str | None = None,
+        strategy: str = "reject",
+        known: Mapping[str, bytes] | None = None,
+        head: str = "",
+        **more: Any,
+    ) -> RunHandle:
+        """``submit``; with ``known``, fields of the record that tell what is known of the tasks after ``head``."""
+        merged = ensure_config(getattr(self, "config", None), config)
+        given_thread = merged.get("configurable", {}).get("thread_id")
+        name = str(run_id or merged.get("run_id") or uuid.uuid4())
+        thread = str(given_thread) if given_thread is not None else name
+        address = Address(check_id("run_id", name), check_id("thread_id", thread))
+        options = options_from(merged, placement=self._placement, **more)
+        fingerprint = self._cluster.check_served(self.name, self._fingerprint)
+        data, stored = self._codec.encode(input), self._codec.encode(options.plain())
+        fields = {"graph": self.name, "fp": fingerprint, "thread": thread, "input": data, "config": stored}
+        digest = digest_of([self.name, data.hex(), stored.hex(), thread])
+        runs, entry = self._cluster.ledger.runs, self._codec.encode(CANCELLED)
+        answer = arrive(runs, address, digest, {**fields, **(known or {})}, strategy=strategy, entry=entry, head=head)
+        if answer.kind == "moved":
+            raise AlreadyResumedError(
+                f"Thread {thread!r} has gone on meanwhile: somebody else has answered what it asked. Look at its state, and "
+                "answer what it asks now."
             )
         if answer.kind == "new":
-            hint = RunHint(address.run_id, address.thread_id, self.name, fingerprint)
-            self._cluster.dispatcher.publish([hint])
+            self._cluster.dispatcher.publish([RunHint(name, thread, self.name, fingerprint)])
         return RunHandle(self._cluster, address, self._codec)
 
     def submit_batch(
@@ -161,6 +168,7 @@ class ClusterGraph(CompiledGraph[Any, Any, Any, Any], NamedGraph):
         if not graph.name or graph.name == DEFAULT_NAME:
             raise ConfigError('A graph that workers run needs a name: compile(name="...").')
         self.__dict__.update(graph.__dict__)
+        self.on_cluster = True
         NamedGraph.__init__(self, cluster, graph.name, graph.fingerprint, placement, cluster.codec(graph))
         self.checkpointer = cluster.saver(self._codec)
 
@@ -235,34 +243,18 @@ class ClusterGraph(CompiledGraph[Any, Any, Any, Any], NamedGraph):
         """Submit what ``invoke`` or ``stream`` was given: a new run, or the last one of its thread going on."""
         config = request.config or {}
         thread = config.get("configurable", {}).get("thread_id")
+        options: dict[str, Any] = {
+            "context": request.context,
+            "before": _stops(request.interrupt_before),
+            "after": _stops(request.interrupt_after),
+        }
         if request.input is None or isinstance(request.input, Command):
             if thread is None:
                 raise EmptyInputError("Going on needs config['configurable']['thread_id'] of the thread that waits.")
-            going_on = self._go_on(str(thread), request.input)
-            if going_on is not None:
-                return going_on
-        return self.submit(
-            request.input,
-            config,
-            context=request.context,
-            interrupt_before=_stops(request.interrupt_before),
-            interrupt_after=_stops(request.interrupt_after),
+            return go_on(self, str(thread), request.input, config, options)
+        return self._submit(
+            request.input, config, strategy=check_strategy(request.multitask_strategy or "reject"), **options
         )
-
-    def _go_on(self, thread: str, given: Any) -> RunHandle | None:
-        runs = self._cluster.ledger.runs
-        last = runs.last_run(thread)
-        if not last:
-            return None
-        handle = RunHandle(self._cluster, Address(last, thread), self._codec)
-        status = handle.status()
-        if isinstance(given, Command):
-            if given.update is not None or given.goto:
-                raise InvalidUpdateError("On a cluster a Command resumes; change the state with update_state first.")
-            return handle.resume(given.resume)
-        if status == "interrupted":
-            return handle.resume(None)
-        return handle.retry() if status == "failed" else None
 
 
 def _stops(stops: Any) -> Any:

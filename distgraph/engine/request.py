@@ -34,6 +34,7 @@ class Request:
         cache: the graph's cache of node results.
         name: the graph's name.
         step_timeout: seconds one superstep may take.
+        multitask_strategy: what happens where the thread has an active run; on a cluster only.
         max_concurrency: tasks of one superstep at the same time; None: the config's, or a default.
     """
 
@@ -54,4 +55,5 @@ class Request:
     cache: Any = None
     name: str = "graph"
     step_timeout: float | None = None
+    multitask_strategy: str | None = None
     max_concurrency: int | None = None

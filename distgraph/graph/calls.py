@@ -15,7 +15,7 @@ from distgraph.graph.schema import mapper_of
 from distgraph.runtime import RunControl
 from distgraph.superstep.model import Program
 from distgraph.superstep.routing import did_you_mean
-from distgraph.types import All, Durability, GraphOutput, StreamMode
+from distgraph.types import All, Durability, GraphOutput, MultitaskStrategy, StreamMode
 from distgraph.warnings import LangGraphDeprecatedSinceV10
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class RunOptions(TypedDict, total=False):
     print_mode: Modes
     debug: bool | None
     checkpoint_during: bool | None
+    multitask_strategy: MultitaskStrategy | None
 
 
 def prepare(
@@ -100,7 +101,12 @@ def prepare(
         cache=graph.cache,
         name=graph.name,
         step_timeout=graph.step_timeout,
+        multitask_strategy=given.pop("multitask_strategy", None),
     )
+    if request.multitask_strategy is not None and not graph.on_cluster:
+        raise ConfigError(
+            "multitask_strategy is for runs on a cluster, which know of each other: cluster.bind(graph).invoke(...)."
+        )
     if given:
         raise TypeError(f"Graph {graph.name!r} got an unexpected keyword argument {next(iter(given))!r}")
     return request, shape

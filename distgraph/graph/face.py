@@ -32,6 +32,7 @@ class GraphFace(Batches, Threads, Generic[StateT, ContextT, InputT, OutputT]):
         checkpointer: saver, or None, True, False as ``compile`` explains.
         step_timeout: seconds one superstep may take; None: no limit.
         stream_mode: what ``stream`` gives unless told otherwise.
+        on_cluster: workers run it.
     """
 
     program: Program
@@ -43,6 +44,7 @@ class GraphFace(Batches, Threads, Generic[StateT, ContextT, InputT, OutputT]):
     debug: bool = False
     context_schema: Any = None
     step_timeout: float | None = None
+    on_cluster: bool = False
     stream_mode: Modes = "values"
     #: Build instances of the output and state schemas, for ``version="v2"``; None where plain dicts are the instances.
     output_instance: Callable[[Any], Any] | None = None

@@ -29,10 +29,11 @@ class Submitted(NamedTuple):
 
     Attributes:
         kind: new; waits (in line, behind ``other``); same (this very run is there already); conflict (another input);
-            busy (``other`` has the thread); lost (``other`` is a checkpoint to go back to, and is not kept any more).
+            busy (``other`` has the thread); moved (``other`` is its head, not the one that the caller saw); lost (``other`` is
+            a checkpoint to go back to, and is not kept any more).
     """
 
-    kind: Literal["new", "waits", "same", "conflict", "busy", "lost"]
+    kind: Literal["new", "waits", "same", "conflict", "busy", "moved", "lost"]
     epoch: int = 0
     other: str = ""
 

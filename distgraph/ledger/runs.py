@@ -43,6 +43,7 @@ class RunLedger(RunReads):
         policy: str = "reject",
         ends: str = "",
         log: bytes = b"",
+        head: str = "",
     ) -> Submitted:
         """Put the run on the ledger. The same id with the same digest again is the same run."""
         flat = [part for pair in fields.items() for part in pair]
@@ -59,9 +60,9 @@ class RunLedger(RunReads):
             other = Address(ends, thread)
             keys += [self._run(other, kind) for kind in ("run", "open", "claims", "tries", "log")]
             keys += [self.keys.of(thread, kind, thread, "") for kind in ("hist", "pend")]
-        args = (address.run_id, digest, due_ms, policy, ends, log, LOG_LENGTH, *flat)
+        args = (address.run_id, digest, due_ms, policy, ends, log, LOG_LENGTH, head, *flat)
         kind, *more = (text(part) for part in self.scripts.run(Call("submit", keys, args)))
-        if kind in ("busy", "lost"):
+        if kind in ("busy", "moved", "lost"):
             return Submitted(kind, other=more[0])  # type: ignore[arg-type]
         epoch, before = (*more, "", "")[:2]
         return Submitted(kind, int(epoch or 0), before)  # type: ignore[arg-type]

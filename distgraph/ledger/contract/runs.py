@@ -49,6 +49,7 @@ class Runs(Protocol):
         policy: Policy = "reject",
         ends: str = "",
         log: bytes = b"",
+        head: str = "",
     ) -> Submitted:
         """Write the run's record, its thread's claim on it, and its due entry: queued, first looked at in ``due_ms``.
 
@@ -59,11 +60,13 @@ class Runs(Protocol):
         A run that waits for an answer is in the way of the last three, and passed over by ``reject``.
         ``ends``: the run to cancel; where it is not the one in the way nothing happens, and the answer names that.
         ``log``: entry for the log of the run that is cancelled.
+        ``head``: write nothing unless the thread stands at this checkpoint; '': wherever it stands.
 
         Returns:
             ``new`` with the run's first epoch (epochs grow along a thread); ``waits`` with its epoch and the run before
             it; ``same`` if this id is there with this digest, whatever became of it (so answers a repeat); ``conflict``
-            if the id is taken; ``busy`` with the run in the way; ``lost`` if the checkpoint to go back to is gone.
+            if the id is taken; ``busy`` with the run in the way; ``moved`` with the thread's head; ``lost`` if the
+            checkpoint to go back to is gone.
         """
         ...
 

@@ -6,11 +6,12 @@
 --       directory STRING of a run on the thread of its own id | run HASH again
 --       and to end another run: its run HASH   open HASH   claims HASH   tries HASH   log STREAM   hist ZSET   pending HASH
 -- ARGV  run id, digest of what was asked, ms until the entry is due, policy, id of the run to end ('' = none), its log
---       entry, log length, then field, value, ... of the run record
+--       entry, log length, the head that the caller saw ('' = any), then field, value, ... of the run record
 -- -> {'new', epoch}   a repeat is answered 'same'
 --  | {'waits', epoch, run id}   in line, behind that run; a repeat is answered 'same'
 --  | {'same', epoch} | {'conflict'} (the id is taken by another run)
 --  | {'busy', run id}   that run has the thread, and is not the one to end
+--  | {'moved', checkpoint id}   the thread stands there, and not where the caller saw it
 --  | {'lost', checkpoint id}   there is no going back: where the other run began is not kept any more
 local run, line, due, runs, turns, directory = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local id, digest, policy = ARGV[1], ARGV[2], ARGV[4]
@@ -23,6 +24,7 @@ end
 if redis.call('EXISTS', directory) == 1 then return {'conflict'} end
 local got = redis.call('HMGET', line, 'run', 'asks', 'own', 'head')
 local active, asks, head = got[1] ~= id and got[1], got[2] ~= id and got[2], got[4] or ''
+if ARGV[8] ~= '' and ARGV[8] ~= head then return {'moved', head} end
 local waiting = redis.call('LINDEX', turns, 0)
 local before = active or asks or waiting
 -- an item of a batch shares its thread with nobody
@@ -86,7 +88,7 @@ if ends then
 end
 local epoch = redis.call('HINCRBY', line, 'e', 1)
 redis.call('HSET', run, 'digest', digest, 'epoch', epoch, 'status', 'queued', 'plan', 0, 'lease', '',
-  'created', now, 'hinted', now, unpack(ARGV, 8))
+  'created', now, 'hinted', now, unpack(ARGV, 9))
 redis.call('ZADD', runs, now, id)
 if waits then
   redis.call('RPUSH', turns, id)

@@ -49,6 +49,7 @@ class MemoryArrivals(MemoryRunReads):
         policy: str = "reject",
         ends: str = "",
         log: bytes = b"",
+        head: str = "",
     ) -> Submitted:
         key = self.state.key(address)
         record = self.state.records.get(key)
@@ -57,6 +58,8 @@ class MemoryArrivals(MemoryRunReads):
             return Submitted("same", int(record["epoch"])) if same else Submitted("conflict")
         if address.own_thread and self.state.thread_of(address.run_id):
             return Submitted("conflict")
+        if head and head != self._head(address):
+            return Submitted("moved", other=self._head(address))
         refused = self._in_the_way(address, policy, ends)
         if refused is not None:
             return refused

@@ -246,6 +246,16 @@ def test_there_is_no_going_back_to_what_is_not_kept(world: World) -> None:
         assert come(world, TWO, "rollback", "one") == Submitted("lost", other=C1)
 
 
+def test_a_run_may_ask_for_the_head_its_caller_saw(world: World) -> None:
+    """Somebody who answered the same question was first, and the thread has gone on."""
+    driven(world, A, ONE)
+    advanced(world, C1, address=ONE)
+    end(world, ONE)
+    with unchanged(world):
+        assert world.runs.submit(TWO, "d", {}, due_ms=0, head=C2) == Submitted("moved", other=C1)
+    assert world.runs.submit(TWO, "d", {}, due_ms=0, head=C1).kind == "new"
+
+
 # ---------------------------------------------------------------- ids
 
 

@@ -38,12 +38,13 @@ def test_it_keeps_the_contract() -> None:
         ([b"busy", b"r9"], Submitted("busy", other="r9")),
         ([b"waits", b"4", b"r9"], Submitted("waits", 4, "r9")),
         ([b"lost", b"c1"], Submitted("lost", other="c1")),
+        ([b"moved", b"c2"], Submitted("moved", other="c2")),
     ],
 )
 def test_answers_to_a_submission(reply: list[bytes], answer: Submitted) -> None:
     runs, scripts = ledger(reply)
     assert runs.submit(RUN, "digest", {"input": b"\x00", "n": 5}, due_ms=7) == answer
-    assert scripts.calls[0].args == ("r1", "digest", 7, "reject", "", b"", LOG_LENGTH, "input", b"\x00", "n", 5)
+    assert scripts.calls[0].args == ("r1", "digest", 7, "reject", "", b"", LOG_LENGTH, "", "input", b"\x00", "n", 5)
 
 
 def test_only_a_run_on_the_thread_of_its_own_id_watches_the_directory() -> None:

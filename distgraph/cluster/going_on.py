@@ -1,0 +1,108 @@
+"""A thread that stopped goes on: whoever left it so, a run of this cluster or a graph in another program."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from distgraph.checkpoint.base import NULL_TASK_ID, CheckpointTuple, from_public
+from distgraph.cluster.handle import RunHandle
+from distgraph.errors import AlreadyResumedError, InvalidUpdateError, ThreadBusyError, UnknownInterruptError
+from distgraph.ledger.replies import Address
+from distgraph.superstep.model import Program, is_finished
+from distgraph.superstep.plan import plan
+from distgraph.superstep.resume import give_answers, is_answer_map
+from distgraph.types import Command, Write
+from distgraph.wire import Codec
+
+if TYPE_CHECKING:
+    from distgraph.cluster.remote import ClusterGraph
+
+
+def go_on(graph: ClusterGraph, thread: str, given: Any, config: Any, options: dict[str, Any]) -> RunHandle:
+    """Answer what a thread asks, or let it go on where it stopped.
+
+    A run that waits is resumed, one that failed is retried. Where the thread was left by somebody else - a graph in this
+    or another process, with the saver of this cluster - a new run goes on from its checkpoint: what had finished of the
+    superstep does not run again.
+
+    Args:
+        graph: the thread's.
+        thread: its id.
+        given: None, or a Command that resumes.
+        config: of the caller.
+        options: of the run, if a new one is made.
+
+    Raises:
+        UnknownInterruptError: nobody asked that.
+        AlreadyResumedError: it was answered meanwhile.
+        ThreadBusyError: a run is active on the thread.
+        InvalidUpdateError: a Command that does more than resume.
+    """
+    if isinstance(given, Command) and (given.update is not None or given.goto):
+        raise InvalidUpdateError("On a cluster a Command resumes; change the state with update_state first.")
+    answer = given.resume if isinstance(given, Command) else None
+    last = graph._cluster.ledger.runs.last_run(thread)
+    handle = RunHandle(graph._cluster, Address(last, thread), graph._codec) if last else None
+    saved = None
+    if handle is not None and handle.stands():
+        status = handle.status()
+        if status == "interrupted" or (answer is not None and status not in ("done", "cancelled")):
+            return handle.resume(answer)
+        if status == "failed":
+            return handle.retry()
+    if graph.checkpointer is not None:
+        saved = graph.checkpointer.get_tuple({"configurable": {"thread_id": thread}})
+    known, head = what_is_known(graph.program, graph._codec, saved, answer)
+    if answer is not None and not head:
+        if handle is not None:
+            return handle.resume(answer)
+        raise UnknownInterruptError(f"Thread {thread!r} asks nothing: there is no question to answer.")
+    try:
+        return graph._submit(None, config, known=known, head=head, **options)
+    except ThreadBusyError as exc:
+        if answer is None:
+            raise
+        raise AlreadyResumedError(f"Thread {thread!r} has gone on with run {exc.run_id!r} meanwhile.") from exc
+
+
+def what_is_known(
+    program: Program, codec: Codec, saved: CheckpointTuple | None, answer: Any
+) -> tuple[dict[str, bytes], str]:
+    """What a saver knows of the tasks after a checkpoint, as fields of a run's record.
+
+    Args:
+        program: the graph's.
+        codec: of its values.
+        saved: the thread's head.
+        answer: to what its tasks asked; None: there is none.
+
+    Returns:
+        (``o:<task>`` what one that has finished wrote, ``n:<task>`` the answers to one that asked; the checkpoint's id).
+        The id is '' where nothing is known, or nothing asked.
+
+    Raises:
+        UnknownInterruptError: the answer is to something else.
+        InvalidUpdateError: a graph nested in a node asked it.
+    """
+    if saved is None:
+        return {}, ""
+    pending: dict[str, list[Write]] = {}
+    for task_id, channel, value in saved.pending_writes or ():
+        if task_id != NULL_TASK_ID:
+            pending.setdefault(task_id, []).append((channel, value))
+    found = {
+        f"o:{tid}": codec.encode([[channel, value] for channel, value in writes])
+        for tid, writes in pending.items()
+        if is_finished(writes)
+    }
+    at = from_public(saved)
+    if answer is None:
+        return found, at.id if found else ""
+    given = give_answers(plan(program, at), pending, answer, strict=is_answer_map(answer))
+    if given.nested:
+        raise InvalidUpdateError(
+            "The question was asked by a graph nested in a node: answer it in process, workers cannot do that yet."
+        )
+    if not given.tasks:
+        return {}, ""
+    return {**found, **{f"n:{tid}": codec.encode(answers) for tid, answers in given.tasks.items()}}, at.id
