@@ -6,7 +6,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Literal
 
 from distgraph.checkpoint.base import NULL_TASK_ID, WRITES_IDX_MAP, PendingWrite
-from distgraph.ledger.lines import Writes
+from distgraph.ledger.places import Writes
 from distgraph.types import Write
 from distgraph.wire import Codec
 

@@ -10,7 +10,8 @@ from distgraph.checkpoint.lines import decode_record, decode_value, value_field
 from distgraph.checkpoint.pending import merged
 from distgraph.constants import TASKS
 from distgraph.errors import CheckpointCorruptError, DistgraphError
-from distgraph.ledger.lines import Found, LineLedger, Place, Writes
+from distgraph.ledger.contract.lines import Lines
+from distgraph.ledger.places import Found, Place, Writes
 from distgraph.superstep.model import Checkpoint
 from distgraph.wire import Codec
 
@@ -26,7 +27,7 @@ class LineReader:
         codec: reads the bytes.
     """
 
-    def __init__(self, lines: LineLedger, codec: Codec) -> None:
+    def __init__(self, lines: Lines, codec: Codec) -> None:
         self._lines, self._codec = lines, codec
 
     def at(self, place: Place, checkpoint_id: str = "") -> CheckpointTuple | None:

@@ -20,7 +20,7 @@ from distgraph.cluster.workplace import HINTS_A_SLOT, LEASE_CHECK_MS, Workplace
 from distgraph.constants import ERROR, INTERRUPT
 from distgraph.errors import DistgraphError, GraphRecursionError, PoisonTaskError
 from distgraph.ledger.keys import split_item
-from distgraph.ledger.lines import numbered
+from distgraph.ledger.places import numbered
 from distgraph.ledger.replies import Address, Answer, Commit, Record
 from distgraph.superstep.advance import Verdict
 from distgraph.superstep.identity import path_key

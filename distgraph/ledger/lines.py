@@ -3,74 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Literal, NamedTuple
+from typing import Any
 from urllib.parse import unquote
 
 from distgraph.ledger.connection import guard
 from distgraph.ledger.keys import Keys
+from distgraph.ledger.places import MOST, Change, Found, Place, Writes, folded
 from distgraph.ledger.reads import RunReads, answer_of, text
 from distgraph.ledger.replies import Address, Answer
 from distgraph.ledger.scripts import Call, Scripts
-
-#: Writes of one call, fields of one read, names of one deletion: scripts and commands stay short for everybody else.
-MOST = 500
-
-
-class Place(NamedTuple):
-    """A line: a thread's own (``ns`` is empty), or that of a graph nested in it."""
-
-    thread_id: str
-    ns: str = ""
-
-
-class Writes(NamedTuple):
-    """What one task wrote, or one part of it, under a name.
-
-    Attributes:
-        mode: "first": what is stored under this name already stands; "last": this replaces it.
-        before: id of the checkpoint before the task.
-        kind: the name, unique for the task.
-        path: where the task stands in the order of its superstep.
-    """
-
-    mode: Literal["first", "last"]
-    before: str
-    task: str
-    kind: str
-    path: str
-    data: bytes
-
-
-@dataclass(slots=True)
-class Change:
-    """What a saver stores in one step: writes, then a checkpoint.
-
-    Attributes:
-        new: the checkpoint's id; '' where there are writes alone.
-        sets: fields of the line: the record, and values.
-    """
-
-    place: Place
-    new: str = ""
-    sets: Sequence[tuple[str, bytes]] = ()
-    writes: list[Writes] = field(default_factory=list)
-
-
-class Found(NamedTuple):
-    """A checkpoint as stored.
-
-    Attributes:
-        record: None: it is the head, and its record is gone.
-        writes: how many writes savers stored for it.
-        run: of the head: the thread's latest run, or ''.
-    """
-
-    checkpoint_id: str
-    record: bytes | None
-    writes: int
-    run: str = ""
 
 
 class LineLedger:
@@ -239,33 +181,3 @@ class LineLedger:
             # last: as long as the set is there, a deletion that was cut off can be repeated
             self.client.unlink(self._nested(thread_id))
         return answer
-
-
-def numbered(before: str, writes: Sequence[tuple[str, str, bytes]]) -> list[tuple[str, bytes]]:
-    """Fields that keep the writes of a whole superstep for the history, as savers read them.
-
-    Args:
-        before: id of the checkpoint before it.
-        writes: (task id, path, writes) of each task.
-    """
-    fields = [(before, str(len(writes)).encode())]
-    for n, (task, path, data) in enumerate(writes, 1):
-        fields += ((f"{before}|{task}|w", data), (f"{before}|{n}", f"{task}|w|{path}".encode()))
-    return fields
-
-
-def folded(changes: Sequence[Change]) -> list[Change]:
-    """The same in fewer changes: writes go with what follows them on their line, as far as a script stays short."""
-    made: list[Change] = []
-    for change in changes:
-        last = made[-1] if made else None
-        if (
-            last is not None
-            and last.place == change.place
-            and not last.new
-            and len(last.writes) + len(change.writes) <= MOST
-        ):
-            made[-1] = Change(change.place, change.new, change.sets, [*last.writes, *change.writes])
-        else:
-            made.append(change)
-    return made

@@ -21,7 +21,7 @@ from distgraph.cluster.registry import Registry
 from distgraph.cluster.workplace import Workplace
 from distgraph.errors import ThreadBusyError
 from distgraph.ledger.ledger import Ledger
-from distgraph.ledger.lines import numbered
+from distgraph.ledger.places import numbered
 from distgraph.types import Command
 from tests.integration.saver_graph import CONFIG, graph, pend_key, saved
 

@@ -10,10 +10,12 @@ import pytest
 
 from distgraph.checkpoint.memory import InMemorySaver
 from distgraph.checkpoint.redis import RedisSaver
+from distgraph.checkpoint.sqlite import SqliteSaver
+from distgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from distgraph.ledger.connection import connect
 from tests.conformance.checkpoint.lines import Saver
 
-KINDS = ("memory", "redis")
+KINDS = ("memory", "redis", "sqlite", "sqlite file")
 
 
 @pytest.fixture(params=KINDS)
@@ -26,6 +28,10 @@ def saver(request: pytest.FixtureRequest) -> Iterator[Saver]:
 def _opened(kind: str, request: pytest.FixtureRequest) -> AbstractContextManager[Saver]:
     if kind == "memory":
         return InMemorySaver()
+    if kind == "sqlite":
+        return SqliteSaver(":memory:")
+    if kind == "sqlite file":
+        return AsyncSqliteSaver.from_conn_string(request.getfixturevalue("tmp_path") / "checkpoints.db")
     url = request.getfixturevalue("redis_url")
     namespace = f"test-{uuid.uuid4().hex[:12]}"
     request.addfinalizer(lambda: _wipe(url, namespace))

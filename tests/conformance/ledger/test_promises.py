@@ -16,7 +16,8 @@ import redis
 
 import distgraph.ledger
 from distgraph.errors import LedgerCorruptError, ServerOutOfMemoryError
-from distgraph.ledger.lines import Change, LineLedger, Place
+from distgraph.ledger.lines import LineLedger
+from distgraph.ledger.places import Change, Place
 from distgraph.ledger.replies import Address, Taken
 from distgraph.ledger.scripts import Call, sources
 from tests.conformance.ledger.scenes import (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from distgraph.ledger.lines import Change, LineLedger, Place
+from distgraph.ledger.lines import LineLedger
+from distgraph.ledger.places import Change, Place
 from distgraph.ledger.replies import Answer, ClaimedTask
 from tests.conformance.ledger.scenes import (
     C1,

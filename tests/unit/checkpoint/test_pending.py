@@ -11,7 +11,7 @@ from distgraph.checkpoint.own import own_types
 from distgraph.checkpoint.pending import merged, parts_of
 from distgraph.constants import INTERRUPT, RESUME
 from distgraph.errors import CheckpointCorruptError, CodecError
-from distgraph.ledger.lines import Writes
+from distgraph.ledger.places import Writes
 from distgraph.wire import Codec
 
 pytestmark = pytest.mark.unit

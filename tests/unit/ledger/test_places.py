@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from distgraph.ledger.lines import MOST, Change, Place, Writes, folded, numbered
+from distgraph.ledger.places import MOST, Change, Place, Writes, folded, numbered
 
 pytestmark = pytest.mark.unit
 

@@ -1,0 +1,217 @@
+"""What savers have in common that keep lines: records and values once per version, writes beside them.
+
+One superstep is one call to what keeps the lines, and sends only what it changed.
+"""
+
+from __future__ import annotations
+
+from asyncio import to_thread
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Self
+
+from distgraph.checkpoint.base import (
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    get_checkpoint_id,
+    get_checkpoint_metadata,
+)
+from distgraph.checkpoint.lines import encode_record, encode_value, value_field
+from distgraph.checkpoint.own import own_types
+from distgraph.checkpoint.pending import parts_of
+from distgraph.checkpoint.reader import LineReader, config_of
+from distgraph.errors import ConfigError, ThreadBusyError
+from distgraph.ledger.contract.lines import Lines
+from distgraph.ledger.places import Change, Place
+from distgraph.superstep import model
+from distgraph.wire import Codec, TypeRegistry
+
+#: A method of a saver, ``put`` or ``put_writes``, and its arguments.
+Op = tuple[str, tuple[Any, ...]]
+
+
+class LineSaver(BaseCheckpointSaver[str]):
+    """A saver over lines.
+
+    Args:
+        lines: what keeps them.
+        codec: limits, secret and types of stored values. The types of a graph's schemas come with ``with_types``.
+    """
+
+    def __init__(self, lines: Lines, codec: Codec | None) -> None:
+        registry = own_types() if codec is None else _with_own(codec.registry)
+        self.codec = Codec(registry) if codec is None else codec.with_types(registry)
+        self._lines = lines
+        self._reader = LineReader(lines, self.codec)
+        super().__init__(serde=_Serde(self.codec))
+
+    def with_types(self, types: Iterable[Any]) -> Self:
+        """Let stored values hold these types too, and those that their fields mention. Of two with one name, the later.
+
+        Returns:
+            This saver.
+        """
+        fresh = own_types()
+        for annotation in types:
+            fresh.add(annotation)
+        known = self.codec.registry
+        known.by_type.update(fresh.by_type)
+        known.by_id.update(fresh.by_id)
+        return self
+
+    # ------------------------------------------------------------- storing
+
+    def put(
+        self, config: Any, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
+    ) -> Any:
+        change = self._checkpoint(config, checkpoint, metadata, new_versions)
+        self._store([change])
+        return config_of(change.place, change.new)
+
+    def put_writes(self, config: Any, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> None:
+        self._store([self._writes(config, writes, task_id, task_path)])
+
+    def put_all(self, ops: Sequence[Op]) -> None:
+        """Make several calls in order, in one round trip; one by one where a subclass has methods of its own."""
+        if self._has_own("put", "put_writes"):
+            for name, args in ops:
+                getattr(self, name)(*args)
+            return
+        self._store([self._checkpoint(*args) if name == "put" else self._writes(*args) for name, args in ops])
+
+    async def aput_all(self, ops: Sequence[Op]) -> None:
+        """``put_all`` under an event loop."""
+        if self._has_own("aput", "aput_writes"):
+            for name, args in ops:
+                await getattr(self, "a" + name)(*args)
+            return
+        await to_thread(self.put_all, ops)
+
+    def _has_own(self, *names: str) -> bool:
+        return any(getattr(type(self), name) is not getattr(LineSaver, name) for name in names)
+
+    def _store(self, changes: Sequence[Change]) -> None:
+        for place, answer in self._lines.put(changes):
+            if answer.kind == "busy":
+                raise _busy(place.thread_id, answer.info, "nothing was stored")
+
+    def _checkpoint(
+        self, config: Any, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
+    ) -> Change:
+        codec, values = self.codec, checkpoint["channel_values"]
+        sets = [
+            (value_field(channel, version), encode_value(codec, channel, values[channel]))
+            for channel, version in new_versions.items()
+            if channel in values
+        ]
+        known = get_checkpoint_metadata(config, metadata)
+        sets.append((f"c:{checkpoint['id']}", encode_record(codec, _bare(config, checkpoint, metadata), known)))
+        return Change(_place(config), checkpoint["id"], sets)
+
+    def _writes(self, config: Any, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> Change:
+        before = get_checkpoint_id(config)
+        if before is None:
+            raise ConfigError("The config names no checkpoint: give config['configurable']['checkpoint_id'].")
+        return Change(_place(config), writes=[*parts_of(self.codec, before, writes, task_id, task_path)])
+
+    # ------------------------------------------------------------- reading
+
+    def get_tuple(self, config: Any) -> CheckpointTuple | None:
+        wanted = get_checkpoint_id(config)
+        saved = self._reader.at(_place(config), wanted or "")
+        return saved._replace(config=config) if saved is not None and wanted else saved
+
+    def list(
+        self,
+        config: Any,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: Any = None,
+        limit: int | None = None,
+    ) -> Iterator[CheckpointTuple]:
+        below = (get_checkpoint_id(before) if before else None) or ""
+        wanted = get_checkpoint_id(config) if config else None
+        for place in self._places(config):
+            if wanted:
+                ids = [wanted] if not below or wanted < below else []
+                found = self._reader.those(place, ids, filter or {}, limit)
+            else:
+                found = self._reader.newest_first(place, below, filter or {}, limit)
+            for saved in found:
+                limit = None if limit is None else limit - 1
+                yield saved
+            if limit == 0:
+                return
+
+    def _places(self, config: Any) -> Iterator[Place]:
+        if config and config["configurable"].get("checkpoint_ns") is not None:
+            yield _place(config)
+            return
+        for thread in [_place(config).thread_id] if config else self._lines.threads():
+            for ns in ("", *self._lines.nested(thread)):
+                yield Place(thread, ns)
+
+    # ------------------------------------------------------------- deleting
+
+    def delete_thread(self, thread_id: str) -> None:
+        """Delete a thread's checkpoints and writes, with those of graphs nested in it. Records of runs stay.
+
+        Raises:
+            ThreadBusyError: a run of a cluster holds the thread.
+        """
+        answer = self._lines.delete(str(thread_id))
+        if answer.kind == "busy":
+            raise _busy(str(thread_id), answer.info, "nothing was deleted")
+
+
+class _Serde:
+    """The codec, under the names that savers have for it."""
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
+        return "msgpack", self._codec.encode(obj)
+
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:
+        return self._codec.decode(data[1])
+
+
+def _with_own(given: TypeRegistry) -> TypeRegistry:
+    registry = own_types()
+    registry.by_type.update({cls: shape for cls, shape in given.by_type.items() if cls not in registry})
+    registry.by_id.update(given.by_id)
+    return registry
+
+
+def _place(config: Any) -> Place:
+    configurable = config.get("configurable") or {}
+    if configurable.get("thread_id") is None:
+        raise ConfigError("The config names no thread: give config['configurable']['thread_id'].")
+    return Place(str(configurable["thread_id"]), configurable.get("checkpoint_ns") or "")
+
+
+def _bare(config: Any, checkpoint: Checkpoint, metadata: CheckpointMetadata) -> model.Checkpoint:
+    """A checkpoint without its values, as lines keep it: with the versions of channels that have one."""
+    values, updated = checkpoint["channel_values"], checkpoint.get("updated_channels")
+    return model.Checkpoint(
+        id=checkpoint["id"],
+        parent=get_checkpoint_id(config),
+        step=metadata.get("step", -1),
+        source=metadata.get("source", "loop"),
+        values={},
+        versions={name: version for name, version in checkpoint["channel_versions"].items() if name in values},
+        seen=checkpoint["versions_seen"],
+        updated=None if updated is None else frozenset(updated),
+        clock=checkpoint.get("clock") or max(checkpoint["channel_versions"].values(), default=None),
+        ts=checkpoint["ts"],
+    )
+
+
+def _busy(thread_id: str, run_id: str, outcome: str) -> ThreadBusyError:
+    return ThreadBusyError(
+        f"Thread {thread_id!r} is busy with run {run_id!r} of a cluster; {outcome}. Wait for it, or cancel it.",
+        run_id=run_id,
+    )

@@ -1,0 +1,60 @@
+"""What savers need of whatever keeps lines of checkpoints: the ledger on a server, a database file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
+
+from distgraph.ledger.places import Change, Found, Place, Writes
+from distgraph.ledger.replies import Answer
+
+
+class Lines(Protocol):
+    """Lines of checkpoints: fields (records and values), writes of tasks, a head."""
+
+    def put(self, changes: Sequence[Change]) -> list[tuple[Place, Answer]]:
+        """Store changes in order; each is atomic, their sequence is not.
+
+        A checkpoint becomes the head of its line if it is above it. A repeat changes nothing.
+
+        Returns:
+            The answers: ok, or busy with the id of the run that holds the line; then nothing of that change is stored.
+        """
+        ...
+
+    def look(self, place: Place, checkpoint_id: str = "") -> Found | None:
+        """One checkpoint, or the head; None if there is no such."""
+        ...
+
+    def history(self, place: Place, *, before: str = "", most: int) -> list[str]:
+        """Ids of a line's checkpoints below ``before``, newest first, at most so many."""
+        ...
+
+    def records(self, place: Place, ids: Sequence[str]) -> list[Found]:
+        """These checkpoints, without those whose record is gone."""
+        ...
+
+    def read(
+        self, place: Place, fields: Sequence[str], writes: Mapping[str, int]
+    ) -> tuple[dict[str, bytes | None], dict[str, list[Writes]]]:
+        """Values by field, None where it is not there; and writes by checkpoint, in the order they came in.
+
+        ``writes`` says how many there are of each checkpoint, as it was found.
+        """
+        ...
+
+    def outcomes(self, thread_id: str, run_id: str, head: str) -> dict[str, bytes]:
+        """Task id -> outcome, of the superstep after ``head`` as far as the run has settled it."""
+        ...
+
+    def nested(self, thread_id: str) -> list[str]:
+        """Namespaces of the graphs nested in a thread that have a line, sorted."""
+        ...
+
+    def threads(self) -> Iterator[str]:
+        """Every thread that has a line, in no order."""
+        ...
+
+    def delete(self, thread_id: str) -> Answer:
+        """Delete a thread's lines, with those of nested graphs: ok, or busy with the run that holds the thread."""
+        ...
