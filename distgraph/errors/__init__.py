@@ -62,14 +62,11 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from distgraph.errors.base import DistgraphError as DistgraphError
+from distgraph.errors.storage import *  # noqa: F403 - its __all__ says what they are
+
 if TYPE_CHECKING:
     from distgraph.types import Command, Interrupt
-
-
-class DistgraphError(Exception):
-    """The root. ``code`` is stable and documented; the text says what, where, why and what to do."""
-
-    code = "DISTGRAPH_ERROR"
 
 
 class ErrorCode(Enum):
@@ -157,6 +154,12 @@ class AlreadyResumedError(UnknownInterruptError):
 
     def __init__(self, message: str, *, reason: str = "answered") -> None:
         super().__init__(message, reason=reason)
+
+
+class InvalidNamespaceError(InputError):
+    """Labels that are no namespace of a store."""
+
+    code = "NAMESPACE_INVALID"
 
 
 class BatchItemError(InputError):
@@ -333,6 +336,12 @@ class UntrustedTypeError(CodecError):
     code = "TYPE_UNTRUSTED"
 
 
+class NewerFormatError(CodecError):
+    """Stored bytes are whole, but written by a newer distgraph: this process must be updated to read them."""
+
+    code = "FORMAT_NEWER"
+
+
 class CheckpointCorruptError(DistgraphError):
     """Stored bytes are damaged: checksum, length or magic do not fit."""
 
@@ -343,63 +352,6 @@ class TamperedDataError(CheckpointCorruptError):
     """A secret is set and the stored bytes are unsigned, or signed with another key."""
 
     code = "DATA_TAMPERED"
-
-
-# --------------------------------------------------------------- the server
-
-
-class StoreError(DistgraphError):
-    """The server behind the ledger."""
-
-    code = "STORE_ERROR"
-
-
-class ServerUnreachableError(StoreError, ConnectionError):
-    """Nobody answers at the address."""
-
-    code = "SERVER_UNREACHABLE"
-
-
-class ServerAuthError(StoreError, PermissionError):
-    """Wrong user or password, or the user lacks a permission."""
-
-    code = "SERVER_AUTH"
-
-
-class ServerTooOldError(StoreError):
-    """The server is older than distgraph needs."""
-
-    code = "SERVER_TOO_OLD"
-
-
-class ServerSettingError(StoreError):
-    """The server runs with a setting that would lose data or that distgraph cannot use."""
-
-    code = "SERVER_SETTING"
-
-
-class ServerReadOnlyError(StoreError):
-    """A replica answered; distgraph writes to the primary."""
-
-    code = "SERVER_READ_ONLY"
-
-
-class ServerLoadingError(StoreError):
-    """The server is still loading its data."""
-
-    code = "SERVER_LOADING"
-
-
-class ServerOutOfMemoryError(StoreError):
-    """maxmemory is reached. Nothing was written; free memory or raise the limit, then repeat the call."""
-
-    code = "SERVER_OUT_OF_MEMORY"
-
-
-class LedgerCorruptError(StoreError):
-    """A key holds what distgraph did not put there, or lacks what it did."""
-
-    code = "LEDGER_CORRUPT"
 
 
 # ------------------------------------------------------------- control flow
@@ -460,39 +412,6 @@ class NodeError(Exception):
 def create_error_message(*, message: str, error_code: ErrorCode) -> str:
     """The text with its code, in the form users search for."""
     return f"{message}\nError code: {error_code.value}"
-
-
-# ------------------------------------------- more server errors: add below this line
-
-
-class NewerFormatError(CodecError):
-    """Stored bytes are whole, but written by a newer distgraph: this process must be updated to read them."""
-
-    code = "FORMAT_NEWER"
-
-
-class ServerProtocolError(StoreError):
-    """What answers at the address is not Redis, or speaks TLS where plain text was expected, or the reverse."""
-
-    code = "SERVER_PROTOCOL"
-
-
-class ServerNotReadyError(StoreError):
-    """The server answers but cannot serve the call now: too many clients, a script that runs too long, a full disk."""
-
-    code = "SERVER_NOT_READY"
-
-
-class DatabaseFileError(StoreError):
-    """A database file cannot be opened or written, is damaged or none at all, or others held it for too long."""
-
-    code = "DATABASE_FILE"
-
-
-class InvalidNamespaceError(InputError):
-    """Labels that are no namespace of a store."""
-
-    code = "NAMESPACE_INVALID"
 
 
 class ProcessFailedError(DistgraphError, RuntimeError):
