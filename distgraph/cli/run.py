@@ -39,10 +39,18 @@ LOOK_EVERY = 0.5
     "--input", "given", metavar="JSON|@FILE", required=True, help="The input; @FILE reads it, @- from a pipe."
 )
 @click.option("--thread", metavar="ID", help="Continue this thread. Otherwise the run gets a new one.")
+@click.option(
+    "--multitask-strategy",
+    "strategy",
+    type=click.Choice(["reject", "enqueue", "interrupt", "rollback"]),
+    default="reject",
+    show_default=True,
+    help="What happens where the thread has an active run.",
+)
 @click.option("--stream", is_flag=True, help="Show what each node writes as it comes, one JSON document a line.")
 @global_options
 @click.pass_obj
-def run(session: Session, graph: str, given: str, thread: str | None, stream: bool) -> int:
+def run(session: Session, graph: str, given: str, thread: str | None, strategy: Any, stream: bool) -> int:
     """Run GRAPH on the workers and print its result as JSON.
 
     Ctrl-C leaves the run to the workers and says how to find it again.
@@ -50,7 +58,7 @@ def run(session: Session, graph: str, given: str, thread: str | None, stream: bo
     value = read_input(given)
     config = None if thread is None else {"configurable": {"thread_id": thread}}
     with session.cluster() as cluster:
-        handle = cluster.bind(graph).submit(value, config)
+        handle = cluster.bind(graph).submit(value, config, multitask_strategy=strategy)
         try:
             _streamed(session, handle) if stream else _waited(session, handle)
         except KeyboardInterrupt:

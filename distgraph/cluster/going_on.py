@@ -10,7 +10,7 @@ from distgraph.errors import AlreadyResumedError, InvalidUpdateError, ThreadBusy
 from distgraph.ledger.replies import Address
 from distgraph.superstep.model import Program, is_finished
 from distgraph.superstep.plan import plan
-from distgraph.superstep.resume import give_answers, is_answer_map
+from distgraph.superstep.resume import give_answers, is_answer_map, pending_interrupts
 from distgraph.types import Command, Write
 from distgraph.wire import Codec
 
@@ -41,9 +41,7 @@ def go_on(graph: ClusterGraph, thread: str, given: Any, config: Any, options: di
     if isinstance(given, Command) and (given.update is not None or given.goto):
         raise InvalidUpdateError("On a cluster a Command resumes; change the state with update_state first.")
     answer = given.resume if isinstance(given, Command) else None
-    last = graph._cluster.ledger.runs.last_run(thread)
-    handle = RunHandle(graph._cluster, Address(last, thread), graph._codec) if last else None
-    saved = None
+    handle, saved = _last_run(graph, thread), None
     if handle is not None and handle.stands():
         status = handle.status()
         if status == "interrupted" or (answer is not None and status not in ("done", "cancelled")):
@@ -54,6 +52,8 @@ def go_on(graph: ClusterGraph, thread: str, given: Any, config: Any, options: di
         saved = graph.checkpointer.get_tuple({"configurable": {"thread_id": thread}})
     known, head = what_is_known(graph.program, graph._codec, saved, answer)
     if answer is not None and not head:
+        # Read again: who answered in the meantime made a run of it.
+        handle = _last_run(graph, thread)
         if handle is not None:
             return handle.resume(answer)
         raise UnknownInterruptError(f"Thread {thread!r} asks nothing: there is no question to answer.")
@@ -63,6 +63,11 @@ def go_on(graph: ClusterGraph, thread: str, given: Any, config: Any, options: di
         if answer is None:
             raise
         raise AlreadyResumedError(f"Thread {thread!r} has gone on with run {exc.run_id!r} meanwhile.") from exc
+
+
+def _last_run(graph: ClusterGraph, thread: str) -> RunHandle | None:
+    last = graph._cluster.ledger.runs.last_run(thread)
+    return RunHandle(graph._cluster, Address(last, thread), graph._codec) if last else None
 
 
 def what_is_known(
@@ -77,8 +82,8 @@ def what_is_known(
         answer: to what its tasks asked; None: there is none.
 
     Returns:
-        (``o:<task>`` what one that has finished wrote, ``n:<task>`` the answers to one that asked; the checkpoint's id).
-        The id is '' where nothing is known, or nothing asked.
+        (``o:<task>`` what one that has finished wrote, ``n:<task>`` the answers to one that asked, ``asked`` what was
+        asked; the checkpoint's id). The id is '' where nothing is known, or nothing asked.
 
     Raises:
         UnknownInterruptError: the answer is to something else.
@@ -105,4 +110,6 @@ def what_is_known(
         )
     if not given.tasks:
         return {}, ""
-    return {**found, **{f"n:{tid}": codec.encode(answers) for tid, answers in given.tasks.items()}}, at.id
+    found |= {f"n:{tid}": codec.encode(answers) for tid, answers in given.tasks.items()}
+    found["asked"] = codec.encode([list(pending_interrupts(writes)) for writes in pending.values()])
+    return found, at.id

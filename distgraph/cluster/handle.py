@@ -274,7 +274,8 @@ class RunHandle:
                 "passed over.",
                 reason="passed",
             )
-        if answer.kind == "gone" and answer.info in ("interrupted", "failed", "queued", "running"):
+        went_on = answer.info in ("interrupted", "failed", "queued", "running")
+        if answer.kind == "gone" and (went_on or (answer.info == "done" and "asked" in record)):
             raise AlreadyResumedError(
                 f"Run {self.run_id!r} went on meanwhile: somebody else was first. It is {answer.info}."
             )

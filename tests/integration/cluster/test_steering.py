@@ -90,29 +90,6 @@ class TestThreads:
         assert first.result(20)["steps"] == ["first", "wait", "last"]
         assert remote.invoke({"file": str(gate)}, where)["steps"] == ["first", "wait", "last"] * 2
 
-    def test_fifty_invocations_of_one_thread_make_one_line(
-        self, cluster: EmbeddedCluster, config: Config, gate: Path
-    ) -> None:
-        """While one is active the others are refused; the history has the one run's checkpoints, each on the last."""
-        remote, where = cluster.bind(hard.gate), config()
-        runs, refused = [], []
-        for _ in range(50):
-            try:
-                runs.append(remote.submit({"file": str(gate)}, where))
-            except ThreadBusyError as exc:
-                refused.append(exc)
-        assert (len(runs), len(refused)) == (1, 49)
-        gate.touch()
-        runs[0].result(20)
-        history = list(remote.get_state_history(where))
-        steps = [snapshot.metadata["step"] for snapshot in history]
-        assert steps == [3, 2, 1, 0, -1]
-        parents = [
-            snapshot.parent_config and snapshot.parent_config["configurable"]["checkpoint_id"] for snapshot in history
-        ]
-        ids = [snapshot.config["configurable"]["checkpoint_id"] for snapshot in history]
-        assert parents == [*ids[1:], None]
-
 
 class TestCancel:
     def test_once_it_returns_nothing_more_is_applied(

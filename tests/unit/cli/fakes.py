@@ -192,7 +192,10 @@ class Remote:
     name: str
     graph: Graph
 
-    def submit(self, value: dict[str, Any], config: Any = None, run_id: str | None = None) -> FakeRun:
+    def submit(
+        self, value: dict[str, Any], config: Any = None, run_id: str | None = None, multitask_strategy: str = "reject"
+    ) -> FakeRun:
+        assert multitask_strategy == "reject"
         thread = (config or {}).get("configurable", {}).get("thread_id", "thread-1")
         run = FakeRun(run_id or f"run-{len(self.cluster.all_runs) + 1}", thread, self.graph, value)
         self.cluster.all_runs[run.run_id] = run
