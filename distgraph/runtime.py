@@ -25,6 +25,11 @@ def _no_heartbeat() -> None:
     """A heartbeat where no time limit watches."""
 
 
+def _not_cancelled() -> bool:
+    """Where nobody can cancel a run while its nodes run."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
     """Where a run is served, if a server runs it."""
@@ -118,6 +123,15 @@ class Runtime(Generic[ContextT]):
     control: RunControl | None = None
     idempotency_key: str = ""
     effects: EffectLog = field(default_factory=EffectLog, repr=False)
+    is_cancelled: Callable[[], bool] = field(default=_not_cancelled, repr=False)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the run was cancelled: nothing the node returns will be used. Look at it in long loops and return.
+
+        On workers a node that goes on is stopped a while later, with its process. Coroutines are cancelled.
+        """
+        return self.is_cancelled()
 
     def once(self, key: str, fn: Callable[[], T]) -> T:
         """Call ``fn`` and record its result under this task's ``key``; an attempt that comes later gets the record.

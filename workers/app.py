@@ -17,6 +17,8 @@ app = make_app(
         queues=settings.queues,
         secret=settings.secret.get_secret_value().encode() if settings.secret else None,
         drain_seconds=settings.drain_timeout,
+        cancel_seconds=settings.cancel_grace,
+        max_memory=settings.max_memory_per_child,
     ),
     overrides={
         "worker_pool": settings.pool,

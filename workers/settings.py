@@ -71,6 +71,10 @@ class Settings(BaseSettings):
     secret: SecretStr | None = None
     #: seconds that a stopping worker waits for nodes that run; what is left is taken over by other workers
     drain_timeout: float = Field(default=30.0, ge=0)
+    #: seconds that a node may go on after its run was cancelled, before its process is ended (pool prefork)
+    cancel_grace: float = Field(default=5.0, ge=0)
+    #: MiB that one process of the pool may hold (pool prefork); 0: no limit
+    max_memory_per_child: int = Field(default=0, ge=0)
 
     #: Flower: where it listens, and who may look. No password set: one is made and stored for this machine.
     flower_address: str = "127.0.0.1"

@@ -35,6 +35,21 @@ LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
     help="Queues of nodes that ask for one of their own, besides the default queue.",
 )
 @click.option(
+    "--cancel-grace",
+    type=click.FloatRange(0),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a node may go on after its run was cancelled, before its process is ended (pool prefork).",
+)
+@click.option(
+    "--max-memory-per-child",
+    type=click.IntRange(16),
+    metavar="MIB",
+    help="Memory that one process of the pool may hold: at four fifths it is replaced between two Celery tasks, above "
+    "the limit it is ended, and what it ran is to blame (pool prefork).",
+)
+@click.option(
     "--log-level",
     type=click.Choice(LEVELS, case_sensitive=False),
     default="INFO",
@@ -50,6 +65,8 @@ def worker(
     concurrency: int | None,
     name: str,
     queues: tuple[str, ...],
+    cancel_grace: float,
+    max_memory_per_child: int | None,
     log_level: str,
 ) -> int:
     """Run a worker until it is told to stop.
@@ -68,6 +85,8 @@ def worker(
         concurrency=concurrency or os.cpu_count() or 1,
         name=name,
         queues=queues,
+        cancel_grace=cancel_grace,
+        max_memory_per_child=max_memory_per_child or 0,
         log_level=log_level,
         secret=(os.environ.get(SECRET_VARIABLE) or "").encode() or None,
     )

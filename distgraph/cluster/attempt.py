@@ -1,14 +1,45 @@
-"""One attempt of one task, on a worker: the call, and what its failure means."""
+"""One attempt of one task, on a worker: the call, its time limits, and what its failure means.
+
+A node that exceeds its time limit is stopped from outside: by its event loop if it waits there, else by the end of its
+process. The watcher leaves a note under the task's idempotency key first, so that whoever comes next to this attempt
+knows that it has failed, and with what; the node's retry policy and error handler decide as for any other failure.
+
+An error handler takes over within its node's task: it needs no place of its own at the barrier, and survives the death
+of its process because the failure it handles is recorded first.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
+from distgraph.cluster.failures import describe, rebuild
 from distgraph.cluster.lane import Lane
 from distgraph.cluster.workplace import Workplace
+from distgraph.constants import ERROR, ERROR_SOURCE
+from distgraph.engine.limits import limits_of
 from distgraph.engine.retry import next_delay
-from distgraph.ledger import seam
+from distgraph.errors import GraphBubbleUp, NodeError, NodeTimeoutError, is_invalid_resume
 from distgraph.superstep.model import Task
+from distgraph.superstep.plan import handler_task
+from distgraph.types import TimeoutPolicy
+
+#: Coroutines stop by themselves at their time limit; one that does not is stopped like any other node, so much later.
+#: Seconds.
+ASYNC_GRACE = 1.0
+
+
+class _Turn(NamedTuple):
+    """Whose turn it is in a task: its node's, or that of the error handler that took over.
+
+    Attributes:
+        before: attempts that were made before this one's first.
+        answers: to its questions, encoded; None without any.
+    """
+
+    task: Task
+    before: int = 0
+    error: NodeError | None = None
+    answers: bytes | None = None
 
 
 def attempt_task(place: Workplace, run: Any, task: Task, attempt: int) -> float | None:
@@ -17,28 +48,148 @@ def attempt_task(place: Workplace, run: Any, task: Task, attempt: int) -> float 
     Returns:
         None: it has settled, ``task.writes`` tells how. Else the seconds to wait before its next attempt.
     """
-    lane: Lane = run.lane
-    answers = run.record.get(f"n:{task.id}")
-    given = run.served.codec.decode(answers) if answers else ()
-    seconds = run_timeout(task)
-    place.watch(run.mark(task), seconds)
-    seam.reach("node", "before")
+    turn = _whose_turn(run, task)
+    while True:
+        try:
+            delay = _call(place, run, turn, attempt - turn.before)
+        except BaseException as exc:
+            handler = _hand_over(run, task, exc, attempt) if turn.error is None else None
+            if handler is None:
+                task.writes = run.lane.failure(task, exc)
+                return None
+            turn = handler
+            continue
+        if delay is None and turn.error is not None:
+            task.writes = turn.task.writes
+            if turn.task.finished:
+                task.writes = [(ERROR, str(turn.error.error)), (ERROR_SOURCE, task.name), *task.writes]
+        return delay
+
+
+def _call(place: Workplace, run: Any, turn: _Turn, attempt: int) -> float | None:
+    """One attempt of whoever's turn it is.
+
+    Raises:
+        BaseException: it has failed for good.
+    """
+    task, lane = turn.task, run.lane
+    limits = limits_of(task)
+    late = take_note(run, task, attempt) if limits is not None and not run.fresh else ""
+    given = run.served.codec.decode(turn.answers) if turn.answers else ()
+    if run.suspect:
+        place.alone(True)
+    clock = _Clock(place, run, task, attempt, limits)
     try:
-        task.writes = lane.execute(task, answers=given, attempt=attempt, seconds=seconds)
-        seam.reach("node", "after")
+        if limits is not None and late:
+            raise _too_late(task, limits, late)
+        task.writes = lane.execute(
+            task, answers=given, attempt=attempt, error=turn.error, limits=limits, progress=clock.progress
+        )
+        if limits is not None and clock.over():
+            # Where its process is the worker it cannot be stopped; it is still too late.
+            raise _too_late(task, limits, "run")
     except BaseException as exc:
         delay = next_delay(task.node.retry, exc, attempt, place.noise(32) / 2**32)
-        task.writes = [] if delay is not None else lane.failure(task, exc)
+        if delay is None:
+            raise
+        task.writes = []
         return delay
     finally:
         place.watch("", None)
+        place.tidy()
+        if run.suspect:
+            place.alone(False)
     return None
 
 
-def run_timeout(task: Task) -> float | None:
-    """Seconds one attempt of ``task`` may take; None: no limit."""
-    policy: Any = task.timeout if task.timeout is not None else task.node.timeout
-    limit = getattr(policy, "run_timeout", policy)
-    if limit is None:
+class _Clock:
+    """Tells whoever watches the slot what runs, and by when it must have ended or shown progress."""
+
+    __slots__ = ("_called", "_ends", "_grace", "_idle", "_place", "progress")
+
+    def __init__(self, place: Workplace, run: Any, task: Task, attempt: int, limits: TimeoutPolicy | None) -> None:
+        self.progress = self._renew if limits is not None and limits.idle_timeout is not None else None
+        if limits is None:
+            place.watch(run.called(task.name, "", attempt).text, None)
+            return
+        self._place = place
+        self._grace = 0.0 if Lane.in_this_thread(task.node) else ASYNC_GRACE
+        self._idle = float(limits.idle_timeout or "inf")
+        self._ends = place.monotonic() + float(limits.run_timeout or "inf")
+        self._called = run.called(task.name, task.idempotency_key(run.address.run_id), attempt)
+        said, seconds = self._now()
+        place.watch(said, seconds)
+
+    def _now(self) -> tuple[str, float]:
+        left = self._ends - self._place.monotonic()
+        limit = "run" if left <= self._idle else "idle"
+        return self._called._replace(limit=limit).text, min(left, self._idle) + self._grace
+
+    def over(self) -> bool:
+        """Whether the whole attempt has taken longer than it may."""
+        return self._place.monotonic() > self._ends
+
+    def _renew(self) -> None:
+        self._place.renew(*self._now())
+
+
+# ---------------------------------------------------------------- time limits
+
+
+def note_of(key: str, attempt: int) -> str:
+    """The name of the note that an attempt was stopped at its time limit."""
+    return f"late/{key}/{attempt}"
+
+
+def take_note(run: Any, task: Task, attempt: int) -> str:
+    """Which limit this attempt has exceeded already, 'run' or 'idle'; '' if none. The note is gone then."""
+    name = note_of(task.idempotency_key(run.address.run_id), attempt)
+    effects = run.lane.ctx.runtime.effects
+    known, limit = effects.get(name)
+    if not known:
+        return ""
+    effects.drop(name)
+    return str(limit)
+
+
+def _too_late(task: Task, limits: TimeoutPolicy, kind: str) -> NodeTimeoutError:
+    return NodeTimeoutError(
+        task.name,
+        timeout=limits.idle_timeout if kind == "idle" else limits.run_timeout,
+        kind=kind,
+        run_timeout=limits.run_timeout,
+        idle_timeout=limits.idle_timeout,
+    )
+
+
+# ---------------------------------------------------------------- error handlers
+
+
+def _whose_turn(run: Any, task: Task) -> _Turn:
+    """The node's, unless it has failed for good before and its handler took over."""
+    answers: bytes | None = run.record.get(f"n:{task.id}")
+    if task.node.error_handler is None or run.fresh:
+        return _Turn(task, answers=answers)
+    known, record = run.lane.ctx.runtime.effects.get(_failed(run, task))
+    handler = handler_task(run.served.program, task) if known else None
+    if handler is None:
+        return _Turn(task, answers=answers)
+    error = NodeError(task.name, rebuild(record["error"]))
+    # What its node was answered is no answer to what the handler asks; that comes with a new epoch.
+    return _Turn(handler, record["before"], error, None if record["epoch"] == run.epoch else answers)
+
+
+def _hand_over(run: Any, task: Task, exc: BaseException, attempt: int) -> _Turn | None:
+    """The handler's turn, recorded; None where the node has none, or ``exc`` is nothing to handle."""
+    if not isinstance(exc, Exception) or isinstance(exc, GraphBubbleUp) or is_invalid_resume(exc):
         return None
-    return float(limit.total_seconds()) if hasattr(limit, "total_seconds") else float(limit)
+    handler = handler_task(run.served.program, task)
+    if handler is None:
+        return None
+    record = {"error": describe(exc, node=task.name), "before": attempt - 1, "epoch": run.epoch}
+    run.lane.ctx.runtime.effects.put(_failed(run, task), record)
+    return _Turn(handler, attempt - 1, NodeError(task.name, exc))
+
+
+def _failed(run: Any, task: Task) -> str:
+    return f"failed/{task.idempotency_key(run.address.run_id)}"

@@ -18,7 +18,7 @@ from distgraph.cluster.run import Run
 from distgraph.cluster.turns import hint_next
 from distgraph.cluster.workplace import HINTS_A_SLOT, LEASE_CHECK_MS, Workplace
 from distgraph.constants import ERROR, INTERRUPT
-from distgraph.errors import DistgraphError, GraphRecursionError, PoisonTaskError
+from distgraph.errors import DistgraphError, GraphRecursionError
 from distgraph.ledger.keys import split_item
 from distgraph.ledger.places import numbered
 from distgraph.ledger.replies import Address, Answer, Commit, Record
@@ -62,7 +62,7 @@ def close(place: Workplace, run: Run, tasks: Sequence[Task]) -> bool:
             _end(place, run, "interrupted", waiting=asking)
         return False
     try:
-        lane.advance()
+        tasks = lane.advance()
     except Exception as exc:
         fail(place, run, exc)
         return False
@@ -251,11 +251,3 @@ def fail_unread(place: Workplace, address: Address, head: str, record: Record, e
     )
     run.lane.stored = run.lane.stored._replace(id=head)
     fail(place, run, exc)
-
-
-def poison(run_id: str, crashes: int) -> PoisonTaskError:
-    """Why a run is quarantined that killed its process too often."""
-    return PoisonTaskError(
-        f"Run {run_id!r} was quarantined: {crashes} worker processes died while it ran. Look at what its node does to "
-        "its process (memory, os._exit, native code), then retry it."
-    )

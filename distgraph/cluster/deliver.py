@@ -36,17 +36,17 @@ def deliver(place: Workplace, hint: Hint, wait: Callable[[], None]) -> None:
         _DRIVERS[type(hint)](place, hint)
     except StoreError as exc:
         log.warning("%s is put off: %s", hint[0], exc)
-        _let_go_in_time(place, hint, wait, crashed=False)
-    except Exception:
+        _let_go_in_time(place, hint, wait)
+    except Exception as exc:
         # Counted as a crash, so that it does not come again for ever.
-        _let_go_in_time(place, hint, wait, crashed=True)
+        _let_go_in_time(place, hint, wait, why=f"its driver failed with {type(exc).__name__}: {exc}"[:500])
         raise
 
 
-def _let_go_in_time(place: Workplace, hint: Hint, wait: Callable[[], None], *, crashed: bool) -> None:
+def _let_go_in_time(place: Workplace, hint: Hint, wait: Callable[[], None], *, why: str = "") -> None:
     while True:
         try:
-            _let_go(place, hint, crashed=crashed)
+            _let_go(place, hint, why)
             return
         except StoreError:
             # A worker that ends is found dead.
@@ -55,11 +55,11 @@ def _let_go_in_time(place: Workplace, hint: Hint, wait: Callable[[], None], *, c
             wait()
 
 
-def _let_go(place: Workplace, hint: Hint, *, crashed: bool) -> None:
+def _let_go(place: Workplace, hint: Hint, why: str) -> None:
     reclaimer = Reclaimer(place.runs, place.batches, place.registry, place.dispatcher)
     for address in place.promoted:
-        reclaimer.reclaim(address, place.slot, crashed=crashed)
+        reclaimer.reclaim(address, place.slot, crashed=bool(why), why=why)
     if isinstance(hint, BatchHint):
-        reclaimer.reclaim_slices(hint.batch_id, place.slot, crashed=crashed)
+        reclaimer.reclaim_slices(hint.batch_id, place.slot, crashed=bool(why))
     else:
-        reclaimer.reclaim(Address(hint.run_id, hint.thread_id), place.slot, crashed=crashed)
+        reclaimer.reclaim(Address(hint.run_id, hint.thread_id), place.slot, crashed=bool(why), why=why)

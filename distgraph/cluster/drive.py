@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distgraph.cluster.attempt import attempt_task
-from distgraph.cluster.commit import close, fail, fail_unread, poison, rest, store
+from distgraph.cluster.commit import close, fail, fail_unread, rest, store
 from distgraph.cluster.hints import RunHint
 from distgraph.cluster.offer import node_hints, offer, offer_again, retry_later, travels, worth_offering
+from distgraph.cluster.reclaim import poison
 from distgraph.cluster.registry import Served
 from distgraph.cluster.run import Run, hint_of, open_run
 from distgraph.cluster.workplace import CRASHES_ALLOWED, HINT_GRACE_MS, LEASE_CHECK_MS, QUANTUM, Workplace
@@ -64,7 +65,8 @@ def carry_on(
         run.lane.pending.update(settled or {})
         run.until = place.monotonic() + QUANTUM
         if int(record.get("x", b"0")) >= CRASHES_ALLOWED:
-            fail(place, run, poison(address.run_id, int(record["x"])))
+            why = record.get("why", b"").decode()
+            fail(place, run, poison(f"Run {address.run_id!r}", int(record["x"]), why))
             return
         _drive_until_rest(place, run)
     except StoreError:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from distgraph.checkpoint.lines import Delta
 from distgraph.cluster.registry import Served
-from distgraph.constants import INTERRUPT
+from distgraph.constants import ERROR_SOURCE, INTERRUPT
 from distgraph.ledger.replies import Address
 from distgraph.ledger.runs import RunLedger
 from distgraph.runtime import EffectLog
@@ -36,7 +36,14 @@ def step_entry(run: Run, tasks: Sequence[Task], change: Delta) -> bytes:
     program, at = run.served.program, run.lane.at
     shown = {program.streamed} if isinstance(program.streamed, str) else set(program.streamed)
     settled = [
-        [task.name, task.id, list(task.path), task.node.hidden, [[c, v] for c, v in task.writes if c in shown]]
+        [
+            task.name,
+            task.id,
+            list(task.path),
+            # Where an error handler took over, its update is shown, not that of the node that failed.
+            task.node.hidden or task.control(ERROR_SOURCE) is not None,
+            [[c, v] for c, v in task.writes if c in shown],
+        ]
         for task in tasks
     ]
     kept = {c: data for c, data in (change.raw if run.first else change.changed).items() if c in shown}
@@ -81,6 +88,10 @@ class LedgerEffects(EffectLog):
     def get(self, key: str) -> tuple[bool, Any]:
         found = self._runs.effect(self._address, key)
         return (False, None) if found is None else (True, self._codec.decode(found))
+
+    def drop(self, key: str) -> None:
+        """Forget what is recorded under ``key``."""
+        self._runs.forget_effect(self._address, key)
 
     def put(self, key: str, value: Any) -> Any:
         self.used = True

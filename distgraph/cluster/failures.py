@@ -38,6 +38,7 @@ def describe(exc: BaseException, *, node: str = "") -> dict[str, Any]:
         message = str(exc)
     except Exception:
         message = f"<{type(exc).__name__} whose text cannot be made>"
+    dead = {"reason": exc.reason, "crashes": exc.crashes} if isinstance(exc, errors.PoisonTaskError) else {}
     args = [arg for arg in exc.args if isinstance(arg, _PLAIN)]
     return {
         "type": f"{type(exc).__module__}:{type(exc).__qualname__}",
@@ -46,7 +47,8 @@ def describe(exc: BaseException, *, node: str = "") -> dict[str, Any]:
         "notes": [redact(str(note)) for note in getattr(exc, "__notes__", ())][:10],
         "traceback": redact("".join(traceback.format_exception(exc, limit=-8)))[-LIMIT:],
         "node": node,
-        "kind": "poison" if isinstance(exc, errors.PoisonTaskError) else "error",
+        "kind": "poison" if dead else "error",
+        **dead,
         "code": getattr(exc, "code", type(exc).__name__) if isinstance(exc, errors.DistgraphError) else "NODE_FAILED",
     }
 
@@ -73,6 +75,8 @@ def rebuild(record: dict[str, Any]) -> BaseException:
     if exc is None:
         shown = f"{name or 'Exception'}: {message}"
         exc = RemoteNodeError(shown, type_name=str(record.get("type")), traceback_text=str(record.get("traceback", "")))
+    if isinstance(exc, errors.PoisonTaskError):
+        exc.reason, exc.crashes = str(record.get("reason", "")), int(record.get("crashes", 0))
     for note in record.get("notes", ()):
         exc.add_note(str(note))
     if record.get("traceback"):

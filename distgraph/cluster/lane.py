@@ -10,7 +10,8 @@ input in place cannot make placement matter.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from distgraph.checkpoint.lines import (
@@ -27,19 +28,23 @@ from distgraph.cluster.failures import describe
 from distgraph.cluster.options import RunOptions
 from distgraph.cluster.registry import Served
 from distgraph.cluster.workplace import Workplace
-from distgraph.constants import ERROR, INPUT, INTERRUPT, RESUME
+from distgraph.constants import ERROR, ERROR_SOURCE, INPUT, INTERRUPT, RESUME
 from distgraph.engine.context import RunContext
 from distgraph.engine.execute import arun_task, run_task
+from distgraph.engine.limits import within
 from distgraph.engine.opening import input_writes
-from distgraph.errors import CheckpointCorruptError, CodecError, EmptyInputError, InvalidUpdateError, NodeTimeoutError
+from distgraph.errors import CheckpointCorruptError, CodecError, EmptyInputError, InvalidUpdateError, NodeError
 from distgraph.ledger import seam
 from distgraph.runtime import Runtime
 from distgraph.superstep.advance import Next, Rules, advance, look, resumed
 from distgraph.superstep.apply import apply_writes
-from distgraph.superstep.model import EMPTY, Checkpoint, Task
-from distgraph.superstep.plan import plan
+from distgraph.superstep.model import EMPTY, Checkpoint, Node, Program, Task
+from distgraph.superstep.plan import handler_task, plan
 from distgraph.superstep.views import output_values
-from distgraph.types import Command, Write
+from distgraph.types import Command, TimeoutPolicy, Write
+
+#: How often a coroutine looks whether its run was cancelled. Seconds.
+TOLD_SECONDS = 0.1
 
 
 class Lane:
@@ -141,8 +146,9 @@ class Lane:
         *,
         answers: Sequence[Any] = (),
         attempt: int = 1,
-        first: float | None = None,
-        seconds: float | None = None,
+        error: NodeError | None = None,
+        limits: TimeoutPolicy | None = None,
+        progress: Callable[[], None] | None = None,
     ) -> list[Write]:
         """Run one task here.
 
@@ -150,8 +156,9 @@ class Lane:
             task: planned from the head.
             answers: to its interrupts so far.
             attempt: counts from 1.
-            first: seconds since the epoch of its first attempt.
-            seconds: time limit; kept here for async nodes, by whoever watches the slot for others.
+            error: what an error handler is to handle.
+            limits: time limits, in seconds; kept here for async nodes, by whoever watches the slot for others.
+            progress: what the node's heartbeat calls.
 
         Returns:
             What it wants to change, or control writes alone if it asks.
@@ -160,27 +167,46 @@ class Lane:
             Exception: what the node raised.
         """
         self._refresh(task)
-        node = task.node
-        if getattr(node.action, "sync_ok", True) and all(getattr(b.path, "sync_ok", True) for b in node.branches):
-            writes = run_task(self.ctx, task, answers=answers, attempt=attempt, first_attempt_time=first)
+        if self.in_this_thread(task.node):
+            writes = run_task(self.ctx, task, answers=answers, attempt=attempt, error=error, progress=progress)
         else:
-            writes = asyncio.run(self._awaited(task, answers, attempt, first, seconds))
+            writes = asyncio.run(self._awaited(task, answers, attempt, error, limits, progress))
         if any(channel == INTERRUPT for channel, _ in writes):
             # What was answered comes before what is asked: the last of the two says whether somebody waits.
             writes = sorted(writes, key=lambda write: write[0] != RESUME)
         return writes
 
+    @staticmethod
+    def in_this_thread(node: Node) -> bool:
+        """Whether a node runs without an event loop."""
+        return getattr(node.action, "sync_ok", True) and all(getattr(b.path, "sync_ok", True) for b in node.branches)
+
     async def _awaited(
-        self, task: Task, answers: Sequence[Any], attempt: int, first: float | None, seconds: float | None
+        self,
+        task: Task,
+        answers: Sequence[Any],
+        attempt: int,
+        error: NodeError | None,
+        limits: TimeoutPolicy | None,
+        progress: Callable[[], None] | None,
     ) -> list[Write]:
-        work = arun_task(self.ctx, task, answers=answers, attempt=attempt, first_attempt_time=first)
+        watched = asyncio.create_task(self._cancel_when_told(asyncio.current_task()))
+
+        async def run(made: Callable[[], None] | None) -> list[Write]:
+            tell = made if progress is None else partial(_both, made, progress)
+            return await arun_task(self.ctx, task, answers=answers, attempt=attempt, error=error, progress=tell)
+
         try:
-            async with asyncio.timeout(seconds) as limit:
-                return await work
-        except TimeoutError:
-            if limit.expired() and seconds is not None:
-                raise NodeTimeoutError(task.name, timeout=seconds, run_timeout=seconds) from None
-            raise
+            return await (run(None) if limits is None else within(limits, task, run))
+        finally:
+            watched.cancel()
+
+    async def _cancel_when_told(self, main: asyncio.Task[Any] | None) -> None:
+        """Cancel a coroutine whose run was cancelled: it may be waiting for something that takes long."""
+        while not self.place.cancelled():
+            await asyncio.sleep(TOLD_SECONDS)
+        if main is not None:
+            main.cancel()
 
     def _refresh(self, task: Task) -> None:
         """Give the task values nobody else holds: of what it reads, all that could be changed in place."""
@@ -196,20 +222,24 @@ class Lane:
         version = self.at.versions.get(channel)
         return version is not None and version != self.stored.versions.get(channel)
 
-    def advance(self) -> None:
+    def advance(self) -> Sequence[Task]:
         """Apply the finished tasks of ``next``; the new head is not stored yet.
+
+        Returns:
+            The tasks that were applied; where an error handler took over, its task and the failed one.
 
         Raises:
             Exception: what a reducer raised, or updates that cannot be reconciled.
         """
         assert self.next is not None
-        for task in self.next.tasks:
+        tasks = with_handlers(self.served.program, self.next.tasks)
+        for task in tasks:
             task.at = self.at
         seam.reach("reduce", "before")
         self.next = advance(
             self.served.program,
             self.at,
-            self.next.tasks,
+            tasks,
             self.place.bump,
             self.rules,
             new_id=self.place.new_checkpoint_id(self.at.id),
@@ -218,6 +248,7 @@ class Lane:
         self.at = self.next.at
         self.pending = {}
         seam.reach("reduce", "after")
+        return tasks
 
     def changes(self, metadata: Mapping[str, Any] | None = None) -> Delta:
         """What takes the ledger from the stored head to this one; from here on the values come from those bytes.
@@ -297,6 +328,27 @@ class Lane:
         return datetime.fromtimestamp(self.place.now(), UTC).isoformat()
 
 
+def _both(made: Callable[[], None] | None, progress: Callable[[], None]) -> None:
+    """Progress concerns the event loop's limit and that of whoever watches the slot."""
+    if made is not None:
+        made()
+    progress()
+
+
+def with_handlers(program: Program, tasks: Sequence[Task]) -> list[Task]:
+    """Finished tasks, each that an error handler took over split in two, as the algebra knows them."""
+    split: list[Task] = []
+    for task in tasks:
+        split.append(task)
+        handler = handler_task(program, task) if task.control(ERROR_SOURCE) is not None else None
+        if handler is not None:
+            of_failed = (ERROR, ERROR_SOURCE)
+            handler.writes = [write for write in task.writes if write[0] not in of_failed]
+            task.writes = [write for write in task.writes if write[0] in of_failed]
+            split.append(handler)
+    return split
+
+
 def context_for(
     served: Served,
     options: RunOptions,
@@ -305,6 +357,7 @@ def context_for(
     thread_id: str,
     effects: Any = None,
     emit: Any = None,
+    cancelled: Callable[[], bool] | None = None,
 ) -> RunContext:
     """What the tasks of a run see, on a worker."""
     config: dict[str, Any] = {
@@ -322,6 +375,8 @@ def context_for(
     )
     if effects is not None:
         runtime = runtime.override(effects=effects)
+    if cancelled is not None:
+        runtime = runtime.override(is_cancelled=cancelled)
     return RunContext(
         served.program,
         config=config,

@@ -23,20 +23,70 @@ BEAT_SECONDS = 0.5
 TTL_MS = 2000
 
 #: Rows at the end of a table that are no slots: what the worker's processes tell one another.
-RESERVED = 2
+RESERVED = 3
+#: How long others wait for a task that is to run alone in its worker, and it for them. Seconds.
+ALONE_SECONDS = 10.0
 
-_ROW = 512
-_HEAD = struct.Struct("<IBdH")
-_TEXT = _ROW - _HEAD.size
+#: Long enough for two ids of the greatest length, a key and a node's name.
+_ROW = 2048
+_HEAD = struct.Struct("<IBdIH")
+_TOLD = struct.Struct("<I")
+_TEXT = _ROW - _HEAD.size - _TOLD.size
 
 
 class Row(NamedTuple):
-    """What a slot wrote about itself. ``deadline`` is monotonic seconds, 0 without one; ``what`` '' between tasks."""
+    """What a slot wrote about itself.
+
+    Attributes:
+        deadline: monotonic seconds by which what runs must have ended; 0 without one.
+        what: what runs, see ``Called``; '' between tasks.
+        call: counts what the slot ran: tells one call of a node from the next.
+    """
 
     pid: int
     busy: bool
     deadline: float
     what: str
+    call: int = 0
+
+
+class Called(NamedTuple):
+    """What a row says of a node that runs: ``text`` and ``of`` are each other's inverse.
+
+    Attributes:
+        kind: "n", a task of a run; "s", one of an item in a slice. Other kinds of rows name no node.
+        run_id: the run, or the item.
+        other: the run's thread, or the item's slice.
+        epoch: of the run; of a slice, the batch's.
+        key: the task's idempotency key where it has a time limit, else ''.
+        attempt: counts from 1.
+        limit: which limit the row's deadline stands for: "run" or "idle".
+        node: the node's name.
+    """
+
+    kind: str
+    run_id: str
+    other: str
+    epoch: str
+    key: str
+    attempt: int
+    limit: str
+    node: str
+
+    @property
+    def text(self) -> str:
+        """As a row says it."""
+        return f"{self.kind}:" + "\n".join(str(part) for part in self[1:])
+
+    @staticmethod
+    def of(what: str) -> Called | None:
+        """What a row says; None where that is no call of a node."""
+        kind, _, rest = what.partition(":")
+        parts = rest.split("\n")
+        if kind not in ("n", "s") or len(parts) != 7:
+            return None
+        run_id, other, epoch, key, attempt, limit, node = parts
+        return Called(kind, run_id, other, epoch, key, int(attempt), limit, node)
 
 
 class SlotTable:
@@ -54,7 +104,7 @@ class SlotTable:
 
     def take(self, row: int, pid: int) -> None:
         """Write that ``pid`` works in ``row``."""
-        self._map[row * _ROW : row * _ROW + _HEAD.size] = _HEAD.pack(pid, 0, 0.0, 0)
+        self._map[row * _ROW : row * _ROW + _HEAD.size] = _HEAD.pack(pid, 0, 0.0, 0, 0)
 
     def take_free(self, pid: int) -> int:
         """A row nobody works in, now ``pid``'s (a dead process keeps its row until the watcher has looked into it).
@@ -67,22 +117,41 @@ class SlotTable:
                 return row
         raise RuntimeError(f"All {self.rows} slots of this worker are taken.")
 
-    def write(self, row: int, pid: int, busy: bool, deadline: float, what: str) -> None:
+    def write(self, row: int, pid: int, busy: bool, deadline: float, what: str, call: int = 0) -> None:
         """Write what ``row`` is about to run."""
         text = what.encode()[:_TEXT]
         at = row * _ROW
         # Length last: a reader that comes in between sees an empty text, never half of two.
-        self._map[at : at + _HEAD.size] = _HEAD.pack(pid, busy, deadline, 0)
+        self._map[at : at + _HEAD.size] = _HEAD.pack(pid, busy, deadline, call, 0)
         self._map[at + _HEAD.size : at + _HEAD.size + len(text)] = text
-        self._map[at : at + _HEAD.size] = _HEAD.pack(pid, busy, deadline, len(text))
+        self._map[at : at + _HEAD.size] = _HEAD.pack(pid, busy, deadline, call, len(text))
+
+    def tell(self, row: int, call: int) -> None:
+        """Tell what runs in ``row`` that nobody wants it any more, if it still is call number ``call``."""
+        at = (row + 1) * _ROW - _TOLD.size
+        self._map[at : at + _TOLD.size] = _TOLD.pack(call)
+
+    def told(self, row: int) -> int:
+        """The call that was told last in ``row``."""
+        told: int = _TOLD.unpack_from(self._map, (row + 1) * _ROW - _TOLD.size)[0]
+        return told
+
+    def lone(self) -> int:
+        """The number of the row (from 1) whose task is to run alone in this worker; 0: there is none."""
+        lone: int = _TOLD.unpack_from(self._map, (self.rows - RESERVED) * _ROW)[0]
+        return lone
+
+    def set_lone(self, number: int) -> None:
+        """Let the task of that row run alone; 0: of none."""
+        at = (self.rows - RESERVED) * _ROW
+        self._map[at : at + _TOLD.size] = _TOLD.pack(number)
 
     def read(self, row: int) -> Row:
         """What ``row`` says."""
         at = row * _ROW
-        pid, busy, deadline, size = _HEAD.unpack_from(self._map, at)
-        return Row(
-            pid, bool(busy), deadline, self._map[at + _HEAD.size : at + _HEAD.size + size].decode(errors="replace")
-        )
+        pid, busy, deadline, call, size = _HEAD.unpack_from(self._map, at)
+        text = self._map[at + _HEAD.size : at + _HEAD.size + size].decode(errors="replace")
+        return Row(pid, bool(busy), deadline, text, call)
 
     def clear(self, row: int) -> None:
         """Nobody works in ``row``."""
@@ -124,6 +193,7 @@ class Mark:
         self.table, self.row, self.pid = table, row, os.getpid()
         self.busy = False
         self._kept = ""
+        self._call = table.told(row)
 
     def hold(self, what: str) -> None:
         """What the slot works at between the nodes it calls: a slice, a run."""
@@ -133,7 +203,55 @@ class Mark:
 
     def __call__(self, what: str, seconds: float | None) -> None:
         deadline = time.monotonic() + seconds if seconds is not None else 0.0
-        self.table.write(self.row, self.pid, self.busy or bool(what), deadline, what or self._kept)
+        if what:
+            self._call = self._call % 0xFFFFFFFF + 1
+        self.table.write(self.row, self.pid, self.busy or bool(what), deadline, what or self._kept, self._call)
+        if what and self.table.lone() not in (0, self.row + 1):
+            self._let_pass()
+            self(what, seconds)
+
+    def renew(self, what: str, seconds: float) -> None:
+        """The node that runs makes progress: it has ``seconds`` from now."""
+        self.table.write(self.row, self.pid, True, time.monotonic() + seconds, what, self._call)
+
+    def cancelled(self) -> bool:
+        """Whether what runs was told that nobody wants it any more."""
+        return self.table.told(self.row) == self._call
+
+    # ------------------------------------------------------------- alone
+
+    def alone(self, wanted: bool) -> None:
+        """Run the next node while no other slot of this worker runs one, as far as that can be had; or stop doing so.
+
+        Who may have killed a whole worker is tried like this: should the worker die again, it is known by what.
+        """
+        if not wanted:
+            if self.table.lone() == self.row + 1:
+                self.table.set_lone(0)
+            return
+        patience = time.monotonic() + ALONE_SECONDS
+        while self.table.lone() != self.row + 1 and time.monotonic() < patience:
+            if self._free():
+                self.table.set_lone(self.row + 1)
+            time.sleep(0.01)
+        while self._others() and time.monotonic() < patience:
+            time.sleep(0.01)
+
+    def _let_pass(self) -> None:
+        self.table.write(self.row, self.pid, self.busy, 0.0, self._kept, self._call)
+        patience = time.monotonic() + ALONE_SECONDS
+        while not self._free():
+            if time.monotonic() > patience:
+                # It takes its time, and is not to hold up everybody else: alone was only a wish.
+                self.table.set_lone(0)
+            time.sleep(0.01)
+
+    def _free(self) -> bool:
+        holder = self.table.lone()
+        return holder in (0, self.row + 1) or not alive(self.table.read(holder - 1).pid)
+
+    def _others(self) -> bool:
+        return any(row != self.row and Called.of(said.what) for row, said in self.table.occupied())
 
 
 def beat_record(table: SlotTable, boot: str, about: dict[str, object], dead: list[str]) -> dict[str, object]:

@@ -7,11 +7,12 @@ from distgraph.cluster.drive import carry_on, pass_on
 from distgraph.cluster.failures import describe
 from distgraph.cluster.hints import NodeHint
 from distgraph.cluster.offer import retry_later
+from distgraph.cluster.reclaim import poison
 from distgraph.cluster.registry import Served
 from distgraph.cluster.run import Run, load_head, open_run
-from distgraph.cluster.workplace import CRASHES_ALLOWED, LEASE_CHECK_MS, Workplace
+from distgraph.cluster.workplace import CRASHES_ALLOWED, LEASE_CHECK_MS, TREE_DIED, Workplace
 from distgraph.constants import ERROR
-from distgraph.errors import CheckpointCorruptError, PoisonTaskError
+from distgraph.errors import CheckpointCorruptError
 from distgraph.ledger.replies import Address, ClaimedTask
 from distgraph.superstep.model import Task
 from distgraph.superstep.plan import task_at
@@ -88,12 +89,10 @@ def _open(place: Workplace, served: Served, address: Address, head: str, claimed
 
 def _attempt(place: Workplace, run: Run, task: Task, claimed: ClaimedTask) -> bool:
     if claimed.crashes >= CRASHES_ALLOWED:
-        exc = PoisonTaskError(
-            f"Task {task.name!r} of run {run.address.run_id!r} was quarantined: {claimed.crashes} worker processes died "
-            "while it ran. Look at what the node does to its process (memory, os._exit, native code), then retry the run."
-        )
-        task.writes = run.lane.failure(task, exc)
+        what = f"Task {task.name!r} of run {run.address.run_id!r}"
+        task.writes = run.lane.failure(task, poison(what, claimed.crashes, claimed.why, "the run"))
         return True
+    run.suspect = claimed.crashes > 0 and claimed.why == TREE_DIED
     delay = attempt_task(place, run, task, claimed.attempts + 1)
     if delay is None:
         return True

@@ -8,11 +8,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from distgraph.cluster.attempt import note_of
 from distgraph.cluster.failures import describe
 from distgraph.cluster.hints import BatchHint, Dispatcher, Hint, RunHint
+from distgraph.cluster.liveness import Called
 from distgraph.cluster.registry import Registry
 from distgraph.cluster.rows import result_row
-from distgraph.cluster.workplace import CRASHES_ALLOWED
+from distgraph.cluster.workplace import CRASHES_ALLOWED, TREE_DIED
 from distgraph.errors import PoisonTaskError
 from distgraph.ledger.batches import BatchLedger
 from distgraph.ledger.keys import CHUNK, split_item
@@ -28,29 +30,42 @@ class Reclaimer:
     def __init__(self, runs: RunLedger, batches: BatchLedger, registry: Registry, dispatcher: Dispatcher) -> None:
         self.runs, self.batches, self.registry, self.dispatcher = runs, batches, registry, dispatcher
 
-    def bury(self, slot: str, what: str, *, crashed: bool = True) -> None:
+    def note_late(self, called: Called) -> None:
+        """Note that a call has exceeded its time limit, before it is stopped for that."""
+        thread = called.other if called.kind == "n" else called.run_id
+        note = self.registry.plain_codec().encode(called.limit)
+        self.runs.effect(Address(called.run_id, thread), note_of(called.key, called.attempt), note)
+
+    def bury(self, slot: str, what: str, *, crashed: bool = True, why: str = "") -> None:
         """Free what a slot held that has ended.
 
         Args:
             slot: the slot.
             what: what its row said last, hence the culprit.
             crashed: False where it was stopped, not killed by what it ran.
+            why: what it died of.
         """
-        kind, _, rest = what.partition(":")
-        parts = rest.split("\n")
-        if kind in ("n", "h") and len(parts) >= 2:
-            self.reclaim(Address(parts[0], parts[1]), slot, crashed=crashed)
-        elif kind == "s" and len(parts) >= 2 and (item := split_item(parts[0])) is not None:
+        called = Called.of(what)
+        if called is None:
+            kind, _, rest = what.partition(":")
+            name, _, thread = rest.partition("\n")
+            if kind == "h":
+                self.reclaim(Address(name, thread), slot, crashed=crashed, why=why)
+            elif kind == "b":
+                self.reclaim_slices(name, slot, crashed=crashed)
+        elif called.kind == "n":
+            self.reclaim(Address(called.run_id, called.other), slot, crashed=crashed, why=_at(called, why))
+        elif (item := split_item(called.run_id)) is not None:
             batch_id, index = item
-            found = self.batches.slice_of(batch_id, self.runs.keys.chunk_partition(batch_id, index // CHUNK), parts[1])
-            if found is not None:
-                self.reclaim_slice(batch_id, parts[1], slot, found[1], index if crashed else None, crashed=crashed)
-        elif kind == "b":
-            self.reclaim_slices(parts[0], slot, crashed=crashed)
+            partition = self.runs.keys.chunk_partition(batch_id, index // CHUNK)
+            found = self.batches.slice_of(batch_id, partition, called.other)
+            if found is not None and found[0] == slot:
+                culprit, reason = (index if crashed else None), _at(called, why)
+                self.reclaim_slice(batch_id, called.other, slot, found[1], culprit, crashed=crashed, why=reason)
 
-    def reclaim(self, address: Address, slot: str, *, crashed: bool, task_id: str = "") -> None:
+    def reclaim(self, address: Address, slot: str, *, crashed: bool, task_id: str = "", why: str = "") -> None:
         """Take a dead slot's rights to a run away, and hint what it held: in a long queue nobody would come by soon."""
-        freed, crashes = self.runs.reclaim(address, slot, crashed=crashed, task_id=task_id)
+        freed, crashes = self.runs.reclaim(address, slot, crashed=crashed, task_id=task_id, why=why)
         if not freed:
             return
         log.warning("run %s: took over from dead slot %s (crashes counted: %s)", address.run_id, slot, crashes)
@@ -76,6 +91,7 @@ class Reclaimer:
         culprit: int | None = None,
         *,
         crashed: bool = True,
+        why: str = "",
     ) -> None:
         """Make a dead slot's unfinished items ready again.
 
@@ -87,6 +103,7 @@ class Reclaimer:
             culprit: the item that ran when the process died, if it is known. Without one all items are suspects and
                 run alone; only a crash while alone or named is counted.
             crashed: False where the slot was stopped, not killed by what it ran: nobody is suspect.
+            why: what it died of; without one its whole worker died.
         """
         done = self.batches.settled_items(batch_id, taken)
         first = taken.chunk * CHUNK
@@ -95,15 +112,19 @@ class Reclaimer:
         alone = alone if crashed else None
         innocent = culprit is not None or not crashed
         spans = _spans(taken.chunk, [i - first for i in left if i != alone], "r" if innocent else "a")
-        row = b""
+        row, allowed = b"", CRASHES_ALLOWED
         if alone is not None and alone not in done:
-            spans.append(f"{taken.chunk}:{alone - first}:{alone - first + 1}:a")
-            row = result_row("f", b"", self.registry.plain_codec().encode(describe(_poison(batch_id, alone))))
-        answer = self.batches.give_back(
-            batch_id, slice_id, slot, taken, spans, crashed=alone, allowed=CRASHES_ALLOWED, row=row
-        )
+            spans.append(f"{taken.chunk}:{alone - first}:{alone - first + 1}:{'a' if culprit is None else 'c'}")
+            # The death that made it a suspect was one of its three.
+            allowed -= taken.flag == "a"
+            row = self._quarantine(batch_id, alone, why)
+        answer = self.batches.give_back(batch_id, slice_id, slot, taken, spans, crashed=alone, allowed=allowed, row=row)
         log.warning("batch %s: %s items taken over from dead slot %s (%s)", batch_id, len(left), slot, answer.kind)
         self.hint_batch(batch_id, 1, first=True)
+
+    def _quarantine(self, batch_id: str, index: int, why: str) -> bytes:
+        error = poison(f"Item {index} of batch {batch_id!r}", CRASHES_ALLOWED, why, "the failed items")
+        return result_row("f", b"", self.registry.plain_codec().encode(describe(error, node=_node(why))))
 
     def hint_batch(self, batch_id: str, count: int, *, first: bool = False) -> None:
         """Hint items of a batch so many times."""
@@ -128,8 +149,20 @@ def _spans(chunk: int, offsets: Sequence[int], flag: str) -> list[str]:
     return spans
 
 
-def _poison(batch_id: str, index: int) -> PoisonTaskError:
-    return PoisonTaskError(
-        f"Item {index} of batch {batch_id!r} was quarantined: {CRASHES_ALLOWED} worker processes died while it ran. Look at "
-        "what its nodes do to their process (memory, os._exit, native code), then retry the failed items."
+def poison(what: str, crashes: int, why: str, again: str = "it") -> PoisonTaskError:
+    """Why something was quarantined that killed its process too often."""
+    error = PoisonTaskError(
+        f"{what} was quarantined: {crashes} worker processes died while it ran; the last one: {why or TREE_DIED}. Look at "
+        f"what its nodes do to their process (memory, os._exit, native code), then retry {again}."
     )
+    error.reason, error.crashes = why or TREE_DIED, crashes
+    return error
+
+
+def _at(called: Called, why: str) -> str:
+    return f"{why or 'it died'}, in node {called.node!r}"
+
+
+def _node(why: str) -> str:
+    """The node that ``_at`` named."""
+    return why.rpartition(", in node ")[2].strip("'\"") if ", in node " in why else ""

@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from distgraph.cluster.hints import Dispatcher, Hint, NodeHint, RunHint, path_from
+from distgraph.cluster.liveness import Called
 from distgraph.cluster.reclaim import Reclaimer
 from distgraph.cluster.registry import Registry
+from distgraph.cluster.wanted import wanted
+from distgraph.cluster.workplace import TREE_DIED
 from distgraph.ledger.batches import BatchLedger
 from distgraph.ledger.fleet import FleetLedger
 from distgraph.ledger.replies import Address, Due
@@ -64,6 +67,11 @@ class Sweeper(Reclaimer):
     def idle(self) -> int:
         """Slots of the fleet that wait for work, as of the last sweep."""
         return self._idle
+
+    def wanted(self, what: str) -> bool:
+        """Whether what a slot's row says it runs can still be committed."""
+        called = Called.of(what)
+        return called is None or wanted(self.runs, self.batches, called)
 
     def sweep(self) -> float:
         """Look once at every partition; returns the seconds until something is due next (at most 1)."""
@@ -129,7 +137,7 @@ class Sweeper(Reclaimer):
         hint = RunHint(run_id, thread, graph, fingerprint, again=plan not in ("", "0"))
         if lease:
             if self.dead(lease):
-                self.reclaim(address, lease, crashed=True)
+                self._take_over(address, lease)
             return
         if hint.again and self._free_tasks(address):
             return
@@ -140,9 +148,13 @@ class Sweeper(Reclaimer):
 
     def _free_tasks(self, address: Address) -> bool:
         dead = sorted({slot for slot in self.runs.claims(address).values() if self.dead(slot)})
-        for slot in sorted(dead):
-            self.reclaim(address, slot, crashed=True)
+        for slot in dead:
+            self._take_over(address, slot)
         return bool(dead)
+
+    def _take_over(self, address: Address, slot: str) -> None:
+        """Free what a dead slot held. Whoever saw its process die has counted the culprit's crash, and this is not it."""
+        self.reclaim(address, slot, crashed=slot not in self._fallen, why=TREE_DIED)
 
     def _task(self, partition: int, run_id: str, task_id: str) -> None:
         """A retry is due."""
@@ -170,7 +182,7 @@ class Sweeper(Reclaimer):
         if found is None:
             self.runs.forget_due(partition, f"s:{batch_id}\n{slice_id}")
         elif self.dead(found[0]):
-            self.reclaim_slice(batch_id, slice_id, found[0], found[1])
+            self.reclaim_slice(batch_id, slice_id, found[0], found[1], crashed=found[0] not in self._fallen)
 
     def _batch(self, partition: int, batch_id: str) -> None:
         if not self.batches.ready(batch_id, partition):

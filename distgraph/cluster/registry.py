@@ -48,28 +48,16 @@ class Served:
             found = self._reads[node.name] = tuple(sorted(names))
         return found
 
+    def unstoppable(self) -> list[str]:
+        """Nodes with a time limit that only the end of their process can keep: those that do not wait in an event loop."""
+        from distgraph.cluster.lane import Lane
+
+        nodes = self.program.nodes.values()
+        return sorted(node.name for node in nodes if node.timeout is not None and Lane.in_this_thread(node))
+
     def about(self) -> dict[str, Any]:
         """What a client must know that has the graph's name alone."""
         return {"streamed": self.program.streamed, "outputs": self.program.outputs}
-
-
-def check_runnable(graph: Any) -> None:
-    """Refuse what workers do not do yet: a graph that would run in another way there must not run at all.
-
-    Raises:
-        ConfigError: a node has an error handler or an idle timeout.
-    """
-    for node in graph.program.nodes.values():
-        lacks = "error_handler" if node.error_handler else "idle_timeout" if _idles(node) else ""
-        if lacks:
-            raise ConfigError(
-                f"Node {node.name!r} of graph {graph.name!r} has an {lacks}, which workers do not support yet. Run the "
-                "graph in process, or handle it inside the node."
-            )
-
-
-def _idles(node: Node) -> bool:
-    return getattr(node.timeout, "idle_timeout", None) is not None
 
 
 class Registry:
@@ -83,12 +71,11 @@ class Registry:
         """Serve ``graph``; the same graph again changes nothing.
 
         Raises:
-            ConfigError: the graph has no name of its own, another graph has it, or it needs what workers do not do yet.
+            ConfigError: the graph has no name of its own or another graph has it.
         """
         name = getattr(graph, "name", None)
         if not name or name == DEFAULT_NAME:
             raise ConfigError('A graph that workers serve needs a name: compile(name="...").')
-        check_runnable(graph)
         key = (name, graph.fingerprint)
         known = self._served.get(key)
         if known is None:
@@ -106,6 +93,10 @@ class Registry:
     def plain_codec(self) -> Codec:
         """The codec for what needs no graph's types."""
         return codec_for(secret=self._secret)
+
+    def all(self) -> list[Served]:
+        """Every graph here."""
+        return list(self._served.values())
 
     def names(self) -> dict[str, str]:
         """Name -> fingerprint of every graph here."""

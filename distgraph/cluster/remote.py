@@ -16,7 +16,6 @@ from distgraph.cluster.going_on import go_on
 from distgraph.cluster.handle import RunHandle
 from distgraph.cluster.hints import RunHint
 from distgraph.cluster.options import PLACEMENTS, options_from
-from distgraph.cluster.registry import check_runnable
 from distgraph.cluster.turns import CANCELLED, arrive, check_strategy
 from distgraph.config import check_id, ensure_config
 from distgraph.constants import INTERRUPT
@@ -270,7 +269,6 @@ def bind(cluster: Cluster, graph: Any, placement: str) -> Any:
         raise ConfigError(
             f"Cannot bind a {type(graph).__name__}: give a compiled graph (builder.compile(name='...')) or its name."
         )
-    check_runnable(graph)
     return ClusterGraph(cluster, graph, placement)
 
 

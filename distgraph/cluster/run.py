@@ -6,25 +6,32 @@ from distgraph.checkpoint.lines import decode_record, value_field
 from distgraph.cluster import events
 from distgraph.cluster.hints import RunHint
 from distgraph.cluster.lane import Lane, context_for
+from distgraph.cluster.liveness import Called
 from distgraph.cluster.options import RunOptions
 from distgraph.cluster.registry import Served
 from distgraph.cluster.rows import result_row
-from distgraph.cluster.workplace import Workplace
+from distgraph.cluster.workplace import TREE_DIED, Workplace
 from distgraph.ledger import seam
 from distgraph.ledger.replies import Address, Record
-from distgraph.superstep.model import Task
 
 
 class Run:
     """One leased run: its record, its lane, its address."""
 
-    __slots__ = ("address", "batch_epoch", "epoch", "first", "lane", "options", "record", "served", "until")
+    __slots__ = (
+        *("address", "batch_epoch", "epoch", "first", "lane", "options"),
+        *("record", "served", "suspect", "until"),
+    )
+    #: Its tasks may have been tried before.
+    fresh = False
 
     def __init__(self, address: Address, served: Served, options: RunOptions, record: Record, lane: Lane) -> None:
         self.address, self.served, self.options, self.record, self.lane = address, served, options, record, lane
         self.epoch = int(record["epoch"])
         self.batch_epoch = record.get("batch_e", b"").decode()
         self.until = 0.0
+        #: It may have killed a whole worker: its tasks run alone.
+        self.suspect = int(record.get("x", b"0")) > 0 and record.get("why", b"").decode() == TREE_DIED
         #: Nothing was committed yet since the run was submitted or resumed.
         self.first = "stop" not in record or record.get("go", b"") == lane.stored.id.encode()
 
@@ -32,9 +39,10 @@ class Run:
         """The result row of a batch item; empty for a run that is none."""
         return result_row(kind, self.record.get("key", b""), data) if self.batch_epoch else b""
 
-    def mark(self, task: Task) -> str:
-        """What the slot's row says while ``task`` runs."""
-        return f"n:{self.address.run_id}\n{self.address.thread_id}\n{task.name}"
+    def called(self, node: str, key: str, attempt: int) -> Called:
+        """What the slot's row says while ``node`` runs."""
+        epoch = f"{self.epoch}/{self.batch_epoch}"
+        return Called("n", self.address.run_id, self.address.thread_id, epoch, key, attempt, "", node)
 
 
 def open_run(place: Workplace, served: Served, address: Address, head: str, record: Record) -> Run:
@@ -46,7 +54,15 @@ def open_run(place: Workplace, served: Served, address: Address, head: str, reco
     options = RunOptions.of(served.codec.decode(record["config"]))
     emit = events.emitter(place, served, address) if options.log else None
     effects = events.LedgerEffects(place.runs, served.codec, address)
-    ctx = context_for(served, options, run_id=address.run_id, thread_id=address.thread_id, effects=effects, emit=emit)
+    ctx = context_for(
+        served,
+        options,
+        run_id=address.run_id,
+        thread_id=address.thread_id,
+        effects=effects,
+        emit=emit,
+        cancelled=place.cancelled,
+    )
     lane = Lane(place, served, options, ctx)
     if head:
         load_head(place, lane, address, head)

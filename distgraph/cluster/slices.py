@@ -16,6 +16,7 @@ from distgraph.cluster.events import LedgerEffects
 from distgraph.cluster.failures import describe
 from distgraph.cluster.hints import BatchHint
 from distgraph.cluster.lane import Lane, context_for
+from distgraph.cluster.liveness import Called
 from distgraph.cluster.offer import node_hints, retry_later, travels, worth_offering
 from distgraph.cluster.options import RunOptions
 from distgraph.cluster.registry import Served
@@ -57,13 +58,17 @@ class Item:
     """One item of a slice: an unrecorded run. Has what ``attempt_task`` and ``travels`` need of a run."""
 
     __slots__ = (
-        *("address", "batch_epoch", "epoch", "index", "key", "lane"),
-        *("options", "record", "retry", "served", "settled", "slice_id", "step"),
+        *("address", "batch_epoch", "epoch", "fresh", "index", "key", "lane"),
+        *("options", "record", "retry", "served", "settled", "slice_id", "step", "suspect"),
     )
 
-    def __init__(self, index: int, address: Address, plan: BatchPlan, lane: Lane, epoch: str, slice_id: str) -> None:
+    def __init__(self, index: int, address: Address, plan: BatchPlan, lane: Lane, taken: Taken, slice_id: str) -> None:
         self.index, self.address, self.lane = index, address, lane
-        self.served, self.options, self.batch_epoch = plan.served, plan.options, epoch
+        self.served, self.options, self.batch_epoch = plan.served, plan.options, taken.epoch
+        #: No slot has had it before.
+        self.fresh = taken.flag == "n"
+        #: It may have killed a whole worker: its tasks run alone.
+        self.suspect = taken.flag == "a"
         self.epoch = 1
         self.record: dict[str, bytes] = {}
         #: The task that failed here and is to be tried again, and after how many seconds.
@@ -76,9 +81,9 @@ class Item:
         #: The key its submitter gave it, encoded; empty without one.
         self.key = b""
 
-    def mark(self, task: Task) -> str:
-        """What the slot's row says while ``task`` runs: the item, should it kill its process."""
-        return f"s:{self.address.run_id}\n{self.slice_id}\n{task.name}"
+    def called(self, node: str, key: str, attempt: int) -> Called:
+        """What the slot's row says while ``node`` runs: the item, should it kill its process."""
+        return Called("s", self.address.run_id, self.slice_id, self.batch_epoch, key, attempt, "", node)
 
 
 def run_batch(place: Workplace, hint: BatchHint) -> None:
@@ -181,9 +186,11 @@ class Slice:
         plan, place = self.plan, self.place
         name = item_id(plan.batch_id, index)
         effects = LedgerEffects(place.runs, plan.served.codec, Address(name, name))
-        ctx = context_for(plan.served, plan.options, run_id=name, thread_id=name, effects=effects)
+        ctx = context_for(
+            plan.served, plan.options, run_id=name, thread_id=name, effects=effects, cancelled=place.cancelled
+        )
         lane = Lane(place, plan.served, plan.options, ctx)
-        item = Item(index, Address(name, name), plan, lane, self.taken.epoch, self.slice_id)
+        item = Item(index, Address(name, name), plan, lane, self.taken, self.slice_id)
         self.live.append(item)
         try:
             item.key, given = split_item_data(plan.served.codec, data)

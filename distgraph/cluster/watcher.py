@@ -14,9 +14,10 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from distgraph.cluster.liveness import BEAT_SECONDS, TTL_MS, SlotTable, alive, beat_record, slot_name
+from distgraph.cluster.liveness import BEAT_SECONDS, TTL_MS, Called, Row, SlotTable, alive, beat_record, slot_name
 from distgraph.cluster.recover import Sweeper
 from distgraph.errors import StoreError
 from distgraph.ledger.fleet import FleetLedger
@@ -25,8 +26,9 @@ log = logging.getLogger(__name__)
 
 #: How often rows are looked at. Seconds.
 LOOK_SECONDS = 0.1
-#: A node may overrun its time limit by this before its process is killed: async nodes stop by themselves. Seconds.
-OVERDUE_SECONDS = 2.0
+#: How often it is asked whether what runs is still wanted. Seconds.
+WANTED_SECONDS = 0.5
+PAGE = os.sysconf("SC_PAGE_SIZE")
 #: How long a dead slot is named in beats, so that every sweep can free what it held. Seconds.
 DEAD_SECONDS = 60.0
 
@@ -38,6 +40,9 @@ class Watcher:
         about: what beats say of the worker: name, host, pid, pool, concurrency, graphs, queues.
         beats: whether to beat; False where a companion does.
         know: called with (idle slots, slots) of the fleet after each sweep.
+        exit_of: the exit code of a process of the pool that has ended, as far as it is known.
+        cancel_seconds: how long a node may go on after it was told that its run was cancelled.
+        max_memory: bytes that a process of the pool may hold; 0: no limit.
     """
 
     def __init__(
@@ -50,13 +55,22 @@ class Watcher:
         *,
         beats: bool,
         know: Callable[[int, int], None],
+        exit_of: Callable[[int], int | None] = lambda pid: None,
+        cancel_seconds: float = 5.0,
+        max_memory: int = 0,
     ) -> None:
+        self.exit_of, self.cancel_seconds, self.max_memory = exit_of, cancel_seconds, max_memory
         self.fleet, self.sweeper, self.table, self.boot, self.about = fleet, sweeper, table, boot, about
         self.beats, self.know = beats, know
         #: A process of the pool died since whoever refills the pool took this back.
         self.lost = False
         self._stop = threading.Event()
         self._dead: dict[str, float] = {}
+        #: Processes that were killed from here: whether what they ran is to blame, and why.
+        self._killed: dict[int, tuple[bool, str]] = {}
+        #: Calls that were told that nobody wants them: row -> (call, since when).
+        self._told: dict[int, tuple[int, float]] = {}
+        self._seen: dict[int, int] = {}
         self._thread = threading.Thread(target=self._run, name="distgraph-watcher", daemon=True)
 
     def start(self) -> None:
@@ -75,7 +89,7 @@ class Watcher:
             log.debug("could not say goodbye: %s", exc)
 
     def _run(self) -> None:
-        beat_at = sweep_at = 0.0
+        beat_at = sweep_at = ask_at = 0.0
         while not self._stop.wait(LOOK_SECONDS * random.uniform(0.8, 1.2)):
             now = time.monotonic()
             try:
@@ -84,6 +98,9 @@ class Watcher:
                 if self.beats and now >= beat_at:
                     self._beat()
                     beat_at = now + BEAT_SECONDS
+                if now >= ask_at:
+                    self._tell_unwanted(now)
+                    ask_at = now + WANTED_SECONDS
                 if now >= sweep_at:
                     soonest = self.sweeper.sweep()
                     self.know(self.sweeper.idle, self.sweeper.slots)
@@ -104,14 +121,43 @@ class Watcher:
 
     # -------------------------------------------------------------- deaths
 
+    def _kill(self, row: int, said: Row, *, blamed: bool, why: str) -> None:
+        """Kill the process in a row if it still runs what it said: nothing inside of it can be relied on to stop it."""
+        if said.pid == os.getpid() or self.table.read(row).call != said.call or said.pid in self._killed:
+            return
+        log.warning("killed pid %s, %s: %s", said.pid, " ".join(said.what.split()), why)
+        self._killed[said.pid] = (blamed, why)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(said.pid, signal.SIGKILL)
+
     def _stop_overdue(self) -> None:
-        """Kill processes whose node holds them beyond its time limit: nothing inside them can."""
+        """Stop what is over its time limit, and what holds too much memory."""
         now = time.monotonic()
-        for _, said in self.table.occupied():
-            if said.deadline and now > said.deadline + OVERDUE_SECONDS and said.pid != os.getpid():
-                log.warning("killed pid %s: %s is over its time limit and does not stop", said.pid, said.what)
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(said.pid, signal.SIGKILL)
+        for row, said in self.table.occupied():
+            if said.pid == os.getpid():
+                continue
+            if said.deadline and now > said.deadline:
+                called = Called.of(said.what)
+                if called is not None:
+                    self.sweeper.note_late(called)
+                self._kill(row, said, blamed=False, why="it is over its time limit")
+            elif self.max_memory and said.busy and memory_of(said.pid) > self.max_memory:
+                limit = self.max_memory >> 20
+                self._kill(row, said, blamed=True, why=f"it held more memory than the {limit} MiB a process may hold")
+
+    def _tell_unwanted(self, now: float) -> None:
+        """Tell nodes whose runs were cancelled, and stop those that were told a while ago."""
+        rows = {row: said for row, said in self.table.occupied() if said.busy and Called.of(said.what)}
+        self._told = {row: told for row, told in self._told.items() if row in rows and rows[row].call == told[0]}
+        for row, said in rows.items():
+            if row in self._told:
+                if now - self._told[row][1] > self.cancel_seconds:
+                    self._kill(row, said, blamed=False, why="it was cancelled and went on")
+            elif self._seen.get(row) == said.call and not self.sweeper.wanted(said.what):
+                self.table.tell(row, said.call)
+                self._told[row] = (said.call, now)
+        # What ends between two looks is not worth a question.
+        self._seen = {row: said.call for row, said in rows.items()}
 
     def _look(self) -> bool:
         """Look for slots whose process is gone; whether there are any."""
@@ -122,10 +168,12 @@ class Watcher:
             slot = slot_name(self.boot, said.pid, row)
             self._dead[slot] = time.monotonic()
             if said.what:
+                blamed, why = self._killed.get(said.pid) or (True, death(self.exit_of(said.pid)))
                 log.warning("a process of this worker died (pid %s) while at %s", said.pid, " ".join(said.what.split()))
-                self.sweeper.bury(slot, said.what)
+                self.sweeper.bury(slot, said.what, crashed=blamed, why=why)
             # Only now may another process take the row: what it said is the only trace of the culprit.
             self.table.clear(row)
+            self._killed.pop(said.pid, None)
         return bool(fallen)
 
     def abandon(self) -> None:
@@ -142,3 +190,24 @@ class Watcher:
             # The pool's OS threads cannot be ended one by one.
             self.stop()
             os._exit(0)
+
+
+def death(code: int | None) -> str:
+    """What a process died of, by its exit code; negative: the signal."""
+    if code is None:
+        return "its process died"
+    if code >= 0:
+        return f"it ended its process with exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"its process was killed by {name}" + (" (out of memory?)" if -code == signal.SIGKILL else "")
+
+
+def memory_of(pid: int) -> int:
+    """Bytes of memory that a process holds, where /proc tells; else 0."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * PAGE
+    except (OSError, ValueError, IndexError):
+        return 0

@@ -25,6 +25,8 @@ HINT_GRACE_MS = 1000
 HINTS_A_SLOT = 2
 #: Crashes of one task, alone or named, that make it poison.
 CRASHES_ALLOWED = 3
+#: Why a slot died that nobody saw dying: its worker went with it, so whatever it held may have done it.
+TREE_DIED = "its whole worker died"
 
 
 def _nobody(_: str, __: float | None = None) -> None:
@@ -39,6 +41,11 @@ class Workplace:
         slot: this slot's name: worker boot nonce, then the process (and OS thread) that works.
         watch: tells whoever watches the slot what runs there and by when it must have ended (seconds from now; None:
             no limit), so that a crash has a culprit and a node that hangs can be stopped.
+        renew: what runs makes progress and has so many seconds from now.
+        cancelled: whether what runs was told that nobody wants it any more.
+        alone: run the next node while no other slot of this worker runs one (True), or no longer so (False).
+        tidy: undo what the node that has ended may not leave to the next one.
+        hand_over: undo what a delivery's nodes did to their process.
         draining: whether to hand work back instead of going on.
         idle: how many slots of the fleet wait for work, as far as this process knows.
         slots: how many slots the fleet has.
@@ -50,6 +57,11 @@ class Workplace:
     dispatcher: Dispatcher
     slot: str
     watch: Callable[[str, float | None], None] = _nobody
+    renew: Callable[[str, float], None] = _nobody
+    cancelled: Callable[[], bool] = lambda: False
+    alone: Callable[[bool], None] = lambda wanted: None
+    tidy: Callable[[], None] = lambda: None
+    hand_over: Callable[[], None] = lambda: None
     draining: Callable[[], bool] = lambda: False
     idle: Callable[[], int] = lambda: 1
     slots: Callable[[], int] = lambda: 1

@@ -32,6 +32,7 @@ def run_task(
     first_attempt_time: float | None = None,
     error: NodeError | None = None,
     returned: Any = MISSING,
+    progress: Callable[[], None] | None = None,
 ) -> list[Write]:
     """Execute ``task`` once, in this OS thread.
 
@@ -43,6 +44,7 @@ def run_task(
         first_attempt_time: seconds since the epoch, for a later attempt.
         error: what an error handler is to handle.
         returned: go on as if the node had returned this, without calling it.
+        progress: what the node's heartbeat calls.
 
     Returns:
         What the task wants to change, never empty; or, if the node asked for an answer, control writes only.
@@ -52,6 +54,7 @@ def run_task(
         Exception: whatever the node raised, with a note that names the task.
     """
     scope = NodeScope(ctx, task, answers, attempt, first_attempt_time)
+    scope.progress = progress
     if error is not None:
         scope.error = error
     node = task.node

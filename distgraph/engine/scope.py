@@ -141,6 +141,7 @@ class NodeScope(TaskScope):
             # Without a run id the checkpoint names the task: the same for every attempt, also after a restart.
             idempotency_key=task.idempotency_key(ctx.run_id) if ctx.run_id else task.id,
             effects=base.effects,
+            is_cancelled=base.is_cancelled,
         )
 
 

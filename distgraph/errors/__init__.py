@@ -258,9 +258,14 @@ class RemoteNodeError(RunError):
 
 
 class PoisonTaskError(RunError):
-    """A task killed its process too often and was quarantined; the batch goes on without it."""
+    """A task killed its process too often and was quarantined; the batch goes on without it.
+
+    ``reason`` is what the last of its ``crashes`` processes died of.
+    """
 
     code = "TASK_POISON"
+    reason = ""
+    crashes = 0
 
 
 class WorkerLostError(RunError):

@@ -211,6 +211,12 @@ class BatchLedger:
         slot, _, span = value.decode().rpartition("|")
         return slot, Taken.parse(span)
 
+    def epoch(self, batch_id: str, partition: int) -> str:
+        """The epoch of the batch in one partition; '' if nothing of it is there."""
+        with guard():
+            found: Any = self.client.hget(self.keys.batch(partition, "batch", batch_id), "e")
+        return found.decode() if found else ""
+
     def ready(self, batch_id: str, partition: int) -> bool:
         """Whether the partition has items of the batch that nobody has taken."""
         with guard():

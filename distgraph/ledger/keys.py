@@ -11,7 +11,7 @@ touch one tag and the state can be spread over several servers later. ``T`` is `
     T:run:<run>             HASH    the run's record; p:<task> path of one that waits.       delete of run or batch
     T:open:<run>            HASH    task -> outcome: the barrier of the current superstep.   the commit that closes it
     T:claims:<run>          HASH    task -> slot that runs it.                               the commit that closes it
-    T:tries:<run>           HASH    a:<task> attempts, f: ms of the first, x: crashes.       the commit that closes it
+    T:tries:<run>           HASH    a:<task> attempts, f: ms of the first, x: crashes, w: why the commit that closes it
     T:log:<run>             STREAM  the run's events, if it keeps a log.                     delete of run or batch
     T:line:<thread>:<ns>    HASH    head, e(poch), run (active), last (run), asks (run that waits for an answer), own (a
                                     batch item's, while a run of its own has it), c:<checkpoint>, v:<channel>@<version>.

@@ -146,6 +146,11 @@ class RunReads:
         found: bytes | None = recorded
         return found
 
+    def forget_effect(self, address: Address, key: str) -> None:
+        """Drop one recorded effect."""
+        with guard():
+            self.client.hdel(self._run(address, "once"), key)
+
     def forget_effects(self, address: Address) -> None:
         """Drop the recorded effects of a run that is done."""
         with guard():

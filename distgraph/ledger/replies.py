@@ -59,6 +59,8 @@ class ClaimedTask(NamedTuple):
     attempts: int = 0
     first_ms: int = 0
     record: Record = NO_RECORD
+    #: Why it crashed last.
+    why: str = ""
 
 
 class Answer(NamedTuple):
@@ -117,7 +119,10 @@ class ItemStep:
 
 
 class Taken(NamedTuple):
-    """The items bound to a slice: ``[start, stop)`` within ``chunk``; ``flag`` n new, r taken before, a suspect."""
+    """The items bound to a slice: ``[start, stop)`` within ``chunk``.
+
+    ``flag``: n new, r taken before, a suspect of the death of a worker, c crashed before.
+    """
 
     chunk: int
     start: int

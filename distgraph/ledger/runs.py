@@ -204,7 +204,9 @@ class RunLedger(RunReads):
         )
         kind = text(reply[0])
         if kind == "ok":
-            return ClaimedTask("ok", "", int(reply[1]), int(reply[2]), int(reply[3]), record_of(reply[4]))
+            return ClaimedTask(
+                "ok", "", int(reply[1]), int(reply[2]), int(reply[3]), record_of(reply[4]), text(reply[5])
+            )
         return ClaimedTask(kind, text(reply[1]) if len(reply) > 1 else "")  # type: ignore[arg-type]
 
     def settle_call(
@@ -316,7 +318,9 @@ class RunLedger(RunReads):
             )
         )
 
-    def reclaim(self, address: Address, slot: str, *, crashed: bool, task_id: str = "") -> tuple[int, int]:
+    def reclaim(
+        self, address: Address, slot: str, *, crashed: bool, task_id: str = "", why: str = ""
+    ) -> tuple[int, int]:
         """Take a dead slot's rights to this run away; (rights taken, crashes counted so far)."""
         keys = (
             self._run(address, "run"),
@@ -324,7 +328,7 @@ class RunLedger(RunReads):
             self._run(address, "claims"),
             self._run(address, "tries"),
         )
-        reply = self.scripts.run(Call("reclaim", keys, (address.run_id, slot, "1" if crashed else "0", task_id)))
+        reply = self.scripts.run(Call("reclaim", keys, (address.run_id, slot, "1" if crashed else "0", task_id, why)))
         return int(reply[0]), int(reply[1])
 
     def sweep(self, partition: int, *, most: int, push_ms: int) -> Swept:

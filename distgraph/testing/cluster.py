@@ -13,7 +13,7 @@ from distgraph.cluster.client import Cluster
 from distgraph.cluster.deliver import deliver
 from distgraph.cluster.handle import RunHandle
 from distgraph.cluster.hints import Hint, queue_name
-from distgraph.cluster.liveness import TTL_MS
+from distgraph.cluster.liveness import TTL_MS, Called
 from distgraph.cluster.recover import Sweeper
 from distgraph.cluster.registry import Registry
 from distgraph.cluster.workplace import Workplace
@@ -109,7 +109,7 @@ class InProcessCluster(Cluster):
         self.deaths = self._submitted = 0
         self._plans: list[_Plan] = []
         self._quiet_since = self.clock.ms()
-        self._falling: list[tuple[Slot, str, str]] = []
+        self._falling: list[tuple[Slot, str, str, bool]] = []
         self.slots: list[Slot] = []
         for _ in range(slots):
             self.add_slot()
@@ -133,7 +133,8 @@ class InProcessCluster(Cluster):
 
     def _start(self, slot: Slot) -> None:
         """A new process works in this slot."""
-        slot.dead, slot.what = False, ""
+        slot.dead = slot.late = False
+        slot.what = ""
         slot.on_call = self._called
         slot.place = Workplace(
             runs=cast(Any, Guarded(self.memory.runs, slot, "runs")),
@@ -142,6 +143,8 @@ class InProcessCluster(Cluster):
             dispatcher=GuardedBroker(self.broker, slot),
             slot=slot.name,
             watch=slot.watch,
+            renew=slot.renew,
+            cancelled=slot.cancelled,
             draining=lambda: slot.draining,
             idle=lambda: len(self._idle()),
             slots=lambda: len(self.slots),
@@ -199,6 +202,10 @@ class InProcessCluster(Cluster):
 
         self._plan(point, nth, slot, act)
 
+    def overrun_at(self, point: str = "node ", nth: int = 1, *, slot: Slot | None = None) -> None:
+        """Let a node exceed its time limit at a point to come (see ``crash_at``): its process is ended for that."""
+        self._plan(point, nth, slot, Slot.overrun)
+
     def stall_at(self, point: str = "", nth: int = 1, *, steps: int = 20, slot: Slot | None = None) -> None:
         """Let a worker stand still at a point to come (see ``crash_at``) while ``steps`` other things happen.
 
@@ -247,7 +254,7 @@ class InProcessCluster(Cluster):
             slot.frozen = False
             slot.buried = []
         else:
-            self._falling.append((slot, slot.name, slot.what))
+            self._falling.append((slot, slot.name, slot.what, slot.late))
             slot.pid += 1
         self._start(slot)
 
@@ -292,10 +299,13 @@ class InProcessCluster(Cluster):
     def _notice(self, sweeper: Sweeper) -> None:
         """Name the dead in beats, and free what they held; should this watcher die first, a sweep does."""
         while self._falling:
-            slot, name, what = self._falling.pop(0)
+            slot, name, what, late = self._falling.pop(0)
             slot.buried.append(name)
+            called = Called.of(what)
+            if late and called is not None:
+                sweeper.note_late(called)
             if what:
-                sweeper.bury(name, what)
+                sweeper.bury(name, what, crashed=not late)
         self._beat()
 
     def _beat(self) -> None:

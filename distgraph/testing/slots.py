@@ -13,7 +13,9 @@ from contextvars import ContextVar
 from typing import Any
 
 from distgraph.cluster.hints import BatchHint, Hint
+from distgraph.cluster.liveness import Called
 from distgraph.cluster.registry import Registry
+from distgraph.cluster.wanted import wanted
 from distgraph.cluster.workplace import Workplace
 from distgraph.testing.broker import Broker
 
@@ -84,6 +86,7 @@ class Slot:
         boot: names the worker; a new one after the whole worker died.
         pid: counts its processes.
         dead: the process has died; what it still tries does not happen.
+        late: it was stopped because its node was over its time limit.
         frozen: it makes no step, and its worker does not beat.
         draining: it hands its work back and takes no more.
         what: what the slot's row says: what runs here.
@@ -93,7 +96,7 @@ class Slot:
     def __init__(self, number: int, registry: Registry, at_point: Callable[[Slot, str], None]) -> None:
         self.number, self.registry, self._at_point = number, registry, at_point
         self.boot, self.pid = f"w{number}", 1
-        self.dead = self.frozen = self.draining = self.busy = False
+        self.dead = self.frozen = self.draining = self.busy = self.late = False
         self.what = ""
         self.hint = ""
         self.buried: list[str] = []
@@ -139,6 +142,25 @@ class Slot:
         self.what = what or self.hint
         if what:
             self.point(f"node {what.rpartition(chr(10))[2]}")
+
+    def overrun(self) -> None:
+        """The node that runs exceeds its time limit: the watcher notes it and ends the process.
+
+        Raises:
+            SlotDied: always.
+        """
+        self.late = True
+        self.die()
+
+    def renew(self, what: str, seconds: float) -> None:
+        """What ``Workplace.renew`` calls: a node makes progress."""
+        if not self.dead:
+            self.what = what
+
+    def cancelled(self) -> bool:
+        """What ``Workplace.cancelled`` calls. Nobody watches in between: a node that asks is told what is so."""
+        called = Called.of(self.what)
+        return called is not None and not wanted(self.place.runs, self.place.batches, called)
 
     def work(self, driver: Callable[[Workplace, Any], None], hint: Hint) -> None:
         """Work for one hint, to its end or to the end of this process."""

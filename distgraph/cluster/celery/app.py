@@ -43,6 +43,9 @@ def make_app(options: SiteOptions, overrides: dict[str, Any] | None = None) -> C
             *app.conf.task_queues,
             *(Queue(name, Exchange(""), routing_key=name) for name in names),
         ]
+    if options.max_memory:
+        # A process that has grown is replaced before it holds so much that the node it happens to run is to blame. KiB.
+        app.conf.worker_max_memory_per_child = options.max_memory * 1024 * 4 // 5
     app.conf.update(overrides or {})
     _add_tasks(app, site)
     if seam.nemesis is not None:
@@ -91,6 +94,7 @@ def _work(site: Site, hint: Any) -> None:
         deliver(place, hint, lambda: time.sleep(0.5))
         seam.reach("delivery", "after")
     finally:
+        place.hand_over()
         mark.hold("")
 
 
@@ -104,6 +108,8 @@ def _watch_step(site: Site) -> type[bootsteps.StartStopStep]:
             super().__init__(parent, **kwargs)
             self.companion: subprocess.Popen[bytes] | None = None
             self.watcher: Watcher | None = None
+            #: The pool's processes, the dead ones too, for their exit codes.
+            self.children: dict[int, Any] = {}
 
         def start(self, parent: Any) -> None:
             ledger = site.ledger("watcher")
@@ -130,7 +136,20 @@ def _watch_step(site: Site) -> type[bootsteps.StartStopStep]:
                 CeleryDispatcher(site.options.url, site.options.namespace),
                 time.monotonic,
             )
-            self.watcher = Watcher(ledger.fleet, sweeper, site.table, site.boot, about, beats=own, know=site.know_fleet)
+            self.watcher = Watcher(
+                ledger.fleet,
+                sweeper,
+                site.table,
+                site.boot,
+                about,
+                beats=own,
+                know=site.know_fleet,
+                exit_of=self._exit_of,
+                cancel_seconds=site.options.cancel_seconds,
+                max_memory=site.options.max_memory << 20,
+            )
+            if not own:
+                site.warn_of_limits(str(about["pool"]))
             if not own:
                 self.companion = companion.start(site.table, site.options.url, site.options.namespace, site.boot, about)
             self.watcher.start()
@@ -141,7 +160,14 @@ def _watch_step(site: Site) -> type[bootsteps.StartStopStep]:
             """Where a dead child is noticed first: the pool itself sometimes looks only every five seconds."""
             hub.call_repeatedly(LOOK_SECONDS, self._refill, parent.pool)
 
+        def _exit_of(self, pid: int) -> int | None:
+            child = self.children.pop(pid, None)
+            code = child.exitcode if child is not None else None
+            return int(code) if code is not None else None
+
         def _refill(self, pool: Any) -> None:
+            for child in getattr(getattr(pool, "_pool", None), "_pool", ()):
+                self.children.setdefault(child.pid, child)
             if self.watcher is not None and self.watcher.lost:
                 self.watcher.lost = False
                 pool.maintain_pool()

@@ -6,6 +6,7 @@ whoever works first in a process.
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import secrets
@@ -16,11 +17,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from distgraph.cluster.celery.dispatcher import CeleryDispatcher
+from distgraph.cluster.celery.tidy import Tidy
 from distgraph.cluster.liveness import Mark, SlotTable, slot_name
 from distgraph.cluster.registry import Registry, load
 from distgraph.cluster.workplace import Workplace
 from distgraph.ledger import seam
 from distgraph.ledger.ledger import Ledger
+
+log = logging.getLogger(__name__)
 
 #: Rows of a slot table: more than any pool has slots, for a dead child keeps its row until it was looked into.
 ROWS = 512
@@ -38,6 +42,9 @@ class SiteOptions:
         graphs: modules, or module:attribute, whose graphs it serves.
         queues: queues of nodes that ask for one of their own; empty: the namespace's own queue alone.
         secret: signs stored values.
+        drain_seconds: how long a stop waits for nodes that run.
+        cancel_seconds: how long a node may go on after it was told that its run was cancelled.
+        max_memory: MiB that a process of the pool may hold; 0: no limit.
     """
 
     url: str
@@ -48,6 +55,8 @@ class SiteOptions:
     queues: Sequence[str] = ()
     secret: bytes | None = None
     drain_seconds: float = 30.0
+    cancel_seconds: float = 5.0
+    max_memory: int = 0
 
 
 class Site:
@@ -85,14 +94,19 @@ class Site:
                 row = self.table.take_free(pid)
             finally:
                 fcntl.lockf(self.table.fd, fcntl.LOCK_UN)
-        ledger = self.ledger("worker")
+        ledger, mark, tidy = self.ledger("worker"), Mark(self.table, row), Tidy()
         return Workplace(
             runs=ledger.runs,
             batches=ledger.batches,
             registry=self.registry,
             dispatcher=CeleryDispatcher(self.options.url, self.options.namespace),
             slot=slot_name(self.boot, pid, row),
-            watch=Mark(self.table, row),
+            watch=mark,
+            renew=mark.renew,
+            cancelled=mark.cancelled,
+            alone=mark.alone,
+            tidy=tidy.after_node,
+            hand_over=tidy.after_delivery,
             draining=lambda: self.table.read(DRAIN_ROW).busy,
             idle=lambda: self.fleet()[0],
             slots=lambda: self.fleet()[1],
@@ -100,6 +114,18 @@ class Site:
             now=time.time,
             noise=random.Random(secrets.randbits(128)).getrandbits,
         )
+
+    def warn_of_limits(self, pool: str) -> None:
+        """Say which time limits this worker cannot keep: where its process runs the nodes, it cannot stop one."""
+        for served in self.registry.all():
+            if nodes := served.unstoppable():
+                log.warning(
+                    "pool %s cannot stop a node: the time limits of %s in graph %r are looked at when the node returns, and "
+                    "idle timeouts are not kept. Use --pool prefork to have them kept.",
+                    pool,
+                    ", ".join(nodes),
+                    served.name,
+                )
 
     def drain(self) -> None:
         """Tell every process of this worker to hand its work back."""

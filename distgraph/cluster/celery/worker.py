@@ -23,6 +23,8 @@ class WorkerOptions:
         concurrency: slots; a solo pool has one.
         queues: queues of nodes that ask for one of their own, besides the namespace's own queue.
         drain_timeout: seconds that a stop waits for nodes that run.
+        cancel_grace: seconds that a node may go on after its run was cancelled.
+        max_memory_per_child: MiB that a process of the pool may hold; 0: no limit.
         secret: signs stored values.
     """
 
@@ -35,6 +37,8 @@ class WorkerOptions:
     queues: Sequence[str] = ()
     log_level: str = "INFO"
     drain_timeout: float = 30.0
+    cancel_grace: float = 5.0
+    max_memory_per_child: int = 0
     secret: bytes | None = None
 
 
@@ -47,6 +51,11 @@ def main(options: WorkerOptions) -> int:
     """
     if options.pool not in POOLS:
         raise ConfigError(f"Pool {options.pool!r} is not supported. Use one of {', '.join(POOLS)}.")
+    if options.max_memory_per_child and options.pool != "prefork":
+        raise ConfigError(
+            f"Pool {options.pool!r} runs its nodes in the worker's own process, which cannot end itself for holding too much "
+            "memory. Use --pool prefork, or leave --max-memory-per-child out."
+        )
     if not options.graphs:
         raise ConfigError("A worker needs graphs to serve: --graphs package.module[,package.module:attribute].")
     from distgraph.cluster.celery.app import make_app
@@ -73,6 +82,8 @@ def main(options: WorkerOptions) -> int:
             queues=tuple(options.queues),
             secret=options.secret,
             drain_seconds=options.drain_timeout,
+            cancel_seconds=options.cancel_grace,
+            max_memory=options.max_memory_per_child,
         )
     )
     worker = app.Worker(

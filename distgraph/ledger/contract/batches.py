@@ -75,6 +75,10 @@ class Batches(Protocol):
         """
         ...
 
+    def epoch(self, batch_id: str, partition: int) -> str:
+        """The epoch of the batch in one partition, which its cancellation ends; '' if nothing of it is there."""
+        ...
+
     def ready(self, batch_id: str, partition: int) -> bool:
         """Whether the partition has items that nobody has taken."""
         ...

@@ -233,10 +233,13 @@ class Runs(Protocol):
         """
         ...
 
-    def reclaim(self, address: Address, slot: str, *, crashed: bool, task_id: str = "") -> tuple[int, int]:
+    def reclaim(
+        self, address: Address, slot: str, *, crashed: bool, task_id: str = "", why: str = ""
+    ) -> tuple[int, int]:
         """Take a dead slot's rights to this run away: its lease, its claims on tasks. The run is due at once.
 
         ``crashed``: count a crash of ``task_id``, or without one of whatever the slot held.
+        ``why``: kept with what is counted.
 
         Returns:
             (rights taken, crashes so far: of ``task_id``, else the most of what was taken, else of the run). A repeat
@@ -303,6 +306,10 @@ class Runs(Protocol):
 
     def effect(self, address: Address, key: str, value: bytes | None = None) -> bytes | None:
         """The recorded result of an effect or None; with ``value``, it is recorded unless somebody was first."""
+        ...
+
+    def forget_effect(self, address: Address, key: str) -> None:
+        """Drop one recorded effect."""
         ...
 
     def forget_effects(self, address: Address) -> None:

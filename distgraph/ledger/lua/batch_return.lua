@@ -3,7 +3,8 @@
 --
 -- KEYS  batch HASH   ready LIST   slices HASH   due ZSET   crashes HASH   rows HASH (of the chunk)
 -- ARGV  batch id, slice id, slot, index a crash is counted for ('' = none), crashes allowed, its row if that is reached,
---       then ranges to make ready ('chunk:from:to:flag'; flag r = taken before, a = run alone)
+--       then ranges to make ready ('chunk:from:to:flag'; flag r = taken before, a = suspect of a worker's death,
+--       c = crashed before)
 -- -> {'ok', crashes} | {'quarantined', crashes} | {'stale'}
 local batch, ready, slices, due, crashes, rows = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local slice, index = ARGV[2], ARGV[4]

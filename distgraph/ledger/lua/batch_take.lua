@@ -1,5 +1,5 @@
 -- Bind up to k ready items to a slice: the items one driver advances together. The slice's id is the operation id.
--- Suspects (flag 'a') are taken alone.
+-- Suspects (flag 'a') and what is known to have crashed (flag 'c') are taken alone.
 --
 -- KEYS  batch HASH   ready LIST   slices HASH   due ZSET
 -- ARGV  batch id, slice id, slot, k, ms until a sweep looks
@@ -15,7 +15,7 @@ if not range then return {'none', ''} end
 local chunk, from, to, flag = string.match(range, '^(%d+):(%d+):(%d+):(%a)$')
 redis.call('ZCARD', due)
 from, to = tonumber(from), tonumber(to)
-if flag == 'a' then k = 1 end
+if flag == 'a' or flag == 'c' then k = 1 end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local rest = nil

@@ -2,7 +2,8 @@
 --
 -- KEYS  run HASH   line HASH   open HASH   claims HASH   tries HASH   due ZSET
 -- ARGV  run id, slot, epoch, head, task id
--- -> {'ok', crashes of this task so far, attempts so far, ms of the first attempt, {field, value, ...} of the run}
+-- -> {'ok', crashes of this task so far, attempts so far, ms of the first attempt, {field, value, ...} of the run,
+--     why it crashed last}
 --  | {'done'} settled   | {'held', slot}   | {'stale', why}
 local run, line, open, claims, tries, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local slot, task = ARGV[2], ARGV[5]
@@ -13,7 +14,7 @@ if (redis.call('HGET', line, 'head') or '') ~= ARGV[4] or got[2] == '0' then ret
 if redis.call('HEXISTS', open, task) == 1 then return {'done'} end
 local holder = redis.call('HGET', claims, task)
 if holder and holder ~= slot then return {'held', holder} end
-local tried = redis.call('HMGET', tries, 'x:' .. task, 'a:' .. task, 'f:' .. task)
+local tried = redis.call('HMGET', tries, 'x:' .. task, 'a:' .. task, 'f:' .. task, 'w:' .. task)
 redis.call('ZCARD', due)
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -22,4 +23,4 @@ if not tried[3] then redis.call('HSET', tries, 'f:' .. task, now) end
 -- it waits for its next attempt no longer; if this one dies, whoever finds it unclaimed hints it
 redis.call('HDEL', run, 'p:' .. task)
 redis.call('ZREM', due, 't:' .. ARGV[1] .. '\n' .. task)
-return {'ok', tried[1] or '0', tried[2] or '0', tried[3] or tostring(now), redis.call('HGETALL', run)}
+return {'ok', tried[1] or '0', tried[2] or '0', tried[3] or tostring(now), redis.call('HGETALL', run), tried[4] or ''}

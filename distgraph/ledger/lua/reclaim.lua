@@ -2,7 +2,8 @@
 -- so a repeat changes nothing.
 --
 -- KEYS  run HASH   due ZSET   claims HASH   tries HASH
--- ARGV  run id, slot, '1' to count a crash of what it held, task id the crash is counted for ('' = whatever it held)
+-- ARGV  run id, slot, '1' to count a crash of what it held, task id the crash is counted for ('' = whatever it held),
+--       why it died
 -- -> {number of rights taken, crashes so far: of the task named, else the most of what was taken, else of the run}
 local run, due, claims, tries = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local slot, count, task = ARGV[2], ARGV[3] == '1', ARGV[4]
@@ -13,7 +14,10 @@ redis.call('ZCARD', due)
 local freed, crashes = 0, 0
 if got[1] == slot then
   redis.call('HSET', run, 'lease', '')
-  if count and task == '' then crashes = redis.call('HINCRBY', run, 'x', 1) end
+  if count and task == '' then
+    crashes = redis.call('HINCRBY', run, 'x', 1)
+    if ARGV[5] ~= '' then redis.call('HSET', run, 'why', ARGV[5]) end
+  end
   freed = 1
 end
 for at = 1, #held, 2 do
@@ -21,6 +25,7 @@ for at = 1, #held, 2 do
     redis.call('HDEL', claims, held[at])
     if count and (task == '' or task == held[at]) then
       crashes = math.max(crashes, redis.call('HINCRBY', tries, 'x:' .. held[at], 1))
+      if ARGV[5] ~= '' then redis.call('HSET', tries, 'w:' .. held[at], ARGV[5]) end
     end
     freed = freed + 1
   end

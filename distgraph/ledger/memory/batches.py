@@ -88,6 +88,11 @@ class MemoryBatches(MemorySlices):
         return (batch_id, partition) in self.state.ready
 
     @atomic
+    def epoch(self, batch_id: str, partition: int) -> str:
+        part = self.state.parts.get((batch_id, partition), Part())
+        return "" if part.epoch is None else str(part.epoch)
+
+    @atomic
     def ready_partitions(self, batch_id: str) -> list[int]:
         ready = {part: self.state.ready.get((batch_id, part)) for part in range(self.keys.partitions)}
         found = {part: spans[0] for part, spans in ready.items() if spans}

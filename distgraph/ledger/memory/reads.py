@@ -84,6 +84,10 @@ class MemoryRunReads(RunState):
         return self.state.effects.at(self.state.key(address)).first(key, value)
 
     @atomic
+    def forget_effect(self, address: Address, key: str) -> None:
+        self.state.effects.at(self.state.key(address)).drop(key)
+
+    @atomic
     def forget_effects(self, address: Address) -> None:
         self.state.effects.drop(self.state.key(address))
 

@@ -27,7 +27,7 @@ class MemorySlices(Items):
         if part.state in ("cancelled", "paused") or not ready:
             return None
         span, *rest = ready
-        stop = min(span.stop, span.start + (1 if span.flag == "a" else k))
+        stop = min(span.stop, span.start + (1 if span.flag in ("a", "c") else k))
         taken = span._replace(stop=stop)
         if stop < span.stop:
             rest.insert(0, span._replace(start=stop))

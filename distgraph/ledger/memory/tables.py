@@ -110,6 +110,7 @@ class Tries(NamedTuple):
     attempts: int = 0
     first_ms: int = 0
     crashes: int = 0
+    why: str = ""
 
 
 class Part(NamedTuple):

@@ -60,7 +60,9 @@ class MemoryTasks(RunState):
             tried = tried._replace(first_ms=now)
             self.state.tries.at(key)[task_id] = tried
         self._stop_waiting(key, task_id)
-        return ClaimedTask("ok", "", tried.crashes, tried.attempts, tried.first_ms, dict(self.state.records[key]))
+        return ClaimedTask(
+            "ok", "", tried.crashes, tried.attempts, tried.first_ms, dict(self.state.records[key]), tried.why
+        )
 
     def settle_call(
         self,
@@ -134,7 +136,9 @@ class MemoryTasks(RunState):
         return OK
 
     @atomic
-    def reclaim(self, address: Address, slot: str, *, crashed: bool, task_id: str = "") -> tuple[int, int]:
+    def reclaim(
+        self, address: Address, slot: str, *, crashed: bool, task_id: str = "", why: str = ""
+    ) -> tuple[int, int]:
         key, now = self.state.key(address), self.state.now_ms()
         record = self.state.records.look(key)
         freed, crashes = 0, 0
@@ -143,21 +147,21 @@ class MemoryTasks(RunState):
             self._set(key, {"lease": ""})
             if crashed and not task_id:
                 crashes = int(record.get("x", b"0")) + 1
-                self._set(key, {"x": crashes})
+                self._set(key, {"x": crashes, **({"why": why} if why else {})})
         claims = self.state.claims.at(key)
         for task in sorted(task for task, holder in claims.items() if holder == slot):
             freed += 1
             claims.drop(task)
             if crashed and task_id in ("", task):
-                crashes = max(crashes, self._count_crash(key, task))
+                crashes = max(crashes, self._count_crash(key, task, why))
         if task_id:
             crashes = self.state.tries.look(key).get(task_id, Tries()).crashes
         if freed and record.get("status") in (b"queued", b"running"):
             self._owe(key, now)
         return freed, crashes or (0 if task_id else int(record.get("x", b"0")))
 
-    def _count_crash(self, key: RunKey, task_id: str) -> int:
+    def _count_crash(self, key: RunKey, task_id: str, why: str) -> int:
         tries = self.state.tries.at(key)
         tried = tries.get(task_id, Tries())
-        tries[task_id] = tried._replace(crashes=tried.crashes + 1)
+        tries[task_id] = tried._replace(crashes=tried.crashes + 1, why=why or tried.why)
         return tried.crashes + 1

@@ -46,6 +46,8 @@ def _tries(tasks: Mapping[str, Tries]) -> dict[bytes, bytes]:
     for task, tried in tasks.items():
         fields = {"a": tried.attempts, "f": tried.first_ms, "x": tried.crashes}
         out |= {f"{name}:{task}".encode(): stored(number) for name, number in fields.items() if number}
+        if tried.why:
+            out[f"w:{task}".encode()] = tried.why.encode()
     return out
 
 

@@ -265,6 +265,26 @@ def test_the_culprit_is_counted_alone(world: World) -> None:
     assert world.runs.reclaim(RUN, B, crashed=True, task_id="T2") == (2, 2)
 
 
+def test_why_it_died_is_kept_with_the_count(world: World) -> None:
+    """The last reason stands; a death without one says nothing, and what is not counted has none."""
+    offered(world)
+    claim_task(world, "T1", A)
+    world.runs.reclaim(RUN, A, crashed=True, why="it fell")
+    assert claim_task(world, "T1", A).why == "it fell"
+    world.runs.reclaim(RUN, A, crashed=True)
+    assert claim_task(world, "T1", A).why == "it fell"
+    world.runs.reclaim(RUN, A, crashed=False, why="it was stopped")
+    again = claim_task(world, "T1", A)
+    assert (again.crashes, again.why) == (2, "it fell")
+    assert claim_task(world, "T2", A).why == ""
+
+
+def test_why_a_driver_died_is_kept_in_the_record(world: World) -> None:
+    driven(world)
+    world.runs.reclaim(RUN, A, crashed=True, why="it fell")
+    assert claim(world, B).record["why"] == b"it fell"
+
+
 def test_a_driver_that_died_in_a_task_is_not_blamed_twice(world: World) -> None:
     driven(world)
     assert world.runs.reclaim(RUN, A, crashed=True, task_id="T1") == (1, 0)

@@ -54,6 +54,16 @@ def test_an_effect_is_recorded_once(world: World) -> None:
         assert world.runs.effect(RUN, "key") == b"first"
 
 
+def test_one_effect_is_forgotten_without_the_others(world: World) -> None:
+    world.runs.effect(RUN, "key", b"first")
+    world.runs.effect(RUN, "other", b"other")
+    world.runs.forget_effect(RUN, "key")
+    with unchanged(world):
+        world.runs.forget_effect(RUN, "key")
+    assert world.runs.effect(RUN, "key") is None
+    assert world.runs.effect(RUN, "other") == b"other"
+
+
 def test_a_deleted_run_leaves_its_thread(world: World) -> None:
     address = Address("r1", "t1")
     world.runs.reserve(address)

@@ -77,6 +77,20 @@ def test_a_batch_taken_empty_is_not_due(world: World) -> None:
     assert [entry.kind for entry in world.runs.sweep(part_of(world), most=9, push_ms=0).due] == ["slice"]
 
 
+def test_what_crashed_comes_alone(world: World) -> None:
+    of = taken(world, 4)
+    give_back(world, of, ["0:0:3:c", "0:3:4:r"])
+    assert take(world, "s2") == Taken(0, 0, 1, "c", "0")
+
+
+def test_a_cancelled_batch_has_another_epoch(world: World) -> None:
+    added(world, 1)
+    assert world.batches.epoch(BATCH, part_of(world)) == "0"
+    world.batches.control(BATCH, "cancel")
+    assert world.batches.epoch(BATCH, part_of(world)) == "1"
+    assert world.batches.epoch("nobody's", 0) == ""
+
+
 def test_a_suspect_comes_alone(world: World) -> None:
     """One of these items killed its process: the next crash names it."""
     of = taken(world, 4)

@@ -19,8 +19,8 @@ class TestSlotTable:
     def test_a_row_says_what_was_written(self) -> None:
         table = SlotTable(8)
         table.write(3, 77, True, 12.5, "n:run\nthread\nnode")
-        assert table.read(3) == (77, True, 12.5, "n:run\nthread\nnode")
-        assert table.read(2) == (0, False, 0.0, "")
+        assert table.read(3) == (77, True, 12.5, "n:run\nthread\nnode", 0)
+        assert table.read(2) == (0, False, 0.0, "", 0)
 
     def test_another_process_of_the_worker_reads_the_same_rows(self) -> None:
         table = SlotTable(8)
@@ -54,7 +54,7 @@ class TestSlotTable:
         table.write(0, 1, True, 0.0, "é" * 2000)
         table.write(1, 2, False, 0.0, "next")
         assert table.read(0).what.startswith("ééé")
-        assert table.read(1) == (2, False, 0.0, "next")
+        assert table.read(1) == (2, False, 0.0, "next", 0)
 
 
 class TestMark:
@@ -62,15 +62,15 @@ class TestMark:
         table = SlotTable(8)
         mark = Mark(table, 0)
         mark.hold("b:batch")
-        assert table.read(0)[1:] == (True, 0.0, "b:batch")
+        assert table.read(0)[1:4] == (True, 0.0, "b:batch")
         mark("s:batch:7\nslice\nnode", 60.0)
-        pid, busy, deadline, what = table.read(0)
-        assert (pid, busy, what) == (os.getpid(), True, "s:batch:7\nslice\nnode")
+        pid, busy, deadline, what, call = table.read(0)
+        assert (pid, busy, what, call) == (os.getpid(), True, "s:batch:7\nslice\nnode", 1)
         assert 0 < deadline - time.monotonic() <= 60
         mark("", None)
-        assert table.read(0)[1:] == (True, 0.0, "b:batch")
+        assert table.read(0)[1:4] == (True, 0.0, "b:batch")
         mark.hold("")
-        assert table.read(0)[1:] == (False, 0.0, "")
+        assert table.read(0)[1:4] == (False, 0.0, "")
 
 
 class TestProcesses:

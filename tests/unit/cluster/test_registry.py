@@ -156,21 +156,3 @@ def test_a_secret_signs_what_is_stored() -> None:
     assert Registry(secret=b"s" * 32).plain_codec().decode(signed) == {"x": 1}
     with pytest.raises(Exception, match=r"(?i)sign"):
         Registry(secret=b"t" * 32).plain_codec().decode(signed)
-
-
-def test_what_workers_do_not_do_yet_is_refused() -> None:
-    """A graph that would end in another way on workers must not run there."""
-    from distgraph import END, START, StateGraph
-
-    def fails(state: dict[str, int]) -> dict[str, int]:
-        raise ValueError("no")
-
-    def mends(state: dict[str, int]) -> dict[str, int]:
-        return {"x": 1}
-
-    builder: Any = StateGraph(dict)
-    builder.add_node("fails", fails, error_handler=mends)
-    builder.add_edge(START, "fails")
-    builder.add_edge("fails", END)
-    with pytest.raises(ConfigError, match="Node 'fails' of graph 'handled' has an error_handler"):
-        Registry().add(builder.compile(name="handled"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from distgraph.cluster import watcher as module
-from distgraph.cluster.liveness import SlotTable, slot_name
+from distgraph.cluster.liveness import Called, SlotTable, slot_name
 from distgraph.cluster.watcher import Watcher
 from distgraph.errors import ServerUnreachableError
 from tests.waiting import wait_until
@@ -41,6 +42,9 @@ class Sweeps:
 
     def __init__(self) -> None:
         self.buried: list[tuple[str, str]] = []
+        self.blamed: list[tuple[bool, str]] = []
+        self.late: list[Called] = []
+        self.unwanted: set[str] = set()
         self.swept = self.distrusted = 0
         self.idle, self.slots = 1, 2
 
@@ -51,8 +55,15 @@ class Sweeps:
     def distrust(self) -> None:
         self.distrusted += 1
 
-    def bury(self, slot: str, what: str, *, crashed: bool = True) -> None:
+    def bury(self, slot: str, what: str, *, crashed: bool = True, why: str = "") -> None:
         self.buried.append((slot, what))
+        self.blamed.append((crashed, why))
+
+    def note_late(self, called: Called) -> None:
+        self.late.append(called)
+
+    def wanted(self, what: str) -> bool:
+        return what not in self.unwanted
 
 
 class Watched:
@@ -76,6 +87,7 @@ class Watched:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
     monkeypatch.setattr(module, "BEAT_SECONDS", 0.02)
+    monkeypatch.setattr(module, "WANTED_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -126,15 +138,68 @@ def test_a_process_that_died_between_tasks_has_no_culprit(watched: Watched, chil
     assert watched.sweeps.buried == []
 
 
-def test_a_process_whose_node_overruns_its_time_is_killed(
+#: What a row says while a node runs.
+CALLED = Called("n", "run", "thread", "1/", "key", 2, "run", "slow")
+
+
+def test_a_process_whose_node_overruns_its_time_is_killed(watched: Watched, child: subprocess.Popen[bytes]) -> None:
+    """Nothing inside of it can stop it. Its limit is noted first, and the death is no crash."""
+    row = watched.table.take_free(child.pid)
+    watched.table.write(row, child.pid, True, time.monotonic() + 0.05, CALLED.text)
+    assert child.wait(10) == -signal.SIGKILL
+    wait_until(lambda: watched.sweeps.buried)
+    assert watched.sweeps.late[0] == CALLED
+    assert watched.sweeps.blamed == [(False, "it is over its time limit")]
+
+
+def test_a_process_that_holds_too_much_is_killed_and_blamed(watched: Watched, child: subprocess.Popen[bytes]) -> None:
+    watched.watcher.max_memory = 1 << 20
+    row = watched.table.take_free(child.pid)
+    watched.table.write(row, child.pid, True, 0.0, CALLED.text)
+    assert child.wait(10) == -signal.SIGKILL
+    wait_until(lambda: watched.sweeps.buried)
+    assert watched.sweeps.blamed == [(True, "it held more memory than the 1 MiB a process may hold")]
+
+
+def test_a_process_that_waits_for_work_may_hold_what_it_likes(watched: Watched, child: subprocess.Popen[bytes]) -> None:
+    watched.watcher.max_memory = 1 << 20
+    watched.table.take_free(child.pid)
+    swept = watched.sweeps.swept
+    wait_until(lambda: watched.sweeps.swept > swept + 2)
+    assert child.poll() is None
+
+
+def test_what_is_not_wanted_any_more_is_told_and_then_stopped(
     watched: Watched, child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing inside of it can stop it. A little later than the limit: coroutines stop by themselves."""
-    monkeypatch.setattr(module, "OVERDUE_SECONDS", 0.0)
+    """Not a crash: nobody is to blame. What was called before or after it in the same row is not meant."""
+    watched.watcher.cancel_seconds = 0.05
+    watched.sweeps.unwanted.add(CALLED.text)
     row = watched.table.take_free(child.pid)
-    watched.table.write(row, child.pid, True, time.monotonic() + 0.05, "n:run\nthread\nslow")
-    assert child.wait(10) != 0
+    watched.table.write(row, child.pid, True, 0.0, CALLED.text, 7)
+    wait_until(lambda: watched.table.told(row) == 7)
+    assert child.wait(10) == -signal.SIGKILL
     wait_until(lambda: watched.sweeps.buried)
+    assert watched.sweeps.blamed == [(False, "it was cancelled and went on")]
+
+
+def test_a_node_that_ends_when_told_keeps_its_process(watched: Watched, child: subprocess.Popen[bytes]) -> None:
+    watched.watcher.cancel_seconds = 0.05
+    watched.sweeps.unwanted.add(CALLED.text)
+    row = watched.table.take_free(child.pid)
+    watched.table.write(row, child.pid, True, 0.0, CALLED.text, 7)
+    wait_until(lambda: watched.table.told(row) == 7)
+    watched.table.write(row, child.pid, True, 0.0, CALLED._replace(run_id="next").text, 8)
+    swept = watched.sweeps.swept
+    wait_until(lambda: watched.sweeps.swept > swept + 5)
+    assert child.poll() is None
+
+
+def test_what_a_process_died_of() -> None:
+    assert module.death(3) == "it ended its process with exit code 3"
+    assert module.death(-signal.SIGABRT) == "its process was killed by SIGABRT"
+    assert module.death(-signal.SIGKILL) == "its process was killed by SIGKILL (out of memory?)"
+    assert module.death(None) == "its process died"
 
 
 def test_an_outage_proves_nobodys_death_and_ends_nothing(watched: Watched) -> None:

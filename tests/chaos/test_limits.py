@@ -1,0 +1,83 @@
+"""Nodes that do not end by themselves: stopped at their time limit from outside, whatever they do to their process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from distgraph.cluster import Cluster
+from distgraph.cluster.embedded import EmbeddedCluster
+from distgraph.errors import NodeTimeoutError
+from tests.graphs import limits
+from tests.integration.cluster.at_rest import wait_at_rest
+from tests.waiting import wait_until
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[EmbeddedCluster]:
+    with Cluster.embedded(workers=1, concurrency=2, graphs=["tests.graphs.limits"]) as made:
+        yield made
+
+
+@pytest.mark.parametrize("how", ["sleep", "read", "lock"])
+def test_a_node_that_hangs_is_stopped_at_its_limit(cluster: EmbeddedCluster, tmp_path: Path, how: str) -> None:
+    """A loop, a dead connection, a regular expression that holds the interpreter's lock."""
+    began = time.monotonic()
+    run = cluster.bind(limits.hangs).submit({"how": how, "log": str(tmp_path / "log")})
+    with pytest.raises(NodeTimeoutError, match="Node 'work' exceeded its run timeout of 1 s"):
+        run.result(30)
+    assert 1.0 < time.monotonic() - began < 10
+    assert (tmp_path / "log").read_text().split() == ["1"]
+    wait_at_rest(cluster)
+
+
+def test_its_retry_policy_applies(cluster: EmbeddedCluster, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    assert cluster.bind(limits.hangs_again).submit({"how": "second", "log": str(log)}).result(30)["done"]
+    assert log.read_text().split() == ["1", "2"]
+    with pytest.raises(NodeTimeoutError):
+        cluster.bind(limits.hangs_again).submit({"how": "lock", "log": str(log)}).result(30)
+    assert log.read_text().split() == ["1", "2", "1", "2"]
+    wait_at_rest(cluster)
+
+
+def test_a_node_that_shows_signs_of_life_may_take_its_time(cluster: EmbeddedCluster) -> None:
+    """Two seconds of work at an idle limit of one; when it falls silent, it is stopped."""
+    graph = cluster.bind(limits.beats_graph)
+    assert graph.submit({"how": "lively"}).result(30)["done"]
+    with pytest.raises(NodeTimeoutError, match="Node 'beats' exceeded its idle timeout of 1 s"):
+        graph.submit({"how": "silent"}).result(30)
+    wait_at_rest(cluster)
+
+
+def test_what_a_node_leaves_behind_harms_nobody(cluster: EmbeddedCluster) -> None:
+    """A daemon thread, signal handlers, an alarm, another directory: whoever comes next to that process finds none of it."""
+    graph = cluster.bind(limits.leaves, placement="local")
+    here = graph.invoke({"how": "nothing"})["how"].split()[1]
+    for how in ("thread", "signals", "chdir"):
+        graph.invoke({"how": how})
+        for _ in range(8):
+            found = graph.invoke({"how": "nothing"})
+            assert found["found"] == "set"
+            assert found["how"] == f"nothing {here}"
+
+
+def test_a_worker_whose_node_replaced_its_signal_handlers_still_drains() -> None:
+    with Cluster.embedded(workers=1, graphs=["tests.graphs.limits"]) as cluster:
+        cluster.bind(limits.leaves).invoke({"how": "signals"})
+        [worker] = cluster.processes
+        worker.terminate()
+        wait_until(lambda: not worker.alive, 20)
+        assert worker.exit_code == 0
+
+
+def test_a_pool_that_cannot_stop_a_node_says_so() -> None:
+    with Cluster.embedded(workers=1, graphs=["tests.graphs.limits"], pool="threads") as cluster:
+        log = (cluster.directory / "worker-1.log").read_text()
+        assert "pool threads cannot stop a node" in log
+        assert "the time limits of work in graph 'hangs'" in log
