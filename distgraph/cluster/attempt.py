@@ -19,6 +19,7 @@ from distgraph.constants import ERROR, ERROR_SOURCE
 from distgraph.engine.limits import limits_of
 from distgraph.engine.retry import next_delay
 from distgraph.errors import GraphBubbleUp, NodeError, NodeTimeoutError, is_invalid_resume
+from distgraph.ledger import seam
 from distgraph.superstep.model import Task
 from distgraph.superstep.plan import handler_task
 from distgraph.types import TimeoutPolicy
@@ -79,12 +80,14 @@ def _call(place: Workplace, run: Any, turn: _Turn, attempt: int) -> float | None
     if run.suspect:
         place.alone(True)
     clock = _Clock(place, run, task, attempt, limits)
+    seam.reach("node", "before")
     try:
         if limits is not None and late:
             raise _too_late(task, limits, late)
         task.writes = lane.execute(
             task, answers=given, attempt=attempt, error=turn.error, limits=limits, progress=clock.progress
         )
+        seam.reach("node", "after")
         if limits is not None and clock.over():
             # Where its process is the worker it cannot be stopped; it is still too late.
             raise _too_late(task, limits, "run")

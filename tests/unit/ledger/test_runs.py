@@ -87,7 +87,8 @@ def test_answers_to_a_claim(reply: list[Any], answer: Claimed) -> None:
 @pytest.mark.parametrize(
     ("reply", "answer"),
     [
-        ([b"ok", b"2", b"1", b"99", [b"epoch", b"1"]], ClaimedTask("ok", "", 2, 1, 99, {"epoch": b"1"})),
+        ([b"ok", b"2", b"1", b"99", [b"epoch", b"1"], b""], ClaimedTask("ok", "", 2, 1, 99, {"epoch": b"1"})),
+        ([b"ok", b"2", b"1", b"99", [], b"fell"], ClaimedTask("ok", "", 2, 1, 99, {}, "fell")),
         ([b"done"], ClaimedTask("done")),
         ([b"held", b"slot"], ClaimedTask("held", "slot")),
         ([b"stale", b"head"], ClaimedTask("stale", "head")),
