@@ -118,12 +118,14 @@ def little_repeated(facts: Facts) -> Iterator[str]:
 
 def executions(facts: Facts) -> float:
     """Executions of nodes for each task of the batches."""
-    return sum(event["run"] in facts.items for event in facts.executions.values()) / max(1, facts.tasks)
+    count: int = sum(event["run"] in facts.items for event in facts.executions.values())
+    return count / max(1, facts.tasks)
 
 
 def hints(facts: Facts) -> float:
     """Hints for each task of the batches."""
-    return sum(event["f"] == "ok" for event in of(facts.events, "hint")) / max(1, facts.tasks)
+    count: int = sum(event["f"] == "ok" for event in of(facts.events, "hint"))
+    return count / max(1, facts.tasks)
 
 
 def errors_known(facts: Facts) -> Iterator[str]:
@@ -136,6 +138,11 @@ def errors_known(facts: Facts) -> Iterator[str]:
             yield f"{event['name']} ended with code {event['code']}: {event.get('text', '')}"
 
 
+def most(values: list[int]) -> int:
+    """The most of them; 0 without any."""
+    return max(values, default=0)
+
+
 def flat(facts: Facts) -> Iterator[str]:
     """I16: memory, open files and keys do not grow with time."""
     samples = of(facts.events, "sample")
@@ -143,8 +150,8 @@ def flat(facts: Facts) -> Iterator[str]:
     if third < 3:
         return
     for name in ("rss", "fds"):
-        first, last = (max((max(s[name], default=0) for s in part), default=0) for part in (samples[:third], samples[-third:]))
-        if first and last > GROWTH * first:
+        first, last = (max(most(sample[name]) for sample in part) for part in (samples[:third], samples[-third:]))
+        if first > 0 and last > GROWTH * first:
             yield f"{name} of a worker's process grew from {first} to {last}"
     # A key for every item is what results and open items take; anything beyond is a leak.
     for sample in samples[-third:]:
@@ -171,7 +178,7 @@ def repeated_in_the_window(facts: Facts) -> Iterator[str]:
     for event in of(facts.events, "once"):
         if event["at"] == "recorded":
             recorded.setdefault(event["run"], event["t"])
-        elif event["at"] == "call" and looked.get(event["attempt"], event["t"]) > recorded.get(event["run"], float("inf")):
+        elif event["at"] == "call" and event["run"] in recorded and looked[event["attempt"]] > recorded[event["run"]]:
             yield f"item {event['run']}: called again by {event['attempt']} though it was recorded before that looked"
     applied = facts.applied.get("once", {})
     for run in facts.done():

@@ -1,6 +1,6 @@
 """Clients of a storm: the submitter, a process that is killed and continued by the same call; and those that watch.
 
-    python -m distgraph.chaos.clients '{"url": ..., "namespace": ..., "folder": ..., "batch": ..., ...}'
+python -m distgraph.chaos.clients '{"url": ..., "namespace": ..., "folder": ..., "batch": ..., ...}'
 """
 
 from __future__ import annotations

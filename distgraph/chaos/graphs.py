@@ -51,6 +51,8 @@ class Part(Item):
 
 
 class State(TypedDict, total=False):
+    """An item, and what its supersteps have added."""
+
     index: int
     done: int  # supersteps up to the last one of `work`
     steps: int
@@ -76,7 +78,7 @@ def _contribute(item: Any, step: int, at: int, runtime: Runtime[Any]) -> State:
     info = runtime.execution_info
     assert info is not None
     name = f"{os.getpid()}-{next(_count)}"
-    about = {"run": info.run_id, "step": step, "branch": at, "uid": name, "head": info.checkpoint_id}
+    about: dict[str, Any] = {"run": info.run_id, "step": step, "branch": at, "uid": name, "head": info.checkpoint_id}
     journal = _journal()
     journal.write("node", "invoke", **about, task=info.task_id, key=runtime.idempotency_key)
     if item["delay_ms"]:
@@ -91,7 +93,6 @@ def _affect(kind: str, run: str, runtime: Runtime[Any], journal: Journal) -> Non
     if kind == "keyed":
         _post("keyed", run, runtime.idempotency_key)
     elif kind == "once":
-
         attempt = f"{os.getpid()}-{next(_count)}"
 
         def call() -> str:

@@ -132,7 +132,9 @@ def crashes_counted(facts: Facts) -> Iterator[str]:
     """I10: no item is blamed for more crashes than hit processes that held it; quarantine takes as many as allowed."""
     for run, counted in facts.dump.crashes.items():
         hit = {pid for pid, takes in facts.takes.items() if pid in facts.struck and any(covers(t, run) for t in takes)}
-        hit |= {event["pid"] for event in of(facts.events, "node") if event["run"] == run and event["pid"] in facts.struck}
+        hit |= {
+            event["pid"] for event in of(facts.events, "node") if event["run"] == run and event["pid"] in facts.struck
+        }
         if counted > len(hit):
             yield f"item {run} is blamed for {counted} crashes; {len(hit)} processes that held it were struck"
     for run, row in facts.dump.rows.items():

@@ -20,7 +20,17 @@ DOUBLE_TAPS, CORRELATED = 0.05, 0.02
 #: How long a stopped worker, and a black hole, last. Seconds.
 STOPPED, SILENT = (3.0, 10.0), (0.5, 3.0)
 #: Requests that harm comes to: scripts, and hints.
-TARGETS = ("batch_commit", "batch_take", "batch_return", "commit", "settle", "offer", "claim_run", "claim_task", "sweep")
+TARGETS = (
+    "batch_commit",
+    "batch_take",
+    "batch_return",
+    "commit",
+    "settle",
+    "offer",
+    "claim_run",
+    "claim_task",
+    "sweep",
+)
 #: The part of the work in which strikes come: some is left to recover with.
 SPAN = (0.01, 0.93)
 

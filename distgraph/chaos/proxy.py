@@ -23,13 +23,12 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from distgraph.chaos.resp import parse
+from distgraph.chaos.resp import PUSH, parse
 from distgraph.ledger.scripts import digests
 
 Harm = Literal["delay", "cut", "reset", "blackhole", "drop_request", "drop_reply"]
 #: What becomes of a request: answered; executed, but the answer never reached its client; certainly not executed; unknown.
 Fate = Literal["answered", "unheard", "lost", "unknown"]
-
 
 
 class _Over(Exception):
@@ -172,7 +171,11 @@ class Proxy:
 
     def reset_all(self) -> None:
         """Reset all connections that stand now."""
-        self._loop.call_soon_threadsafe(lambda: [link.reset() for link in list(self.links)])
+        self._loop.call_soon_threadsafe(self._reset_links)
+
+    def _reset_links(self) -> None:
+        for link in list(self.links):
+            link.reset()
 
     def blackhole(self) -> None:
         """From now on nothing passes in either direction; new connections are accepted and hear nothing either."""
@@ -206,8 +209,7 @@ class Proxy:
         self._ready.set()
         self._loop.run_forever()
         server.close()
-        for link in list(self.links):
-            link.reset()
+        self._reset_links()
         left = asyncio.all_tasks(self._loop)
         for task in left:
             task.cancel()
@@ -226,6 +228,9 @@ class Proxy:
         self.links.add(link)
         try:
             await link.run()
+        except asyncio.CancelledError:
+            # The proxy closes. Whoever holds this task would report an error.
+            link.reset()
         finally:
             self.links.discard(link)
 
@@ -355,7 +360,9 @@ class Link:
         told = []
         while (found := parse(buffer, at)) is not None:
             reply, end = found
-            request = self.waiting.popleft() if self.waiting else None
+            # What the server says by itself answers nothing.
+            asked = self.waiting and buffer[at : at + 1] != PUSH
+            request = self.waiting.popleft() if asked else None
             if request is not None and request.fault is not None and request.fault.harm == "drop_reply":
                 await self._send(self.writer, buffer[sent:at])
                 self._tell(request, "unheard", reply)

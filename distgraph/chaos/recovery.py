@@ -102,9 +102,7 @@ class _Held:
                 self.leases[event["run"]] = pid_of(event["slot"])
         elif op == "claim" and applied:
             self.leases[event["run"]] = pid_of(event["slot"])
-        elif op == "commit" and applied and event["status"] in _RESTS:
-            self.leases.pop(event["run"], None)
-        elif op == "offer" and applied and event.get("answer") != "closed":
+        elif applied and _lets_go(event):
             self.leases.pop(event["run"], None)
         elif op == "claim_task" and applied:
             self.claims[event["run"], event["task"]] = pid_of(event["slot"])
@@ -118,6 +116,12 @@ class _Held:
         found = {run for pid, runs in self.slices.values() if pid in pids for run in runs}
         found |= {run for run, pid in self.leases.items() if pid in pids}
         return found | {run for (run, _), pid in self.claims.items() if pid in pids}
+
+
+def _lets_go(event: Event) -> bool:
+    """Whether nobody drives the run after this: it rests, or its superstep is open to all."""
+    rests = event["op"] == "commit" and event["status"] in _RESTS
+    return rests or (event["op"] == "offer" and event.get("answer") != "closed")
 
 
 def _commits(events: Sequence[Event]) -> dict[str, list[tuple[float, int]]]:

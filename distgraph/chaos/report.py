@@ -56,7 +56,9 @@ class Report:
         lines += ["", f"| {' | '.join(HEADINGS)} |", "|---" * len(HEADINGS) + "|"]
         lines += [f"| {' | '.join(map(_cell, row))} |" for row in self.rows()]
         lines += ["", "| Invariant | | Holds |", "|---|---|---|"]
-        lines += [f"| {f.name} | {f.says} | {'yes' if f.holds else '**no**: ' + '; '.join(f.wrong)} |" for f in self.findings]
+        lines += [
+            f"| {f.name} | {f.says} | {'yes' if f.holds else '**no**: ' + '; '.join(f.wrong)} |" for f in self.findings
+        ]
         return "\n".join(lines) + "\n"
 
 

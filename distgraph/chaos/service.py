@@ -30,7 +30,9 @@ class Service:
         self._receipts: dict[str, str] = {}
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _handler(self))
-        self._thread = threading.Thread(target=self._server.serve_forever, name="distgraph-service", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), name="distgraph-service", daemon=True
+        )
 
     @property
     def address(self) -> str:

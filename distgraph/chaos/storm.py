@@ -22,12 +22,13 @@ from distgraph.chaos import graphs
 from distgraph.chaos.checker import check
 from distgraph.chaos.clients import Canary, Reader, Submission
 from distgraph.chaos.crew import Crew, Submitters
-from distgraph.chaos.dump import dump, keys_of, unrest, waiting
+from distgraph.chaos.dump import dump, every_key
 from distgraph.chaos.facts import Facts, Limits
 from distgraph.chaos.history import Journal, read
 from distgraph.chaos.nemesis import KINDS, Plan, Strike, plan
 from distgraph.chaos.proxy import Proxy, Shot
 from distgraph.chaos.report import Report, report
+from distgraph.chaos.rest import unrest
 from distgraph.chaos.service import Service
 from distgraph.chaos.wiretap import Wiretap
 from distgraph.cluster import Cluster
@@ -35,6 +36,7 @@ from distgraph.cluster.processes import WorkerProcess
 from distgraph.errors import ConfigError, StoreError
 from distgraph.ledger.connection import parse_url
 from distgraph.ledger.server import EmbeddedServer
+from distgraph.types import Placement
 
 #: The work is made to last about this long for each kill, so that the storm has something to hit. Seconds.
 PACE = 0.4
@@ -64,7 +66,7 @@ class Settings:
     seed: int = 1
     workers: int = 4
     pool: str = "prefork"
-    placement: str = "auto"
+    placement: Placement = "auto"
     kinds: Collection[str] | None = None
     url: str | None = None
     most: float = 3600.0
@@ -86,7 +88,9 @@ class Settings:
         kinds = set(self.kinds) if self.kinds is not None else None
         if self.url is not None:
             if kinds is not None and "server" in kinds:
-                raise ConfigError("A storm never kills a server that is not its own: leave out --url, or the kind server.")
+                raise ConfigError(
+                    "A storm never kills a server that is not its own: leave out --url, or the kind server."
+                )
             kinds = (kinds or set(KINDS)) - {"server"}
         if self.pool != "prefork":
             kinds = (kinds or set(KINDS)) - {"child"}
@@ -156,9 +160,7 @@ class Storm:
             raise ConfigError("A storm reads and harms what goes over the wire: it needs a plain redis:// server.")
         self.namespace = f"storm-{secrets.token_hex(4)}"
         self.wire = Wiretap(Journal(self.folder, "wire"))
-        self.proxy = self._stack.enter_context(
-            Proxy(where.host, where.port, self.wire, password=where.password)
-        )
+        self.proxy = self._stack.enter_context(Proxy(where.host, where.port, self.wire, password=where.password))
         self.service = self._stack.enter_context(Service())
         self.direct = self._stack.enter_context(Cluster.connect(self.direct_url, namespace=self.namespace))
         self._stack.callback(self._forget)
@@ -288,7 +290,7 @@ class Storm:
 
     def _sample(self) -> None:
         try:
-            keys = len(keys_of(self.direct))
+            keys = len(every_key(self.direct))
             open_items = self.submitters.submitted - self.wire.ended
             runs = len(self.direct.runs(limit=10_000))
             self.journal.write("sample", "ok", keys=keys, open=max(0, open_items), runs=runs, **self.crew.sample())
@@ -312,18 +314,19 @@ class Storm:
         for canary in self.canaries:
             if not canary.stop(REST):
                 self.journal.write("exit", "fail", name=f"canary {canary.name}", code=0, text="does not end")
-        self._until(lambda: not unrest(self.direct) and not waiting(self.direct), REST)
+        self._until(lambda: not unrest(self.direct) and not self.direct.dispatcher.waiting(), REST)
 
     def _finished(self) -> bool:
-        return all(self.direct.batch(batch).status().finished for batch in self.batches)
+        found = [self.direct.find_batch(batch) for batch in self.batches]
+        return all(batch is not None and batch.status().finished for batch in found)
 
     def _retry_quarantined(self) -> None:
         """Items that were killed with their process as often as poison is are tried again, as an operator would."""
         for name in self.batches:
-            batch = self.direct.batch(name)
-            poison = [r for r in batch.failures() if r.error is not None and r.error.get("type", "").endswith("PoisonTaskError")]
-            if poison:
-                self.journal.write("retry", "ok", batch=name, count=len(poison), runs=[r.run_id for r in poison])
+            batch = self.direct.find_batch(name)
+            poison = [row for row in batch.failures() if "PoisonTaskError" in str(row.error)] if batch else []
+            if batch is not None and poison:
+                self.journal.write("retry", "ok", batch=name, count=len(poison), runs=[row.run_id for row in poison])
                 batch.retry_failed()
         self._until(self._finished, REST)
 
@@ -365,8 +368,9 @@ class Storm:
 
     def _delete(self) -> list[str]:
         """Delete all batches, runs and threads; the keys that are left, besides the namespace's own."""
-        for batch in self.batches:
-            self.direct.batch(batch).delete()
+        for batch in map(self.direct.find_batch, self.batches):
+            if batch is not None:
+                batch.delete()
         runs, saver = self.direct.ledger.runs, self.direct.saver(self.direct.codec())
         threads = set()
         for handle in self.direct.runs(limit=100_000):
@@ -375,7 +379,7 @@ class Storm:
         for thread in threads:
             if saver is not None:
                 saver.delete_thread(thread)
-        return [key for key in keys_of(self.direct) if not _permanent(key)]
+        return [key for key in every_key(self.direct) if not _permanent(key)]
 
     def _keep(self, ended: dict[str, Any]) -> None:
         target = Path(self.settings.histories or ".")
@@ -388,7 +392,7 @@ class Storm:
         """Leave nothing in a namespace of a server that stays."""
         if self.server is None:
             client = self.direct.ledger.runs.client
-            keys = [*keys_of(self.direct), *(key.decode() for key in client.scan_iter(match=f"dg.{self.namespace}*"))]
+            keys = [*every_key(self.direct), *(key.decode() for key in client.scan_iter(match=f"dg.{self.namespace}*"))]
             if keys:
                 client.unlink(*keys)
 
@@ -396,5 +400,3 @@ class Storm:
 def _permanent(key: str) -> bool:
     """What a namespace keeps for good, and beats, which go by themselves."""
     return key.partition("/g}:")[2].partition(":")[0] in ("meta", "graphs", "worker", "workers")
-
-
