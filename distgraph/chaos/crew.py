@@ -47,7 +47,7 @@ class Crew:
             if not worker.alive:
                 if worker.exit_code != -signal.SIGKILL:
                     tail = worker.log.read_text(errors="replace")[-500:]
-                    self.journal.write("exit", "fail", name=worker.name, code=worker.exit_code, text=tail)
+                    self.journal.write("exit", "info", name=worker.name, code=worker.exit_code, text=tail)
                 worker.kill_tree()
                 self.workers[place] = self._start()
         now = time.monotonic()

@@ -2,6 +2,9 @@
 
 What a process held - items of its slices, leases, claims - follows from what went over the wire. The clock runs from the
 strike until somebody else has committed the next superstep of it: of the first run it held, and of the last.
+
+Faults that come together are told apart from those that come alone: while a server is out, and for a time to live after it
+is back, nobody is taken for dead, on purpose; and a worker whose child was killed may be killed itself before it tells.
 """
 
 from __future__ import annotations
@@ -17,7 +20,11 @@ from distgraph.chaos.history import Event
 from distgraph.ledger.keys import CHUNK, item_id
 
 _RESTS = ("done", "failed", "interrupted")
-#: What recovery may take at the 99th percentile, in seconds, by what was struck.
+#: How long after an outage deaths are not believed, about. Seconds.
+DISTRUSTED = 3.5
+#: What the name of a kind ends with where several faults came together.
+TOGETHER = ", and another fault"
+#: What recovery may take at the 99th percentile, in seconds, by what was struck alone.
 GOALS = {"child": 1.5, "tree": 3.0, "server": 3.0}
 
 
@@ -57,6 +64,7 @@ def median(values: Sequence[float]) -> float:
 def recoveries(events: Sequence[Event]) -> list[Recovery]:
     """Of every kind of strike, in the order of their names."""
     commits = _commits(events)
+    outages = [event["t"] for event in events if event["op"] == "blackhole" or _is(event, "kill", "server")]
     strikes: dict[str, int] = defaultdict(int)
     first: dict[str, list[float]] = defaultdict(list)
     last: dict[str, list[float]] = defaultdict(list)
@@ -74,9 +82,25 @@ def recoveries(events: Sequence[Event]) -> list[Recovery]:
         else:
             waits = [w for run in held.by(set(event["pids"])) if (w := _wait(commits[run], event)) is not None]
         if waits:
-            first[kind].append(min(waits))
-            last[kind].append(max(waits))
-    return [Recovery(kind, strikes[kind], first[kind], last[kind]) for kind in sorted(strikes)]
+            name = kind + TOGETHER * _with_another(events, event, min(waits), outages)
+            first[name].append(min(waits))
+            last[name].append(max(waits))
+    return [Recovery(kind, strikes[kind], first[kind], last[kind]) for kind in sorted({*strikes, *first})]
+
+
+def _is(event: Event, op: str, kind: str) -> bool:
+    return bool(event["op"] == op and event["kind"] == kind)
+
+
+def _with_another(events: Sequence[Event], strike: Event, wait: float, outages: Sequence[float]) -> bool:
+    """Whether an outage, or another strike at the same worker, fell into the time of recovery."""
+    if strike["kind"] not in ("child", "tree", "zombie"):
+        return False
+    begin, end = strike["t"], strike["t"] + wait
+    return any(begin - DISTRUSTED < t < end for t in outages) or any(
+        begin < event["t"] < end and event["op"] in ("kill", "stop") and event.get("worker") == strike["worker"]
+        for event in events
+    )
 
 
 class _Held:

@@ -72,7 +72,7 @@ def _row(recovery: Recovery) -> list[Any]:
     times = [median(first), percentile(first, 0.99), max(first, default=float("nan")), percentile(last, 0.99)]
     return [
         recovery.kind,
-        recovery.strikes,
+        recovery.strikes or None,
         len(first),
         *(round(t, 2) if t == t else None for t in times),
         f"< {goal:g} s" if goal else "",
@@ -102,6 +102,7 @@ def report(facts: Facts, findings: Sequence[Finding], *, seconds: float, seed: i
         "sigkills": sum(event.get("count", 1) for event in of(events, "kill")),
         "stopped": len(of(events, "stop")),
         "faults": sum(event["f"] == "ok" for event in of(events, "fault")),
+        "workers_ended_by_themselves": sum(event["f"] == "info" for event in of(events, "exit")),
         "lost": len(wrong),
         "duplicated": doubled,
         "executions_per_task": round(executions(facts), 4),

@@ -118,7 +118,9 @@ def _show(session: Session, result: Report) -> None:
     from distgraph.chaos.report import HEADINGS
 
     output = session.output
-    output.table(["figure", "value"], [[name.replace("_", " "), value] for name, value in result.figures.items()])
+    output.table(
+        ["figure", "value"], [[name.replace("_", " "), f"{value:,}"] for name, value in result.figures.items()]
+    )
     output.table(HEADINGS, result.rows(), "Seconds until work went on")
     output.table(
         ["invariant", "holds", ""],

@@ -76,7 +76,9 @@ class Sweeper(Reclaimer):
     def sweep(self) -> float:
         """Look once at every partition; returns the seconds until something is due next (at most 1)."""
         self._introduce()
+        before = self._live
         self._look_around()
+        self._seize(before - self._live)
         soonest = 1.0
         for partition in range(self.runs.keys.partitions):
             swept = self.runs.sweep(partition, most=MOST, push_ms=PUSH_MS)
@@ -108,6 +110,14 @@ class Sweeper(Reclaimer):
         self._idle = max(0, sum(record["idle"] for record in workers.values()) - self._waiting)
         horizon = self.monotonic() - STALE_MS / 1000
         self._sent = {task: sent for task, sent in self._sent.items() if sent > horizon}
+
+    def _seize(self, gone: set[str]) -> None:
+        """Free the slices of workers that have just stopped beating: in the due index it may not be their turn yet."""
+        for batch_id in self.batches.active()[:MOST] if gone else ():
+            for partition in range(self.runs.keys.partitions):
+                for slice_id, (slot, _) in self.batches.slices(batch_id, partition).items():
+                    if slot.partition(":")[0] in gone:
+                        self._slice(partition, batch_id, slice_id)
 
     def dead(self, slot: str) -> bool:
         """Whether ``slot`` is known to be dead: its worker says so, or does not beat any more and that can be trusted."""

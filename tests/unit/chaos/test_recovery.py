@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from distgraph.chaos.history import Event
-from distgraph.chaos.recovery import Recovery, median, percentile, recoveries
+from distgraph.chaos.recovery import TOGETHER, Recovery, median, percentile, recoveries
 
 HELD, NEXT = "boot:7.0", "boot:8.0"
 
@@ -25,7 +25,7 @@ def step(t: float, run: str, slot: str, kind: str = "step", name: str = "s1", f:
 
 
 def kill(t: float, kind: str = "child", pids: tuple[int, ...] = (7,), **about: Any) -> Event:
-    return event(t, "kill", "invoke", kind=kind, pids=list(pids), **about)
+    return event(t, "kill", "invoke", **{"kind": kind, "pids": list(pids), "worker": 0, **about})
 
 
 def test_of_a_slice_the_first_and_the_last_item_count() -> None:
@@ -74,6 +74,19 @@ def test_leases_and_claims_are_held_too(before: list[Event], held: bool) -> None
     run = "b:0" if before[0]["op"] == "take" else "r"
     events = [*before, kill(2), event(3, "settle", run=run, task="t", slot=NEXT)]
     assert recoveries(events)[0].first == ([1.0] if held else [])
+
+
+def test_faults_that_come_together_are_told_apart() -> None:
+    """An outage of the server in between, and before; and a second strike at the same worker."""
+    work = [take(1), step(6, "b:0", NEXT), step(6, "b:1", NEXT)]
+    for other in (kill(3, "server"), kill(0.5, "server"), event(3, "blackhole"), kill(3, "tree", (9,), worker=6)):
+        events = sorted([*work, kill(2, "tree", worker=6), other], key=lambda e: float(e["t"]))
+        found = {recovery.kind: recovery for recovery in recoveries(events)}
+        assert found["tree" + TOGETHER].first == [4.0]
+        assert found["tree"].first == []
+    for other in (kill(3, "tree", (9,), worker=5), kill(7, "server"), event(3, "reset")):
+        events = sorted([*work, kill(2, "tree", worker=6), other], key=lambda e: float(e["t"]))
+        assert {recovery.kind: recovery.first for recovery in recoveries(events)}["tree"] == [4.0]
 
 
 def test_a_server_is_back_with_the_first_commit_of_anybody() -> None:

@@ -76,6 +76,28 @@ def test_a_worker_that_stops_beating_is_taken_for_dead() -> None:
     assert run.result()["trail"] == ["a"]
 
 
+def test_the_slices_of_a_worker_that_stops_beating_are_free_with_the_next_sweep() -> None:
+    """Its last beat lapses between two looks at the slice: the second one is not waited for."""
+    cluster = cluster_of(graph := chain(Counted("a")))
+    cluster.crash_at("node a", tree=True)
+    batch = cluster.bind(graph).submit_batch([{"x": 1}])
+    cluster.step()
+
+    def held() -> int:
+        return sum(len(cluster.memory.batches.slices(batch.batch_id, part)) for part in range(8))
+
+    cluster.sweep()
+    cluster.advance_clock(1_100)
+    cluster.sweep()
+    assert held() == 1, "its last beat still stands"
+    cluster.advance_clock(950)
+    cluster.sweep()
+    assert held() == 0
+    assert [result.value["trail"] for result in batch.results()] == []
+    cluster.run_until_idle()
+    assert [result.value["trail"] for result in batch.results()] == [["a"]]
+
+
 def test_an_outage_of_the_server_is_not_the_death_of_the_workers() -> None:
     """A server that came back without its beats: for one time to live nobody is taken for dead."""
     seen: list[str] = []
