@@ -27,6 +27,8 @@ RESUME: Final = "__resume__"
 ERROR: Final = "__error__"
 #: Pseudo-channel that says a task failed and its error handler took over; the failed node's name.
 ERROR_SOURCE: Final = "__error_source_node__"
+#: Pseudo-channel of a task's sleeps: name -> when it ends, in seconds since the epoch.
+SLEEP: Final = "__sleep__"
 #: Channel of what the functional API saved for the next call on the thread.
 PREVIOUS: Final = "__previous__"
 #: Pseudo-channel of a functional task's return value.
@@ -49,7 +51,7 @@ PULL: Final = "__pregel_pull"
 PUSH: Final = "__pregel_push"
 
 #: Pseudo-channels: what tasks report about themselves, never merged into state.
-CONTROL_WRITES: Final = frozenset({NO_WRITES, INTERRUPT, RESUME, ERROR, ERROR_SOURCE})
+CONTROL_WRITES: Final = frozenset({NO_WRITES, INTERRUPT, RESUME, ERROR, ERROR_SOURCE, SLEEP})
 #: Names a user's node or state key cannot have.
 RESERVED: Final = frozenset(
     {START, END, INPUT, TASKS, NO_WRITES, INTERRUPT, RESUME, ERROR, RETURN, COPY, METADATA, OVERWRITE}

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from distgraph.errors import GraphInterrupt
+from distgraph.errors import GraphInterrupt, GraphSleep
 from distgraph.types import Interrupt, StreamWriter
 
 if TYPE_CHECKING:
@@ -142,6 +144,44 @@ class Runtime(Generic[ContextT]):
         known, value = self.effects.get(full)
         return value if known else self.effects.put(full, fn())  # type: ignore[no-any-return]
 
+    def sleep(self, seconds: float | timedelta, *, key: str | None = None) -> None:
+        """Sleep, for days if need be, without holding anything: on workers no process, no slot, no message.
+
+        The node is left here and started again from its top when the time has come; a sleep that was slept returns at
+        once, also after a crash or a restart. Like ``interrupt()``: sleeps are matched by their order in the node, or
+        by ``key``, and whatever the node did before is done again, so put effects into ``once``.
+
+        Args:
+            seconds: or a ``timedelta``; 0 or less does not sleep.
+            key: unique in the node; give one where the order of its sleeps may change.
+
+        Raises:
+            GraphSleep: it was not slept yet. Let it pass; do not catch it.
+            TypeError, ValueError: ``seconds`` is no finite length of time.
+        """
+        length = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
+        if isinstance(length, bool) or not isinstance(length, int | float):
+            raise TypeError(f"sleep() takes seconds or a timedelta, got {seconds!r}.")
+        if not isfinite(length):
+            raise ValueError(f"sleep() takes a finite number of seconds, got {seconds!r}.")
+        current_scope().sleep(key, length, None)
+
+    def sleep_until(self, when: datetime, *, key: str | None = None) -> None:
+        """``sleep`` until a point in time; one that has passed does not sleep.
+
+        Raises:
+            GraphSleep: it was not slept yet. Let it pass; do not catch it.
+            TypeError, ValueError: ``when`` is no ``datetime``, or has no time zone.
+        """
+        if not isinstance(when, datetime):
+            raise TypeError(f"sleep_until() takes a datetime, got {when!r}.")
+        if when.tzinfo is None:
+            raise ValueError(
+                f"sleep_until() got {when!r}, which has no time zone: a worker may run in another one than this process. "
+                "Give one, for example datetime.now(UTC) + timedelta(days=2)."
+            )
+        current_scope().sleep(key, None, when.timestamp())
+
     @property
     def drain_requested(self) -> bool:
         """Whether the run was asked to stop at the next superstep."""
@@ -179,9 +219,10 @@ class TaskScope:
         ns: the task's checkpoint namespace, ``parent|node:task_id``; seeds the ids of its interrupts.
         answers: answers to this task's interrupts so far, in call order.
         asked: interrupts met by this attempt.
+        napped: sleeps without a key met by this attempt.
     """
 
-    __slots__ = ("answers", "asked", "children", "config", "ns", "runtime", "session")
+    __slots__ = ("answers", "asked", "children", "config", "napped", "ns", "runtime", "session")
 
     def __init__(
         self,
@@ -196,6 +237,7 @@ class TaskScope:
         self.ns = ns
         self.answers = answers if answers is not None else []
         self.asked = 0
+        self.napped = 0
         #: Nested graph calls made by this attempt; numbers their namespaces.
         self.children = 0
         #: What the running engine hands to nested graphs (stream sink, saver); opaque here.
@@ -213,6 +255,21 @@ class TaskScope:
         from distgraph.digests import interrupt_id
 
         raise GraphInterrupt((Interrupt(value, interrupt_id(self.ns, index), response_schema),))
+
+    def sleep(self, key: str | None, seconds: float | None, until: float | None) -> None:
+        """Sleep, unless that was slept already: for ``seconds``, or ``until`` so many since the epoch.
+
+        Raises:
+            GraphSleep: it was not.
+        """
+        if key is None:
+            key, self.napped = f"#{self.napped}", self.napped + 1
+        if seconds is None or seconds > 0:
+            self.nap(GraphSleep(key, seconds, until))
+
+    def nap(self, asleep: GraphSleep) -> None:
+        """Raise ``asleep``, unless that was slept already."""
+        raise asleep
 
 
 _scope: ContextVar[TaskScope | None] = ContextVar("distgraph_task", default=None)

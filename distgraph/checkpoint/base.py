@@ -11,7 +11,7 @@ from random import getrandbits
 from typing import Any, Generic, Literal, NamedTuple, NotRequired, TypedDict, TypeVar
 
 from distgraph.checkpoint.serde.base import SerializerProtocol, typed
-from distgraph.constants import ERROR, ERROR_SOURCE, INTERRUPT, RESUME
+from distgraph.constants import ERROR, ERROR_SOURCE, INTERRUPT, RESUME, SLEEP
 from distgraph.superstep import model
 
 V = TypeVar("V", int, float, str)
@@ -23,7 +23,7 @@ PendingWrite = tuple[str, str, Any]
 #: Task id of writes that belong to no task: what a ``Command`` brings in from outside.
 NULL_TASK_ID = "00000000-0000-0000-0000-000000000000"
 #: Writes a task has at most one of; a later one replaces it. Their places in savers that number writes.
-WRITES_IDX_MAP = {ERROR: -1, "__scheduled__": -2, INTERRUPT: -3, RESUME: -4, ERROR_SOURCE: -5}
+WRITES_IDX_MAP = {ERROR: -1, "__scheduled__": -2, INTERRUPT: -3, RESUME: -4, ERROR_SOURCE: -5, SLEEP: -6}
 #: The version of the public form.
 FORMAT = 4
 

@@ -85,7 +85,8 @@ def _whole(handle: RunHandle) -> Row:
             handle.result(timeout=AT_REST)
         except Exception as error:
             return {**row, "error": plain(error)}
-    return row
+    wakes = handle.wakes_at() if row["status"] == "sleeping" else None
+    return {**row, "wakes_at": wakes.isoformat()} if wakes is not None else row
 
 
 def _row(handle: RunHandle) -> Row:

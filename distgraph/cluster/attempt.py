@@ -18,7 +18,7 @@ from distgraph.cluster.workplace import Workplace
 from distgraph.constants import ERROR, ERROR_SOURCE
 from distgraph.engine.limits import limits_of
 from distgraph.engine.retry import next_delay
-from distgraph.errors import GraphBubbleUp, NodeError, NodeTimeoutError, is_invalid_resume
+from distgraph.errors import GraphBubbleUp, GraphSleep, NodeError, NodeTimeoutError, is_invalid_resume
 from distgraph.ledger import seam
 from distgraph.superstep.model import Task
 from distgraph.superstep.plan import handler_task
@@ -43,11 +43,11 @@ class _Turn(NamedTuple):
     answers: bytes | None = None
 
 
-def attempt_task(place: Workplace, run: Any, task: Task, attempt: int) -> float | None:
+def attempt_task(place: Workplace, run: Any, task: Task, attempt: int) -> float | GraphSleep | None:
     """One attempt of one task of ``run`` (a Run, or an item of a slice).
 
     Returns:
-        None: it has settled, ``task.writes`` tells how. Else the seconds to wait before its next attempt.
+        None: it has settled, ``task.writes`` tells how. Else the seconds to wait before its next attempt, or its sleep.
     """
     turn = _whose_turn(run, task)
     while True:
@@ -67,7 +67,7 @@ def attempt_task(place: Workplace, run: Any, task: Task, attempt: int) -> float 
         return delay
 
 
-def _call(place: Workplace, run: Any, turn: _Turn, attempt: int) -> float | None:
+def _call(place: Workplace, run: Any, turn: _Turn, attempt: int) -> float | GraphSleep | None:
     """One attempt of whoever's turn it is.
 
     Raises:
@@ -91,6 +91,9 @@ def _call(place: Workplace, run: Any, turn: _Turn, attempt: int) -> float | None
         if limits is not None and clock.over():
             # Where its process is the worker it cannot be stopped; it is still too late.
             raise _too_late(task, limits, "run")
+    except GraphSleep as asleep:
+        task.writes = []
+        return asleep
     except BaseException as exc:
         delay = next_delay(task.node.retry, exc, attempt, place.noise(32) / 2**32)
         if delay is None:

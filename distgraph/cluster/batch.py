@@ -15,6 +15,7 @@ from distgraph.cluster.options import RunOptions
 from distgraph.cluster.rows import item_data, split_item_data, split_row
 from distgraph.errors import BatchExistsError, BatchNotFoundError, InputError, WaitTimeoutError
 from distgraph.ledger.keys import CHUNK, item_id
+from distgraph.ledger.replies import Address
 from distgraph.wire import Codec
 
 if TYPE_CHECKING:
@@ -222,6 +223,10 @@ class Batch:
     def cancel(self) -> None:
         """Stop the batch. Once this returns, no later superstep of any item is applied; results so far stay."""
         self._ledger.control(self.batch_id, "cancel")
+        for index in self._ledger.on_their_own(self.batch_id):
+            # Those that run find out with their next commit; nobody would tell those that sleep before they wake.
+            name = item_id(self.batch_id, index)
+            self._cluster.ledger.runs.control("cancel", Address(name, name), uuid.uuid4().hex)
         self._ledger.finish(self.batch_id)
 
     def pause(self) -> None:

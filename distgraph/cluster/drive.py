@@ -13,7 +13,7 @@ from typing import Any
 from distgraph.cluster.attempt import attempt_task
 from distgraph.cluster.commit import close, fail, fail_unread, rest, store
 from distgraph.cluster.hints import RunHint
-from distgraph.cluster.offer import node_hints, offer, offer_again, retry_later, travels, worth_offering
+from distgraph.cluster.offer import node_hints, offer, offer_again, put_off, travels, worth_offering
 from distgraph.cluster.reclaim import poison
 from distgraph.cluster.registry import Served
 from distgraph.cluster.run import Run, hint_of, open_run
@@ -129,7 +129,7 @@ def _begin(place: Workplace, run: Run) -> bool:
 
 
 def _run_in_place(place: Workplace, run: Run, tasks: Sequence[Task]) -> str:
-    """Run tasks here: '' if all settled, 'wide' if others should have the rest, 'gone' if one waits for a retry."""
+    """Run tasks here: '' if all settled, 'wide' if others should have the rest, 'gone' if one waits for a retry, or sleeps."""
     started, ran = place.monotonic(), 0
     for task in tasks:
         if task.writes:
@@ -140,7 +140,7 @@ def _run_in_place(place: Workplace, run: Run, tasks: Sequence[Task]) -> str:
         attempt = int(run.record.get(f"a:{task.id}", b"0")) + 1
         delay = attempt_task(place, run, task, attempt)
         if delay is not None:
-            retry_later(place, run, task, attempt, delay, offered=False)
+            put_off(place, run, task, attempt, delay, offered=False)
             others = [other for other in tasks if not other.writes and other is not task]
             place.dispatcher.publish(node_hints(run, others))
             return "gone"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from distgraph.checkpoint.lines import decode_record
@@ -79,7 +80,18 @@ class RunHandle:
         if status is RunStatus.QUEUED and not self._cluster.serves(record["graph"].decode(), record["fp"].decode()):
             holder = self._runs.read_line(self.thread_id, ["run"])[0]
             return RunStatus.WAITING_FOR_WORKER if holder == self.run_id.encode() else status
+        if status is RunStatus.RUNNING and "wake" in record:
+            return RunStatus.SLEEPING
         return status
+
+    def wakes_at(self) -> datetime | None:
+        """When a sleeping run wakes; None if it does not sleep.
+
+        Raises:
+            RunNotFoundError: there is no such run.
+        """
+        wake = self._look()[0].get("wake")
+        return datetime.fromtimestamp(int(wake) / 1000, UTC) if wake else None
 
     def _look(self) -> tuple[Record, ItemResult | None]:
         """The run's record; or of a batch item at rest its row; neither while the item waits in its batch.

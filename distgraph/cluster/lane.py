@@ -32,6 +32,7 @@ from distgraph.constants import ERROR, ERROR_SOURCE, INPUT, INTERRUPT, RESUME
 from distgraph.engine.context import RunContext
 from distgraph.engine.execute import arun_task, run_task
 from distgraph.engine.limits import within
+from distgraph.engine.naps import Naps
 from distgraph.engine.opening import input_writes
 from distgraph.errors import CheckpointCorruptError, CodecError, EmptyInputError, InvalidUpdateError, NodeError
 from distgraph.ledger import seam
@@ -356,6 +357,7 @@ def context_for(
     run_id: str,
     thread_id: str,
     effects: Any = None,
+    naps: Naps | None = None,
     emit: Any = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> RunContext:
@@ -377,7 +379,7 @@ def context_for(
         runtime = runtime.override(effects=effects)
     if cancelled is not None:
         runtime = runtime.override(is_cancelled=cancelled)
-    return RunContext(
+    ctx = RunContext(
         served.program,
         config=config,
         runtime=runtime,
@@ -386,3 +388,5 @@ def context_for(
         emit=emit,
         modes=frozenset({"custom"}) if emit else frozenset(),
     )
+    ctx.naps = naps or ctx.naps
+    return ctx

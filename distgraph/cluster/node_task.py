@@ -6,7 +6,7 @@ from distgraph.cluster.attempt import attempt_task
 from distgraph.cluster.drive import carry_on, pass_on
 from distgraph.cluster.failures import describe
 from distgraph.cluster.hints import NodeHint
-from distgraph.cluster.offer import retry_later
+from distgraph.cluster.offer import put_off
 from distgraph.cluster.reclaim import poison
 from distgraph.cluster.registry import Served
 from distgraph.cluster.run import Run, load_head, open_run
@@ -96,7 +96,7 @@ def _attempt(place: Workplace, run: Run, task: Task, claimed: ClaimedTask) -> bo
     delay = attempt_task(place, run, task, claimed.attempts + 1)
     if delay is None:
         return True
-    retry_later(place, run, task, claimed.attempts + 1, delay, offered=True)
+    put_off(place, run, task, claimed.attempts + 1, delay, offered=True)
     return False
 
 

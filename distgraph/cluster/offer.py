@@ -7,9 +7,11 @@ from typing import Any
 
 from distgraph.cluster.commit import open_superstep
 from distgraph.cluster.hints import NodeHint, path_text
+from distgraph.cluster.naps import length
 from distgraph.cluster.registry import Served
 from distgraph.cluster.run import Run, open_run
 from distgraph.cluster.workplace import Workplace
+from distgraph.errors import GraphSleep
 from distgraph.ledger.replies import Address
 from distgraph.superstep.model import Task
 
@@ -93,10 +95,12 @@ def offer_again(place: Workplace, served: Served, address: Address) -> None:
     run = open_run(place, served, address, head.decode(), record)
     run.lane.limit(int(record.get("stop", b"0")) or None)
     tried = place.runs.tried(address)
+    # After the claims: one that was given back between the two is seen to sleep.
+    busy = claims.keys() | place.runs.asleep(address)
     waiting = [
         task
         for task in run.lane.look().tasks
-        if task.id not in run.lane.pending and task.id not in claims and f"p:{task.id}" not in {**before, **record}
+        if task.id not in run.lane.pending and task.id not in busy and f"p:{task.id}" not in {**before, **record}
     ]
     # Whoever had it died: its hint is used up, and it has waited its turn.
     place.dispatcher.publish(node_hints(run, [task for task in waiting if task.id in tried]), first=True)
@@ -106,10 +110,15 @@ def offer_again(place: Workplace, served: Served, address: Address) -> None:
     place.dispatcher.publish(node_hints(run, [task for task in waiting if task.node.queue in empty]))
 
 
-def retry_later(place: Workplace, run: Run, task: Task, attempt: int, delay: float, *, offered: bool) -> None:
-    """Give a failed task back, due again after ``delay`` seconds. Its next attempt is anybody's."""
+def put_off(place: Workplace, run: Run, task: Task, attempt: int, pause: float | GraphSleep, *, offered: bool) -> None:
+    """Give a task back that failed or sleeps, due again after ``pause`` (seconds). Its next attempt is anybody's."""
     assert run.lane.next is not None or offered
     if not offered and run.lane.next is not None and not open_superstep(place, run, run.lane.next.tasks):
+        return
+    if isinstance(pause, GraphSleep):
+        ms, until = length(pause)
+        where = (run.address, place.slot, run.epoch, run.lane.stored.id)
+        place.runs.sleep_task(*where, task.id, pause.key, ms=ms, until=until)
         return
     place.runs.retry_task(
         run.address,
@@ -117,7 +126,7 @@ def retry_later(place: Workplace, run: Run, task: Task, attempt: int, delay: flo
         run.epoch,
         run.lane.stored.id,
         task.id,
-        wait_ms=int(delay * 1000),
+        wait_ms=int(pause * 1000),
         attempts=attempt,
         path=path_text(task),
     )

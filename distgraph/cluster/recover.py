@@ -138,8 +138,8 @@ class Sweeper(Reclaimer):
     # ------------------------------------------------------------------ runs
 
     def _run(self, partition: int, run_id: str, now_ms: int) -> None:
-        fields = ("status", "lease", "plan", "hinted", "thread", "graph", "fp")
-        status, lease, plan, hinted, thread, graph, fingerprint = self.runs.peek(partition, run_id, fields)
+        fields = ("status", "lease", "plan", "hinted", "wake", "thread", "graph", "fp")
+        status, lease, plan, hinted, wake, thread, graph, fingerprint = self.runs.peek(partition, run_id, fields)
         if not status or status in AT_REST:
             self.runs.forget_due(partition, f"r:{run_id}")
             return
@@ -151,8 +151,9 @@ class Sweeper(Reclaimer):
             return
         if hint.again and self._free_tasks(address):
             return
-        # A hint is lost if nothing waits in the queue; in a long queue it is only late.
-        if self._waiting == 0 or now_ms - int(hinted or 0) > STALE_MS:
+        # A hint is lost if nothing waits in the queue; in a long queue it is only late. Who wakes has had none yet.
+        wakes = int(hinted or 0) < int(wake or 0) <= now_ms
+        if wakes or self._waiting == 0 or now_ms - int(hinted or 0) > STALE_MS:
             self.runs.hinted(address, now_ms)
             self.publish([hint])
 

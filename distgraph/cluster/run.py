@@ -7,6 +7,7 @@ from distgraph.cluster import events
 from distgraph.cluster.hints import RunHint
 from distgraph.cluster.lane import Lane, context_for
 from distgraph.cluster.liveness import Called
+from distgraph.cluster.naps import LedgerNaps
 from distgraph.cluster.options import RunOptions
 from distgraph.cluster.registry import Served
 from distgraph.cluster.rows import result_row
@@ -54,12 +55,14 @@ def open_run(place: Workplace, served: Served, address: Address, head: str, reco
     options = RunOptions.of(served.codec.decode(record["config"]))
     emit = events.emitter(place, served, address) if options.log else None
     effects = events.LedgerEffects(place.runs, served.codec, address)
+    naps = LedgerNaps(place.runs, address)
     ctx = context_for(
         served,
         options,
         run_id=address.run_id,
         thread_id=address.thread_id,
         effects=effects,
+        naps=naps,
         emit=emit,
         cancelled=place.cancelled,
     )

@@ -17,14 +17,15 @@ from distgraph.cluster.failures import describe
 from distgraph.cluster.hints import BatchHint
 from distgraph.cluster.lane import Lane, context_for
 from distgraph.cluster.liveness import Called
-from distgraph.cluster.offer import node_hints, retry_later, travels, worth_offering
+from distgraph.cluster.naps import LedgerNaps
+from distgraph.cluster.offer import node_hints, put_off, travels, worth_offering
 from distgraph.cluster.options import RunOptions
 from distgraph.cluster.registry import Served
 from distgraph.cluster.rows import result_row, split_item_data
 from distgraph.cluster.run import open_run
 from distgraph.cluster.workplace import HINTS_A_SLOT, LEASE_CHECK_MS, QUANTUM, Workplace
 from distgraph.constants import ERROR, INTERRUPT
-from distgraph.errors import DistgraphError, GraphRecursionError
+from distgraph.errors import DistgraphError, GraphRecursionError, GraphSleep
 from distgraph.ledger.keys import CHUNK, item_id
 from distgraph.ledger.replies import Address, ItemStep, Taken
 from distgraph.superstep.advance import Verdict
@@ -71,8 +72,8 @@ class Item:
         self.suspect = taken.flag == "a"
         self.epoch = 1
         self.record: dict[str, bytes] = {}
-        #: The task that failed here and is to be tried again, and after how many seconds.
-        self.retry: tuple[str, float] | None = None
+        #: The task that failed here and is to be tried again, and after how many seconds; or that sleeps.
+        self.retry: tuple[str, float | GraphSleep] | None = None
         #: Tasks of the superstep it leaves the slice in that were run here, by id.
         self.settled: dict[str, list[Write]] = {}
         #: What the next flush commits for it.
@@ -187,7 +188,13 @@ class Slice:
         name = item_id(plan.batch_id, index)
         effects = LedgerEffects(place.runs, plan.served.codec, Address(name, name))
         ctx = context_for(
-            plan.served, plan.options, run_id=name, thread_id=name, effects=effects, cancelled=place.cancelled
+            plan.served,
+            plan.options,
+            run_id=name,
+            thread_id=name,
+            effects=effects,
+            naps=LedgerNaps(place.runs, Address(name, name)),
+            cancelled=place.cancelled,
         )
         lane = Lane(place, plan.served, plan.options, ctx)
         item = Item(index, Address(name, name), plan, lane, self.taken, self.slice_id)
@@ -400,5 +407,5 @@ class Slice:
         tasks = run.lane.look().tasks
         for task in tasks:
             if task.id == task_id:
-                retry_later(place, run, task, 1, delay, offered=False)
+                put_off(place, run, task, 1, delay, offered=False)
         place.dispatcher.publish(node_hints(run, [t for t in tasks if t.id != task_id and not t.writes]))

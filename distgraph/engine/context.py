@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from distgraph.constants import NS_SEP
+from distgraph.engine.naps import Naps
 from distgraph.runtime import DEFAULT_RUNTIME, Runtime
 from distgraph.superstep.model import Program, Task
 from distgraph.types import Durability, StreamWriter
@@ -51,6 +52,7 @@ class RunContext:
         stop: the last superstep allowed.
         emit: None where nobody reads a stream.
         modes: stream modes that somebody reads.
+        naps: sleeps of its tasks.
         nested_emit: where chunks of graphs nested in nodes go too; None: nowhere.
         nested_modes: stream modes that are wanted of them.
         debug: nodes that change their input in place are reported.
@@ -72,6 +74,7 @@ class RunContext:
         "emit",
         "loose",
         "modes",
+        "naps",
         "nested_emit",
         "nested_modes",
         "ns",
@@ -122,6 +125,7 @@ class RunContext:
         self.debug = debug
         self.around: Callable[[], None] | None = None
         self.children: Children | None = None
+        self.naps = Naps()
         self.resuming = False
         self.replay: Replay | None = None
         self.nested_emit: Emit | None = None

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distgraph.checkpoint.base import NULL_TASK_ID, from_public
-from distgraph.constants import ERROR, ERROR_SOURCE, INPUT, INTERRUPT, RESUME
+from distgraph.constants import ERROR, ERROR_SOURCE, INPUT, INTERRUPT, RESUME, SLEEP
 from distgraph.engine.context import Replay
 from distgraph.engine.savers import Calls
 from distgraph.engine.session import Session
@@ -122,6 +122,7 @@ class _Opening:
         if not replaying:
             self._hand_over(session.tasks)
         self._hand_back_answers(session.tasks)
+        self._hand_back_sleeps()
         session.begin(following, self.pending)
         if resuming:
             session.resumed()
@@ -235,6 +236,14 @@ class _Opening:
         for task in tasks:
             if not task.finished and (answers := answers_of(self.pending.get(task.id, ()))):
                 self.session.answers[task.id] = answers
+
+    def _hand_back_sleeps(self) -> None:
+        if not self.ctx.naps.waits:
+            return
+        for task_id, writes in self.pending.items():
+            for channel, value in writes:
+                if channel == SLEEP:
+                    self.ctx.naps.load(task_id, value)
 
     def _take_answers_of_parent(self, tasks: Sequence[Task], answers: dict[str, Any]) -> None:
         if self.session.saver is None:

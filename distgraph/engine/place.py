@@ -155,6 +155,8 @@ def context_of(request: Request, place: Place, sink: Callable[[Any], None] | Non
     )
     if parent is not None:
         ctx.loose, ctx.seen = parent.loose, parent.seen
+        if not parent.naps.waits:
+            ctx.naps = parent.naps
     if place.scope is not None:
         ctx.around = place.scope.made_progress
     if request.subgraphs and emit is not None:

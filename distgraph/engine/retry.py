@@ -15,7 +15,8 @@ from typing import Any
 from distgraph.engine.context import RunContext
 from distgraph.engine.execute import arun_task, run_task
 from distgraph.engine.limits import Progress, limits_of, refuse_limits, within
-from distgraph.errors import GraphBubbleUp, NodeCancelledError, NodeError
+from distgraph.engine.savers import acall, call
+from distgraph.errors import GraphBubbleUp, GraphSleep, NodeCancelledError, NodeError
 from distgraph.superstep.model import Task
 from distgraph.types import RetryPolicy, Write
 
@@ -43,12 +44,18 @@ def run_with_retries(
     """``run_task``, again as often as the node's retry policies say. Sleeps in this OS thread."""
     refuse_limits(task)
     policies = task.node.retry
-    if not policies:
-        return run_task(ctx, task, answers=answers, error=error)
+    while not policies:
+        try:
+            return run_task(ctx, task, answers=answers, error=error)
+        except GraphSleep as asleep:
+            _nap(ctx, task, asleep)
     attempt, first = 1, time()
     while True:
         try:
             return run_task(ctx, task, answers=answers, attempt=attempt, first_attempt_time=first, error=error)
+        except GraphSleep as asleep:
+            _nap(ctx, task, asleep)
+            continue
         except Exception as exc:
             delay = next_delay(policies, exc, attempt, random())
             if delay is None:
@@ -61,11 +68,14 @@ async def arun_with_retries(
     ctx: RunContext, task: Task, answers: Sequence[Any] = (), error: NodeError | None = None
 ) -> list[Write]:
     """``run_with_retries`` under an event loop: waits without an OS thread."""
-    from asyncio import sleep as asleep
+    from asyncio import sleep as wait_for
 
     policies, limits = task.node.retry, limits_of(task)
-    if not policies and limits is None:
-        return await arun_task(ctx, task, answers=answers, error=error)
+    while not policies and limits is None:
+        try:
+            return await arun_task(ctx, task, answers=answers, error=error)
+        except GraphSleep as asleep:
+            await _anap(ctx, task, asleep)
     attempt, first = 1, time()
     once = partial(arun_task, ctx, task, answers=answers, first_attempt_time=first, error=error)
     while True:
@@ -73,12 +83,39 @@ async def arun_with_retries(
             if limits is None:
                 return await once(attempt=attempt)
             return await within(limits, task, partial(_observed, once, attempt))
+        except GraphSleep as asleep:
+            await _anap(ctx, task, asleep)
+            continue
         except Exception as exc:
             delay = next_delay(policies, exc, attempt, random())
             if delay is None:
                 raise
-        await asleep(delay)
+        await wait_for(delay)
         attempt += 1
+
+
+def _nap(ctx: RunContext, task: Task, asleep: GraphSleep) -> None:
+    """Wait for the end of a sleep. Costs no attempt: the task did not fail.
+
+    Raises:
+        GraphSleep: nobody waits here; the sleep goes on to whoever can give the task back.
+    """
+    if not ctx.naps.waits:
+        raise asleep
+    if op := ctx.naps.begin(task, asleep):
+        call(ctx.saver, op)
+    sleep(ctx.naps.left(task, asleep))
+
+
+async def _anap(ctx: RunContext, task: Task, asleep: GraphSleep) -> None:
+    """``_nap`` under an event loop."""
+    from asyncio import sleep as wait_for
+
+    if not ctx.naps.waits:
+        raise asleep
+    if op := ctx.naps.begin(task, asleep):
+        await acall(ctx.saver, op)
+    await wait_for(ctx.naps.left(task, asleep))
 
 
 async def _observed(once: Callable[..., Awaitable[list[Write]]], attempt: int, progress: Progress) -> list[Write]:

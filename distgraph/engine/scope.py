@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from distgraph.constants import NS_SEP, PREVIOUS
 from distgraph.engine.answers import checked, shown_schema
 from distgraph.engine.limits import limits_of
-from distgraph.errors import NodeError
+from distgraph.errors import GraphSleep, NodeError
 from distgraph.runtime import ExecutionInfo, Runtime, TaskScope
 from distgraph.superstep.model import Node, Program, Task
 from distgraph.superstep.views import read_channel
@@ -45,7 +45,7 @@ class NodeScope(TaskScope):
         self.ctx = self.session = ctx
         self.task = task
         self.answers = list(answers) if answers else []
-        self.asked = 0
+        self.asked = self.napped = 0
         self.children = 0
         self.attempt = attempt
         self.first_attempt_time = first_attempt_time
@@ -81,6 +81,9 @@ class NodeScope(TaskScope):
             if known:
                 self.answers.append(answer)
         return checked(super().ask(value, shown_schema(response_schema)), response_schema, index)
+
+    def nap(self, asleep: GraphSleep) -> None:
+        self.ctx.naps.nap(self.task, asleep)
 
     def next_child_ns(self) -> str:
         """The namespace of the next graph this attempt runs: the task's own, then numbered."""

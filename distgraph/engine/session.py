@@ -19,6 +19,7 @@ from distgraph.constants import ERROR_SOURCE, INTERRUPT, NS_END, RESUME, TASKS
 from distgraph.engine.caching import caches, keep_cached
 from distgraph.engine.events import handlers_of, interrupt_event, resume_event
 from distgraph.engine.execute import failure_writes
+from distgraph.engine.naps import Naps
 from distgraph.engine.place import context_of, place_of
 from distgraph.engine.request import Request
 from distgraph.engine.savers import Op
@@ -112,6 +113,8 @@ class Session:
         self.place = place = place_of(request)
         self.saver = place.saver
         self.ctx = ctx = context_of(request, place, sink)
+        if ctx.naps.waits:
+            ctx.naps = Naps(self._nap_writes)
         self.output_keys = request.program.streamed if request.output_keys is None else request.output_keys
         keys = self.output_keys
         self._keys = frozenset((keys,) if isinstance(keys, str) else keys)
@@ -427,8 +430,17 @@ class Session:
     def _put_writes(self, task_id: str, writes: Sequence[Write], path: str) -> None:
         if untracked := self.program.untracked:
             writes = [(c, _tracked(v, untracked)) for c, v in writes if c not in untracked]
+        self.ops.append(self._writes_op(task_id, writes, path))
+
+    def _writes_op(self, task_id: str, writes: Sequence[Write], path: str) -> Op:
         args = (self.address(self.at.id), writes, task_id)
-        self.ops.append(("put_writes", (*args, path) if self._takes_path else args))
+        return ("put_writes", (*args, path) if self._takes_path else args)
+
+    def _nap_writes(self, task: Task, writes: list[Write]) -> Op | None:
+        """The call that stores a task's sleeps; whoever runs the task makes it, before it waits."""
+        if self.saver is None or self.ctx.durability == "exit":
+            return None
+        return self._writes_op(task.id, writes, path_key(task.path))
 
     def address(self, checkpoint_id: str | None) -> dict[str, Any]:
         """The run's config, naming one checkpoint."""

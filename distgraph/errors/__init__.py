@@ -52,7 +52,7 @@
         ├── ServerOutOfMemoryError     maxmemory is reached; nothing was written
         └── LedgerCorruptError         a key holds what distgraph did not put there
 
-Control flow is not an error: ``GraphBubbleUp`` and its kinds stand outside the tree, at the end of this file, so that
+Control flow is not an error: ``GraphBubbleUp`` and its kinds stand outside the tree, in ``signals.py``, so that
 ``except DistgraphError`` never swallows an interrupt.
 """
 
@@ -60,13 +60,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from distgraph.errors.base import DistgraphError as DistgraphError
+from distgraph.errors.signals import GraphBubbleUp as GraphBubbleUp
+from distgraph.errors.signals import GraphDrained as GraphDrained
+from distgraph.errors.signals import GraphInterrupt as GraphInterrupt
+from distgraph.errors.signals import GraphSleep as GraphSleep
+from distgraph.errors.signals import ParentCommand as ParentCommand
 from distgraph.errors.storage import *  # noqa: F403 - its __all__ says what they are
-
-if TYPE_CHECKING:
-    from distgraph.types import Command, Interrupt
 
 
 class ErrorCode(Enum):
@@ -373,37 +375,6 @@ class TaskNotFound(DistgraphError):
     """A task id that the checkpoint does not plan."""
 
     code = "TASK_NOT_FOUND"
-
-
-class GraphBubbleUp(Exception):
-    """Not a failure: what a node raises to stop its run in an orderly way. Never retried."""
-
-
-class GraphInterrupt(GraphBubbleUp):
-    """A node asked for an answer. ``args[0]`` is the sequence of ``Interrupt``."""
-
-    def __init__(self, interrupts: Sequence[Interrupt] = ()) -> None:
-        super().__init__(tuple(interrupts))
-
-    @property
-    def interrupts(self) -> tuple[Interrupt, ...]:
-        """The questions that wait for an answer."""
-        return tuple(self.args[0])
-
-
-class ParentCommand(GraphBubbleUp):
-    """A command addressed to the parent graph, on its way up. ``args[0]`` is the ``Command``."""
-
-    def __init__(self, command: Command[Any]) -> None:
-        super().__init__(command)
-
-
-class GraphDrained(GraphBubbleUp):
-    """The run stopped at a superstep boundary because a drain was asked for, and can be continued."""
-
-    def __init__(self, reason: str = "shutdown") -> None:
-        super().__init__(f"Graph drained: {reason}")
-        self.reason = reason
 
 
 class NodeError(Exception):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from distgraph.ledger import seam
 from distgraph.ledger.connection import guard
-from distgraph.ledger.keys import CHUNK, Keys, item_id
+from distgraph.ledger.keys import CHUNK, Keys, item_id, split_item
 from distgraph.ledger.reads import answer_of, text
 from distgraph.ledger.replies import Answer, BatchCounts, ItemStep, Taken
 from distgraph.ledger.scripts import Call, Scripts
@@ -18,7 +19,7 @@ OF_PARTITION = ("batch", "ready", "slices", "crash")
 #: Keys that an item leaves when it is done, and those it has before.
 ITEM_KEPT = ("log", "once")
 OF_THREAD = ("line", "hist", "pend")
-ITEM_LIVE = ("run", "open", "claims", "tries", *OF_THREAD)
+ITEM_LIVE = ("run", "open", "claims", "tries", "naps", *OF_THREAD)
 
 
 class BatchLedger:
@@ -299,6 +300,18 @@ class BatchLedger:
             for part in range(self.keys.partitions)
         ]
         self.scripts.run_all(calls)
+
+    def on_their_own(self, batch_id: str) -> list[int]:
+        """Indexes of items that go on as runs of their own and are owed a look."""
+        pattern = re.sub(r"([*?\[\]\\])", r"\\\1", f"r:{batch_id}:")
+        found: set[int] = set()
+        with guard():
+            for part in range(self.keys.partitions):
+                for entry, _ in self.client.zscan_iter(self.keys.due(part), match=f"{pattern}*", count=1000):
+                    item = split_item(text(entry)[2:])
+                    if item is not None and item[0] == batch_id:
+                        found.add(item[1])
+        return sorted(found)
 
     def retry_failed(self, batch_id: str, chunks: int) -> int:
         """Make all failed items ready again; how many."""

@@ -8,10 +8,12 @@ touch one tag and the state can be spread over several servers later. ``T`` is `
     T:runs                  ZSET    run id -> ms of submission.                              delete of the run
     T:rid:<run>             STRING  thread of a run whose id is not its thread's id.         delete of the run; its
                                                                                              refusal, an hour without it
-    T:run:<run>             HASH    the run's record; p:<task> path of one that waits.       delete of run or batch
+    T:run:<run>             HASH    the run's record; p:<task> path of one that waits;       delete of run or batch
+                                    wake: ms until which all that is out sleeps.
     T:open:<run>            HASH    task -> outcome: the barrier of the current superstep.   the commit that closes it
     T:claims:<run>          HASH    task -> slot that runs it.                               the commit that closes it
     T:tries:<run>           HASH    a:<task> attempts, f: ms of the first, x: crashes, w: why the commit that closes it
+    T:naps:<run>            ZSET    task that sleeps -> ms when it wakes.                    the commit that closes it
     T:log:<run>             STREAM  the run's events, if it keeps a log.                     delete of run or batch
     T:line:<thread>:<ns>    HASH    head, e(poch), run (active), last (run), asks (run that waits for an answer), own (a
                                     batch item's, while a run of its own has it), c:<checkpoint>, v:<channel>@<version>.
@@ -21,7 +23,7 @@ touch one tag and the state can be spread over several servers later. ``T`` is `
     T:pend:<thread>:<ns>    HASH    <checkpoint>|<task>|<kind> -> writes (savers, history);  delete of the thread
                                     <checkpoint> -> number of them, <checkpoint>|<n> -> <task>|<kind>|<path>.
     T:nested:<thread>       SET     ns of its other lines that savers write: nested graphs.  delete of the thread
-    T:once:<run>            HASH    effect key -> recorded result.                           delete of run or batch
+    T:once:<run>            HASH    effect key -> recorded result, z:<sleep> -> ms of waking. delete of run or batch
     T:batch:<batch>         HASH    counters, epoch, chunk digests of this partition.        delete of the batch
     T:in:<batch>:<chunk>    LIST    the chunk's items.                                       the last item done
     T:ready:<batch>         LIST    ranges of items nobody has taken.                        taken empty

@@ -159,7 +159,7 @@ class RunReads:
     def delete(self, address: Address) -> None:
         """Delete a resting run's record, log and effects; the thread's checkpoints stay."""
         with guard(), self.client.pipeline(transaction=False) as pipe:
-            for kind in ("run", "open", "claims", "tries", "log", "once"):
+            for kind in ("run", "open", "claims", "tries", "naps", "log", "once"):
                 pipe.delete(self._run(address, kind))
             pipe.zrem(self.keys.of(address.thread_id, "runs"), address.run_id)
             pipe.zrem(self._due(address), f"r:{address.run_id}")

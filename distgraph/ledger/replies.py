@@ -50,10 +50,17 @@ class Claimed(NamedTuple):
     record: Record = NO_RECORD
 
 
-class ClaimedTask(NamedTuple):
-    """``kind`` ok, done, held (``info`` the slot), stale (``info`` why)."""
+#: Fields of the run's record that an attempt of a task needs, besides ``n:<task>``: the answers it was given.
+OF_ATTEMPT = ("epoch", "config", "batch_e", "key", "stop", "go", "x", "why")
 
-    kind: Literal["ok", "done", "held", "stale"]
+
+class ClaimedTask(NamedTuple):
+    """``kind`` ok, done, held (``info`` the slot), asleep (``info`` ms of the wake-up), stale (``info`` why).
+
+    ``record`` holds what an attempt needs of the run's record; not its input.
+    """
+
+    kind: Literal["ok", "done", "held", "asleep", "stale"]
     info: str = ""
     crashes: int = 0
     attempts: int = 0

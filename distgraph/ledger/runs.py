@@ -112,6 +112,7 @@ class RunLedger(RunReads):
                 self._run(address, "open"),
                 self._run(address, "claims"),
                 self._run(address, "tries"),
+                self._run(address, "naps"),
                 self._run(address, "log"),
                 self.keys.of(address.thread_id, "hist", address.thread_id, ""),
                 self.keys.of(address.thread_id, "pend", address.thread_id, ""),
@@ -198,6 +199,7 @@ class RunLedger(RunReads):
                     self._run(address, "claims"),
                     self._run(address, "tries"),
                     self._due(address),
+                    self._run(address, "naps"),
                 ),
                 (address.run_id, slot, epoch, head, task_id),
             )
@@ -230,6 +232,7 @@ class RunLedger(RunReads):
                 self._due(address),
                 self._run(address, "open"),
                 self._run(address, "claims"),
+                self._run(address, "naps"),
             ),
             (address.run_id, slot, epoch, head, task_id, nonce, outcome, sweep_ms),
         )
@@ -261,6 +264,40 @@ class RunLedger(RunReads):
         )
         args = (address.run_id, slot, epoch, head, task_id, wait_ms, attempts, path)
         return answer_of(self.scripts.run(Call("retry_task", keys, args)))
+
+    def sleep_task(
+        self,
+        address: Address,
+        slot: str,
+        epoch: int,
+        head: str,
+        task_id: str,
+        key: str,
+        *,
+        ms: int,
+        until: bool = False,
+    ) -> Answer:
+        """Give a task back that sleeps: ok (``info`` the ms of its wake-up), done, held, stale."""
+        keys = (
+            self._run(address, "run"),
+            self.keys.line(address.thread_id),
+            self._due(address),
+            self._run(address, "open"),
+            self._run(address, "claims"),
+            self._run(address, "naps"),
+            self._run(address, "once"),
+        )
+        args = (address.run_id, slot, epoch, head, task_id, key, "until" if until else "for", ms)
+        return answer_of(self.scripts.run(Call("sleep_task", keys, args)))
+
+    def slept(self, address: Address, key: str, *, ms: int | None = None, until: bool = False) -> bool:
+        """Whether a sleep is over; with ``ms`` it begins now, unless it has begun."""
+        how = "" if ms is None else "until" if until else "for"
+        return bool(self.scripts.run(Call("slept", (self._run(address, "once"),), (key, how, ms or 0))))
+
+    def asleep(self, address: Address) -> set[str]:
+        """Tasks of the current superstep whose time to wake has not come."""
+        return {text(task) for task in self.scripts.run(Call("asleep", (self._run(address, "naps"),), ()))}
 
     # ------------------------------------------------------------- control
 
@@ -297,6 +334,7 @@ class RunLedger(RunReads):
                         self._run(address, "open"),
                         self._run(address, "claims"),
                         self._run(address, "tries"),
+                        self._run(address, "naps"),
                         self._run(address, "log"),
                         self._turns(address),
                         *batch_keys,

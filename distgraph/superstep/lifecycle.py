@@ -7,7 +7,8 @@ Rule 2: a terminal status is final. A resume or a retry of a terminal run is a n
             interrupted -> queued (resume)        failed -> queued (retry)
     task:   open -> wrote | failed | interrupted | cancelled        (settled: all but open)
 
-``waiting_for_worker`` is not stored: it is how a queued run is shown while no live worker serves its graph.
+``waiting_for_worker`` and ``sleeping`` are not stored: so a queued run is shown while no live worker serves its graph,
+and a running one while everything in it that has not settled sleeps.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class RunStatus(StrEnum):
     QUEUED = "queued"
     WAITING_FOR_WORKER = "waiting_for_worker"
     RUNNING = "running"
+    SLEEPING = "sleeping"
     INTERRUPTED = "interrupted"
     DONE = "done"
     FAILED = "failed"

@@ -30,7 +30,7 @@ from distgraph.types import Placement
 log = logging.getLogger(__name__)
 
 #: Calls of the ledger after which there is something new.
-_WORK = frozenset({"commit", "settle", "offer", "retry_task", "reclaim", "give_back", "take"})
+_WORK = frozenset({"commit", "settle", "offer", "retry_task", "sleep_task", "reclaim", "give_back", "take"})
 #: A cluster that did none of these for so long has come to its end. Milliseconds; longer than any patience of the sweep.
 _QUIET_MS = 90_000
 #: The shortest time between two looks at the ledger. Milliseconds.
@@ -358,7 +358,12 @@ class InProcessCluster(Cluster):
             times.append(arrival)
         if self._falling:
             times.append(self.clock.ms())
-        waits = arrival is not None or self._falling or any(entry.startswith("t:") for _, entry in due)
+        waits = (
+            arrival is not None
+            or self._falling
+            or any(entry.startswith("t:") for _, entry in due)
+            or any(self.memory.state.naps.values())
+        )
         if not times or (not waits and self.clock.ms() - self._quiet_since > _QUIET_MS):
             return None
         return min(times)

@@ -230,6 +230,22 @@ class Twins(RuleBasedStateMachine):
             ),
         )
 
+    @rule(n=numbers, slot=slots, task=tasks, ms=waits, until=st.booleans(), fit=fits)
+    def sleep_task(self, n: int, slot: str, task: str, ms: int, until: bool, fit: bool) -> None:
+        address = self.about[n]
+        epoch, head = self.epoch(address, fit), self.head(address, fit)
+        end = ms + (self.twin.now_ms if until else 0)
+        self.both(
+            "sleep_task",
+            lambda w: w.runs.sleep_task(address, slot, epoch, head, task, task, ms=end, until=until),
+        )
+
+    @rule(n=numbers, task=tasks, ms=st.none() | waits)
+    def slept(self, n: int, task: str, ms: int | None) -> None:
+        address = self.about[n]
+        self.both("slept", lambda w: w.runs.slept(address, task, ms=ms))
+        self.both("asleep", lambda w: w.runs.asleep(address))
+
     # ------------------------------------------------------------- control and recovery
 
     @rule(n=numbers, drop=st.sets(tasks), ms=waits)

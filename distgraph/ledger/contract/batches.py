@@ -157,6 +157,10 @@ class Batches(Protocol):
         """Change every partition, one after the other. Cancelled is final: later commits and chunks are refused."""
         ...
 
+    def on_their_own(self, batch_id: str) -> list[int]:
+        """Indexes of items that go on as runs of their own and are owed a look, in order. Not one moment's view."""
+        ...
+
     def retry_failed(self, batch_id: str, chunks: int) -> int:
         """Make all failed items ready again, chunk by chunk, their crashes forgotten; nothing of a cancelled batch.
 

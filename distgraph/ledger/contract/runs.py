@@ -140,8 +140,9 @@ class Runs(Protocol):
         """Take one task of the offered superstep after ``head``; ends its wait for another attempt.
 
         Returns:
-            ``ok`` with crashes and attempts so far, the ms of the first attempt, and the run's record; ``done``: it has
-            settled; ``held`` by a slot; ``stale`` because of epoch, head, or the status.
+            ``ok`` with crashes and attempts so far, the ms of the first attempt, and of the run's record what an attempt
+            needs (:data:`distgraph.ledger.replies.OF_ATTEMPT`); ``done``: it has settled; ``held`` by a slot; ``asleep``
+            until its time, in ms; ``stale`` because of epoch, head, or the status.
         """
         ...
 
@@ -188,6 +189,40 @@ class Runs(Protocol):
             ``ok``; ``done``: another attempt settled it; ``held``: another slot runs it; ``stale`` as for
             :meth:`claim_task`.
         """
+        ...
+
+    def sleep_task(
+        self,
+        address: Address,
+        slot: str,
+        epoch: int,
+        head: str,
+        task_id: str,
+        key: str,
+        *,
+        ms: int,
+        until: bool = False,
+    ) -> Answer:
+        """Give a task back that sleeps: for ``ms``, or until that time. Nobody can claim it before.
+
+        The first sleep under a ``key`` (of the run) decides when it ends. When all that is not settled sleeps, the run
+        is due when the first of them wakes, and its record says so (``wake``, in ms) until a task is claimed.
+
+        Returns:
+            ``ok`` with the ms of the wake-up (a repeat too); ``done``: another attempt settled it; ``held``: another
+            slot runs it; ``stale`` as for :meth:`claim_task`.
+        """
+        ...
+
+    def slept(self, address: Address, key: str, *, ms: int | None = None, until: bool = False) -> bool:
+        """Whether the sleep under this key was begun and is over.
+
+        ``ms``: begin it unless it has begun, for so long, or ``until`` then. Its task is not given back by that.
+        """
+        ...
+
+    def asleep(self, address: Address) -> set[str]:
+        """Tasks of the current superstep whose time to wake has not come."""
         ...
 
     def outcomes(self, address: Address) -> dict[str, bytes]:

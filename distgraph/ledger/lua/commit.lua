@@ -2,8 +2,9 @@
 -- compare-and-set on (epoch, parent checkpoint). The new checkpoint's id is the operation id: a repeat finds it as
 -- the head and answers as the first time; one that only brings the run to rest finds it at rest.
 --
--- KEYS  run HASH   line HASH   due ZSET   open HASH   claims HASH   tries HASH   log STREAM   hist ZSET   pending HASH
---       turns LIST   and of a batch item: once HASH   batch HASH   rows HASH (of its chunk)   input LIST (of its chunk)
+-- KEYS  run HASH   line HASH   due ZSET   open HASH   claims HASH   tries HASH   naps ZSET   log STREAM   hist ZSET
+--       pending HASH   turns LIST
+--       and of a batch item: once HASH   batch HASH   rows HASH (of its chunk)   input LIST (of its chunk)
 -- ARGV   1 run id   2 slot   3 epoch   4 parent   5 new head ('' = the head stays)   6 status after it
 --        7 ms until a sweep looks at the run   8 'private' (no task of the superstep was offered) or 'offered'
 --        9 'index' to keep history, else ''   10 row of the finished batch item, or ''   11 log length
@@ -11,9 +12,9 @@
 --       15 chunk of the batch item
 --       16 #line sets   17 #line dels   18 #run sets   19 #log entries   20 #pending sets   then the data in that order
 -- -> {'ok'} | {'stale', why} | {'offered'} (private, but the tasks were offered meanwhile) | {'open'} (some not settled)
-local run, line, due, open, claims, tries, log, hist, pending =
-  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9]
-local turns, once, batch, rows, input = KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14]
+local run, line, due, open, claims, tries, naps, log, hist, pending, turns =
+  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
+local once, batch, rows, input = KEYS[12], KEYS[13], KEYS[14], KEYS[15]
 local id, slot, parent, new, status, row, index =
   ARGV[1], ARGV[2], ARGV[4], ARGV[5], ARGV[6], ARGV[10], ARGV[12]
 if index ~= '' then
@@ -64,7 +65,7 @@ end
 spread('HSET', pending, kept)
 if new ~= '' then
   redis.call('HSET', line, 'head', new)
-  redis.call('DEL', open, claims, tries)
+  redis.call('DEL', open, claims, tries, naps)
   redis.call('HSET', run, 'plan', 0, 'x', 0)
   if ARGV[9] == 'index' then redis.call('ZADD', hist, 0, new) end
 end
@@ -93,7 +94,7 @@ if row ~= '' then
   end
 end
 if row ~= '' and ARGV[14] == 'compact' then
-  redis.call('DEL', run, open, claims, tries, once, pending, hist)
+  redis.call('DEL', run, open, claims, tries, naps, once, pending, hist)
   if status == 'done' then
     redis.call('DEL', line)
   else

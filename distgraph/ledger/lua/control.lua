@@ -1,15 +1,16 @@
 -- Cancel a run, or queue a resting one again (resume after an interrupt, retry after a failure). Bumps the epoch:
 -- whatever an older driver or task still sends is refused. A cancelled run's thread goes to who waits in line.
 --
--- KEYS  run HASH   line HASH   due ZSET   open HASH   claims HASH   tries HASH   log STREAM   turns LIST
+-- KEYS  run HASH   line HASH   due ZSET   open HASH   claims HASH   tries HASH   naps ZSET   log STREAM   turns LIST
 --       and of a batch item: batch HASH   rows HASH (of its chunk)
 -- ARGV  'cancel' or 'requeue', run id, nonce of the call, ms until due, log entry ('' = none), log length,
 --       index of the batch item ('' = none), its row, #run sets, field, value, ..., then ids of outcomes to drop
 -- -> {'ok', epoch} | {'busy', run id} (requeue: the thread is taken)
 --  | {'passed', run id} (requeue: the thread has gone on with that run)
 --  | {'gone', status}    its status forbids it, or an outcome to drop is not there: the caller saw an earlier superstep
-local run, line, due, open, claims, tries, log = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
-local turns, batch, rows = KEYS[8], KEYS[9], KEYS[10]
+local run, line, due, open, claims, tries, naps, log, turns =
+  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9]
+local batch, rows = KEYS[10], KEYS[11]
 local what, id, nonce, index = ARGV[1], ARGV[2], ARGV[3], ARGV[7]
 local got = redis.call('HMGET', run, 'status', 'epoch', 'op', 'at')
 local status = got[1]
@@ -40,7 +41,8 @@ local epoch = redis.call('HINCRBY', line, 'e', 1)
 redis.call('HSET', run, 'epoch', epoch, 'op', nonce, 'lease', '', 'plan', 0, 'updated', now, 'x', 0)
 local at = 10 + 2 * ARGV[9]
 if at > 10 then redis.call('HSET', run, unpack(ARGV, 10, at - 1)) end
-redis.call('DEL', claims, tries)
+redis.call('DEL', claims, tries, naps)
+redis.call('HDEL', run, 'wake')
 -- tasks that wait for their next attempt wait for nothing now
 for _, field in ipairs(redis.call('HKEYS', run)) do
   if string.sub(field, 1, 2) == 'p:' then

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from distgraph.ledger.keys import CHUNK, item_id
+from distgraph.ledger.keys import CHUNK, item_id, split_item
 from distgraph.ledger.memory.slices import MemorySlices
 from distgraph.ledger.memory.tables import Part, RunKey, atomic
 from distgraph.ledger.replies import BatchCounts, Taken
@@ -150,6 +150,12 @@ class MemoryBatches(MemorySlices):
                 self._owe(at, 0)
 
     @atomic
+    def on_their_own(self, batch_id: str) -> list[int]:
+        names = (entry[2:] for table in self.state.due.values() for entry in table if entry.startswith("r:"))
+        items = (split_item(name) for name in names)
+        return sorted(item[1] for item in items if item is not None and item[0] == batch_id)
+
+    @atomic
     def retry_failed(self, batch_id: str, chunks: int) -> int:
         return sum(self._retry_chunk(batch_id, chunk) for chunk in range(chunks))
 
@@ -200,7 +206,7 @@ class MemoryBatches(MemorySlices):
 
     def _delete_item(self, thread_id: str, partition: int) -> None:
         state, key = self.state, RunKey(partition, thread_id)
-        for table in (state.records, state.outcomes, state.claims, state.tries, state.logs, state.effects):
+        for table in (state.records, state.outcomes, state.claims, state.tries, state.naps, state.logs, state.effects):
             table.drop(key)
         for line in (state.lines, state.history, state.kept):
             line.drop((thread_id, ""))

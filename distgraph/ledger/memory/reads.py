@@ -94,7 +94,7 @@ class MemoryRunReads(RunState):
     @atomic
     def delete(self, address: Address) -> None:
         key, state = self.state.key(address), self.state
-        for table in (state.records, state.outcomes, state.claims, state.tries, state.logs, state.effects):
+        for table in (state.records, state.outcomes, state.claims, state.tries, state.naps, state.logs, state.effects):
             table.drop(key)
         state.submitted.drop(key)
         state.threads.drop(address.run_id)

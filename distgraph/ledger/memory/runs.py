@@ -97,7 +97,7 @@ class MemoryRuns(MemoryTasks, MemoryArrivals):
 
     def _move(self, key: RunKey, line: Table[str, bytes], commit: Commit) -> None:
         line["head"] = commit.head.encode()
-        for table in (self.state.outcomes, self.state.claims, self.state.tries):
+        for table in (self.state.outcomes, self.state.claims, self.state.tries, self.state.naps):
             table.drop(key)
         self._set(key, {"plan": 0, "x": 0})
         if commit.index_history:
@@ -122,7 +122,7 @@ class MemoryRuns(MemoryTasks, MemoryArrivals):
 
     def _compact(self, key: RunKey, line: Table[str, bytes], commit: Commit) -> None:
         state, thread = self.state, (commit.address.thread_id, "")
-        for table in (state.records, state.outcomes, state.claims, state.tries, state.effects):
+        for table in (state.records, state.outcomes, state.claims, state.tries, state.naps, state.effects):
             table.drop(key)
         state.kept.drop(thread)
         state.history.drop(thread)
@@ -189,6 +189,8 @@ class MemoryRuns(MemoryTasks, MemoryArrivals):
         self._set(key, {**begun, **(fields or {})})
         self.state.claims.drop(key)
         self.state.tries.drop(key)
+        self.state.naps.drop(key)
+        self.state.records[key].drop("wake")
         for field in sorted(record):
             if field.startswith("p:"):
                 self._stop_waiting(key, field[2:])

@@ -144,6 +144,7 @@ class State:
         self.outcomes: Tables[RunKey, bytes] = Tables(journal)
         self.claims: Tables[RunKey, str] = Tables(journal)
         self.tries: Tables[RunKey, Tries] = Tables(journal)
+        self.naps: Tables[RunKey, int] = Tables(journal)
         self.logs: Tables[RunKey, tuple[int, bytes]] = Tables(journal)
         self.effects: Tables[RunKey, bytes] = Tables(journal)
         self.lines: Tables[tuple[str, str], bytes] = Tables(journal)

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any
 
 from distgraph.ledger.memory.base import OK, RunState, stale
-from distgraph.ledger.memory.tables import RunKey, Tries, atomic
-from distgraph.ledger.replies import Address, Answer, ClaimedTask
+from distgraph.ledger.memory.tables import RunKey, Tries, atomic, stored
+from distgraph.ledger.replies import OF_ATTEMPT, Address, Answer, ClaimedTask
 
 
 class MemoryTasks(RunState):
@@ -54,15 +54,19 @@ class MemoryTasks(RunState):
         refused = self._not_free(key, slot, task_id)
         if refused:
             return ClaimedTask(refused.kind, refused.info)  # type: ignore[arg-type]
+        if self.state.naps.look(key).get(task_id, 0) > now:
+            return ClaimedTask("asleep", str(self.state.naps[key][task_id]))
         tried = self.state.tries.look(key).get(task_id, Tries())
         self.state.claims.at(key)[task_id] = slot
         if not tried.first_ms:
             tried = tried._replace(first_ms=now)
             self.state.tries.at(key)[task_id] = tried
         self._stop_waiting(key, task_id)
-        return ClaimedTask(
-            "ok", "", tried.crashes, tried.attempts, tried.first_ms, dict(self.state.records[key]), tried.why
-        )
+        self.state.naps.at(key).drop(task_id)
+        record = self.state.records[key]
+        record.drop("wake")
+        needed = {name: record[name] for name in (*OF_ATTEMPT, f"n:{task_id}") if name in record}
+        return ClaimedTask("ok", "", tried.crashes, tried.attempts, tried.first_ms, needed, tried.why)
 
     def settle_call(
         self,
@@ -102,7 +106,12 @@ class MemoryTasks(RunState):
             return Answer("dup")
         self.state.claims.at(key).drop(task_id)
         self._stop_waiting(key, task_id)
-        return Answer("closed") if self._close(key, slot, now + sweep_ms) else OK
+        self.state.naps.at(key).drop(task_id)
+        if self._close(key, slot, now + sweep_ms):
+            self.state.records[key].drop("wake")
+            return Answer("closed")
+        self._doze(key)
+        return OK
 
     @atomic
     def retry_task(
@@ -134,6 +143,54 @@ class MemoryTasks(RunState):
         self.state.claims.at(key).drop(task_id)
         self.state.due.at(key.partition)[entry] = now + wait_ms
         return OK
+
+    @atomic
+    def sleep_task(
+        self,
+        address: Address,
+        slot: str,
+        epoch: int,
+        head: str,
+        task_id: str,
+        key: str,
+        *,
+        ms: int,
+        until: bool = False,
+    ) -> Answer:
+        at, now = self.state.key(address), self.state.now_ms()
+        why = self._not_open(address, at, epoch, head)
+        if why:
+            return stale(why)
+        refused = self._not_free(at, slot, task_id)
+        if refused:
+            return refused
+        wake = int(self.state.effects.at(at).first(f"z:{key}", stored(ms if until else now + ms)))
+        self.state.naps.at(at)[task_id] = wake
+        self.state.claims.at(at).drop(task_id)
+        self._doze(at)
+        return Answer("ok", str(wake))
+
+    @atomic
+    def slept(self, address: Address, key: str, *, ms: int | None = None, until: bool = False) -> bool:
+        at, now = self.state.key(address), self.state.now_ms()
+        if ms is not None:
+            self.state.effects.at(at).first(f"z:{key}", stored(ms if until else now + ms))
+        wake = self.state.effects.look(at).get(f"z:{key}")
+        return wake is not None and int(wake) <= now
+
+    @atomic
+    def asleep(self, address: Address) -> set[str]:
+        naps = self.state.naps.look(self.state.key(address))
+        return {task for task, wake in naps.items() if wake > self.state.now_ms()}
+
+    def _doze(self, key: RunKey) -> None:
+        """Where all that is out sleeps, nobody looks at the run before the first of them wakes."""
+        naps = self.state.naps.look(key)
+        record = self.state.records[key]
+        out = int(record["plan"]) - len(self.state.outcomes.look(key))
+        if naps and record["lease"] == b"" and out <= len(naps):
+            self._set(key, {"wake": min(naps.values())})
+            self._owe(key, min(naps.values()))
 
     @atomic
     def reclaim(

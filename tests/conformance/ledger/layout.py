@@ -32,6 +32,9 @@ def _runs(state: State, keys: Keys) -> Dump:
     for kind, table in (("run", state.records), ("open", state.outcomes), ("claims", state.claims)):
         out |= {at(key, kind): _raw(fields) for key, fields in table.items()}
     out |= {at(key, "once"): _raw(fields) for key, fields in state.effects.items()}
+    out |= {
+        at(key, "naps"): {task.encode(): float(ms) for task, ms in naps.items()} for key, naps in state.naps.items()
+    }
     out |= {at(key, "log"): [log[n][1] for n in sorted(log)] for key, log in state.logs.items()}
     out |= {at(key, "tries"): _tries(fields) for key, fields in state.tries.items()}
     for partition, due in state.due.items():

@@ -263,6 +263,17 @@ def test_counts_tell_where_every_item_is(world: World) -> None:
     assert world.batches.counts(BATCH) == BatchCounts(total=10, done=1, failed=1, promoted=1, ready=4, in_slices=6)
 
 
+def test_items_on_their_own_are_those_that_somebody_must_look_at(world: World) -> None:
+    added(world, 4)
+    of = take(world)
+    assert of is not None
+    item_commit(world, of, go_on(0), promote(1), promote(2), promote(3))
+    ended = Address(f"{BATCH}:2", f"{BATCH}:2")
+    world.runs.commit(step(C2, C1, "failed", address=ended, batch_epoch="0", row=b"f", compact=True))
+    assert world.batches.on_their_own(BATCH) == [1, 3]
+    assert world.batches.on_their_own("b*") == []
+
+
 def test_a_deleted_batch_leaves_nothing(world: World) -> None:
     """However its items were when it was deleted: in hand, failed, asking, cancelled, with logs and effects."""
     world.batches.open(BATCH, {"graph": "g"}, 1000)

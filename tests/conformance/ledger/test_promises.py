@@ -116,6 +116,9 @@ CASES: dict[str, tuple[Callable[[ServerWorld], Any], Callable[[ServerWorld, Any]
     "offer": (in_place, lambda w, _: offer(w, 2, {"T1": FIRST + b"x"})),
     "claim_task": (offered, lambda w, _: claim_task(w, "T1")),
     "retry_task": (at_work, lambda w, _: retry(w, "T1")),
+    "sleep_task": (at_work, lambda w, _: w.runs.sleep_task(RUN, A, 1, C1, "T1", "k", ms=5)),
+    "slept": (at_work, lambda w, _: w.runs.slept(RUN, "k", ms=5)),
+    "asleep": (at_work, lambda w, _: w.runs.asleep(RUN)),
     "settle": (at_work, lambda w, _: settle(w, "T1")),
     "control": (asked, lambda w, _: w.runs.control("requeue", RUN, "n", fields={"n:T2": 5}, drop=["T2"], log=b"x")),
     "control: item": (an_item, lambda w, address: w.runs.control("cancel", address, "n", row=b"c")),
@@ -133,7 +136,7 @@ CASES: dict[str, tuple[Callable[[ServerWorld], Any], Callable[[ServerWorld, Any]
     "look": (stored, lambda w, _: lines(w).look(Place("t1"))),
     "drop_thread": (stored, lambda w, _: lines(w).delete("t1")),
 }
-READS = {"look"}
+READS = {"look", "asleep"}
 #: A repeat is answered otherwise, as the contract says: it is not new any more, or finds nothing left.
 ANSWERS_ANEW = ("submit", "batch_add", "reclaim", "batch_retry", "sweep")
 #: What frees memory goes on when there is none.

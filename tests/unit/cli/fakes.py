@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -145,8 +146,14 @@ class FakeRun:
     looks: int = 0
     cancelled: bool = False
     failed: bool = False
+    wakes: datetime | None = None
+
+    def wakes_at(self) -> datetime | None:
+        return self.wakes
 
     def status(self) -> str:
+        if self.wakes is not None:
+            return "sleeping"
         return "cancelled" if self.cancelled else "failed" if self.failed else "done" if self.looks > 1 else "running"
 
     def result(self, timeout: float | None = None) -> Any:

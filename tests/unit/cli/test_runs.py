@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from tests.unit.cli.conftest import Call
@@ -39,6 +41,13 @@ def test_show_a_failed_run(call: Call) -> None:
     document = call("runs", "show", "run-1", "--json").json
     assert document["status"] == "failed"
     assert document["error"]["type"] == "ValueError"
+
+
+def test_show_a_sleeping_run(call: Call, cluster: FakeCluster, run_id: str) -> None:
+    cluster.run(run_id).wakes = datetime(2030, 1, 2, tzinfo=UTC)
+    assert "wakes_at     2030-01-02T00:00:00+00:00" in call("runs", "show", run_id).out
+    document = call("runs", "show", run_id, "--json").json
+    assert (document["status"], document["wakes_at"]) == ("sleeping", "2030-01-02T00:00:00+00:00")
 
 
 def test_cancel(call: Call, cluster: FakeCluster, run_id: str) -> None:

@@ -117,7 +117,7 @@ def test_a_commit_counts_its_data_before_it_sends_them() -> None:
     )
     assert call.args[15:20] == (2, 1, 1, 3, 1)
     assert call.args[20:] == ("c:c2", b"r", "v:x@1", b"x", "c:c1", "stop", 25, b"1", b"2", b"3", "k", b"w")
-    assert len(call.keys) == 10
+    assert len(call.keys) == 11
 
 
 def test_the_commit_of_an_item_names_its_chunk() -> None:
@@ -125,7 +125,7 @@ def test_the_commit_of_an_item_names_its_chunk() -> None:
     commit = Commit(ITEM, "slot", 1, "c1", "c2", "done", batch_epoch="0", row=b"d", compact=True)
     call = runs.commit_call(commit)
     keys, partition = runs.keys, runs.keys.partition(ITEM.thread_id)
-    assert call.keys[11:] == (
+    assert call.keys[12:] == (
         keys.batch(partition, "batch", "b"),
         keys.batch(partition, "out", "b", 1),
         keys.batch(partition, "in", "b", 1),
@@ -136,7 +136,7 @@ def test_the_commit_of_an_item_names_its_chunk() -> None:
 def test_a_numbered_run_is_an_item_only_where_a_batch_says_so() -> None:
     """Somebody may well name his runs `order:17`."""
     call = ledger()[0].commit_call(Commit(ITEM, "slot", 1, "", "c1", "done"))
-    assert len(call.keys) == 10
+    assert len(call.keys) == 11
     assert (call.args[11], call.args[14]) == ("", "")
 
 

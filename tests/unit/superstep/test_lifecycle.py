@@ -34,9 +34,9 @@ def test_what_is_done_or_cancelled_stays_so() -> None:
     assert RUN_MOVES[RunStatus.FAILED] == {RunStatus.QUEUED}
 
 
-def test_waiting_for_a_worker_is_shown_and_never_stored() -> None:
+def test_waiting_for_a_worker_and_sleep_are_shown_and_never_stored() -> None:
     stored = set(RUN_MOVES) | {status for moves in RUN_MOVES.values() for status in moves}
-    assert set(RunStatus) - stored == {RunStatus.WAITING_FOR_WORKER}
+    assert set(RunStatus) - stored == {RunStatus.WAITING_FOR_WORKER, RunStatus.SLEEPING}
 
 
 def test_at_rest_no_driver_is_owed() -> None:
