@@ -3,6 +3,7 @@
 gated     START -> first -> wait -> last -> END     `wait` takes until a file exists, and writes which process it is in
 needing   START -> need -> END                      `need` fails while a file does not exist
 paying    START -> pay -> END                       `pay` records an effect with ``runtime.once``
+napping   START -> nap -> END                       `nap` sleeps as long as it is told, beside a task that does not
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from distgraph.runtime import Runtime
 
 
 class State(TypedDict, total=False):
-    """What all three work on."""
+    """What all of them work on."""
 
     file: str
     log: str  # a file that gets a line for each attempt or effect
     index: int
+    seconds: float
     steps: Annotated[list[str], operator.add]
 
 
@@ -66,6 +68,13 @@ def pay(state: State, runtime: Runtime[Any]) -> State:
     return {"steps": [runtime.once("charge", charge)]}
 
 
+def nap(state: State, runtime: Runtime[Any]) -> State:
+    """Sleep, and say when that is over."""
+    runtime.sleep(state["seconds"])
+    _note(state["log"], repr(time.time()))
+    return {"steps": ["nap"]}
+
+
 def _gated() -> StateGraph[Any, Any, Any, Any]:
     builder = StateGraph(State)
     builder.add_sequence([first, wait, last])
@@ -84,3 +93,4 @@ def _single(node: Any) -> StateGraph[Any, Any, Any, Any]:
 gated = _gated().compile(name="chaos-gated")
 needing = _single(need).compile(name="chaos-needing")
 paying = _single(pay).compile(name="chaos-paying")
+napping = _single(nap).compile(name="chaos-napping")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -141,6 +142,8 @@ class Trial:
 
 
 GATED = ["first", "wait", "last"]
+#: How long the napping run sleeps. Seconds.
+NAP = 0.4
 
 
 def items(trial: Trial, placement: str = "auto", count: int = 12) -> None:
@@ -232,6 +235,18 @@ def paying_run(trial: Trial) -> None:
     if charged > 1 + (trial.fault.moment == "before" and trial.fault.nth > 1):
         raise Broken(f"The effect was repeated: {charged} times in all.")
     trial.end_run("chaos-paying")
+
+
+def napping_run(trial: Trial) -> None:
+    """A node sleeps: its run wakes on time, and sleeps once, whatever strikes."""
+    trial.arm()
+    began = time.time()
+    trial.submit("chaos-napping", {"log": str(trial.log), "seconds": NAP})
+    trial.expect(trial.result()["steps"], ["nap"], "the run's result")
+    woke = [float(line) - began for line in trial.log.read_text().splitlines()]
+    if min(woke) < NAP:
+        raise Broken(f"The run was to sleep {NAP} s, and woke after {min(woke):.3f} s.")
+    trial.end_run("chaos-napping")
 
 
 def fallen_run(trial: Trial) -> None:
@@ -359,6 +374,7 @@ def _client(scenario: Callable[[Trial], None], times: int = 1) -> Way:
 
 #: Point -> the ways to pass it. Every script of ``ledger/lua`` has one: a test sees to that.
 WAYS: dict[str, tuple[Way, ...]] = {
+    "asleep": (_worker(napping_run),),
     "batch_add": (_client(items),),
     "batch_commit": (_worker(items, 3),),
     "batch_control": (_client(steered_items, 3),),
@@ -380,6 +396,8 @@ WAYS: dict[str, tuple[Way, ...]] = {
     "reserve": (_client(run),),
     "retry_task": (_worker(retried_run),),
     "settle": (_worker(spread_run, 6), _worker(spread_items, 6)),
+    "sleep_task": (_worker(napping_run),),
+    "slept": (_worker(napping_run, 2),),
     "submit": (_client(run),),
     "sweep": (_worker(items, 3),),
     "manifest": (_client(items),),

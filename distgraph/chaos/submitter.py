@@ -30,6 +30,7 @@ GRAPHS = {
         point_graphs.gated,
         point_graphs.needing,
         point_graphs.paying,
+        point_graphs.napping,
     )
 }
 
