@@ -4,12 +4,14 @@ gated     START -> first -> wait -> last -> END     `wait` takes until a file ex
 needing   START -> need -> END                      `need` fails while a file does not exist
 paying    START -> pay -> END                       `pay` records an effect with ``runtime.once``
 napping   START -> nap -> END                       `nap` sleeps as long as it is told, beside a task that does not
+dice      START -> throw (x 4) -> END               throws dice: what is computed again shows, and the sum is exact
 """
 
 from __future__ import annotations
 
 import operator
 import os
+import random
 import time
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
@@ -75,6 +77,36 @@ def nap(state: State, runtime: Runtime[Any]) -> State:
     return {"steps": ["nap"]}
 
 
+class Throws(TypedDict, total=False):
+    """What the dice show."""
+
+    index: int
+    delay_ms: int
+    sum: Annotated[int, operator.add]
+    throws: Annotated[list[int], operator.add]
+
+
+def throw(state: Throws) -> Throws:
+    """Throw once: the first throw counts the item's index in, so that no two items are alike."""
+    time.sleep(state.get("delay_ms", 0) / 1000)
+    shown = random.getrandbits(48)
+    first = not state.get("throws")
+    return {"sum": shown, "throws": [shown + state["index"] if first else shown]}
+
+
+def once_more(state: Throws) -> str:
+    """Four times in all."""
+    return "throw" if len(state["throws"]) < 4 else END
+
+
+def _dice() -> StateGraph[Any, Any, Any, Any]:
+    builder = StateGraph(Throws)
+    builder.add_node(throw)
+    builder.add_edge(START, "throw")
+    builder.add_conditional_edges("throw", once_more, ["throw", END])
+    return builder
+
+
 def _gated() -> StateGraph[Any, Any, Any, Any]:
     builder = StateGraph(State)
     builder.add_sequence([first, wait, last])
@@ -94,3 +126,4 @@ gated = _gated().compile(name="chaos-gated")
 needing = _single(need).compile(name="chaos-needing")
 paying = _single(pay).compile(name="chaos-paying")
 napping = _single(nap).compile(name="chaos-napping")
+dice = _dice().compile(name="chaos-dice")

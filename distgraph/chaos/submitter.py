@@ -31,6 +31,7 @@ GRAPHS = {
         point_graphs.needing,
         point_graphs.paying,
         point_graphs.napping,
+        point_graphs.dice,
     )
 }
 

@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from distgraph.ledger.keys import split_item
+
 #: Beats are this far apart, and forgotten after ``TTL_MS``.
 BEAT_SECONDS = 0.5
 TTL_MS = 2000
@@ -254,14 +256,40 @@ class Mark:
         return any(row != self.row and Called.of(said.what) for row, said in self.table.occupied())
 
 
+def work_of(what: str) -> str:
+    """What a row says, as a beat tells it to others: without threads and names of nodes."""
+    kind, _, rest = what.partition(":")
+    return f"{kind}:{rest}" if kind == "b" else f"{kind}:" + "\n".join(rest.split("\n")[: 2 if kind == "s" else 1])
+
+
+def works_at(work: str, run_id: str, slice_id: str = "") -> bool:
+    """Whether a slot that says ``work`` (see ``work_of``; '' between deliveries) may be at a run or item, or at a slice.
+
+    Of a batch a slot may have several items in hand, one slice at a time; only one that says which is not at another.
+    """
+    kind, _, rest = work.partition(":")
+    name, _, at = rest.partition("\n")
+    if slice_id and at:
+        return at == slice_id
+    item, own = split_item(run_id), split_item(name)
+    if kind == "b":
+        return item is not None and item[0] == name
+    return name == run_id or (item is not None and own is not None and item[0] == own[0])
+
+
 def beat_record(table: SlotTable, boot: str, about: dict[str, object], dead: list[str]) -> dict[str, object]:
-    """What a beat says: who the worker is, its slots and those that died lately, and how many wait for work."""
+    """What a beat says: who the worker is, its slots and those that died lately, what they work at, how many wait.
+
+    ``beat`` is another one with every beat, and tells nobody else anything.
+    """
     rows = [(row, said) for row, said in table.occupied() if slot_name(boot, said.pid, row) not in dead]
     busy = sum(said.busy for _, said in rows)
     return {
         **about,
         "boot": boot,
+        "beat": time.monotonic(),
         "slots": [slot_name(boot, said.pid, row) for row, said in rows],
+        "works": {slot_name(boot, said.pid, row): work_of(said.what) for row, said in rows if said.busy},
         "dead": dead,
         "busy": busy,
         "idle": max(0, int(str(about["concurrency"])) - busy),

@@ -68,7 +68,7 @@ class Reclaimer:
         freed, crashes = self.runs.reclaim(address, slot, crashed=crashed, task_id=task_id, why=why)
         if not freed:
             return
-        log.warning("run %s: took over from dead slot %s (crashes counted: %s)", address.run_id, slot, crashes)
+        log.warning("run %s: took over from slot %s (crashes counted: %s)", address.run_id, slot, crashes)
         partition = self.runs.keys.partition(address.thread_id)
         graph, fingerprint, plan = self.runs.peek(partition, address.run_id, ("graph", "fp", "plan"))
         if graph:
@@ -119,7 +119,7 @@ class Reclaimer:
             allowed -= taken.flag == "a"
             row = self._quarantine(batch_id, alone, why)
         answer = self.batches.give_back(batch_id, slice_id, slot, taken, spans, crashed=alone, allowed=allowed, row=row)
-        log.warning("batch %s: %s items taken over from dead slot %s (%s)", batch_id, len(left), slot, answer.kind)
+        log.warning("batch %s: %s items taken over from slot %s (%s)", batch_id, len(left), slot, answer.kind)
         self.hint_batch(batch_id, 1, first=True)
 
     def _quarantine(self, batch_id: str, index: int, why: str) -> bytes:

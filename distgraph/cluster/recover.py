@@ -12,10 +12,12 @@ from distgraph.cluster.hints import Dispatcher, Hint, NodeHint, RunHint, path_fr
 from distgraph.cluster.liveness import Called
 from distgraph.cluster.reclaim import Reclaimer
 from distgraph.cluster.registry import Registry
+from distgraph.cluster.suspects import Suspects
 from distgraph.cluster.wanted import wanted
 from distgraph.cluster.workplace import TREE_DIED
 from distgraph.ledger.batches import BatchLedger
 from distgraph.ledger.fleet import FleetLedger
+from distgraph.ledger.keys import CHUNK, item_id
 from distgraph.ledger.replies import Address, Due
 from distgraph.ledger.runs import RunLedger
 from distgraph.superstep.lifecycle import AT_REST
@@ -48,6 +50,7 @@ class Sweeper(Reclaimer):
         self._trusted_from = 0.0
         self._live: set[str] = set()
         self._fallen: set[str] = set()
+        self._suspects = Suspects()
         #: When this process hinted retries, by task: one that still waits in its queue is not hinted again.
         self._sent: dict[str, float] = {}
         self._idle = 0
@@ -82,7 +85,8 @@ class Sweeper(Reclaimer):
         soonest = 1.0
         for partition in range(self.runs.keys.partitions):
             swept = self.runs.sweep(partition, most=MOST, push_ms=PUSH_MS)
-            for due in swept.due:
+            again = self._suspects.among(partition)
+            for due in dict.fromkeys([*swept.due, *again]):
                 self._handle(partition, due, swept.now_ms)
             if swept.next_ms >= 0:
                 soonest = min(soonest, swept.next_ms / 1000)
@@ -104,6 +108,7 @@ class Sweeper(Reclaimer):
         workers = self.fleet.workers()
         self._live = set(workers)
         self._fallen = {slot for record in workers.values() for slot in record["dead"]}
+        self._suspects.listen(workers)
         self._slots = sum(record["concurrency"] for record in workers.values())
         self._waiting = self.dispatcher.waiting()
         # A slot for which a hint waits already is not idle: what is offered to it would only wait behind that hint.
@@ -126,18 +131,20 @@ class Sweeper(Reclaimer):
         return slot.partition(":")[0] not in self._live and self.monotonic() >= self._trusted_from
 
     def _handle(self, partition: int, due: Due, now_ms: int) -> None:
+        self._suspects.begin(partition, due)
         if due.kind == "run":
-            self._run(partition, due.name, now_ms)
+            self._run(partition, due, now_ms)
         elif due.kind == "task":
             self._task(partition, due.name, due.part)
         elif due.kind == "slice":
-            self._slice(partition, due.name, due.part)
+            self._slice(partition, due)
         else:
             self._batch(partition, due.name)
 
     # ------------------------------------------------------------------ runs
 
-    def _run(self, partition: int, run_id: str, now_ms: int) -> None:
+    def _run(self, partition: int, due: Due, now_ms: int) -> None:
+        run_id = due.name
         fields = ("status", "lease", "plan", "hinted", "wake", "thread", "graph", "fp")
         status, lease, plan, hinted, wake, thread, graph, fingerprint = self.runs.peek(partition, run_id, fields)
         if not status or status in AT_REST:
@@ -148,8 +155,10 @@ class Sweeper(Reclaimer):
         if lease:
             if self.dead(lease):
                 self._take_over(address, lease)
+            elif self._suspects.proven(partition, due, lease, run_id):
+                self.reclaim(address, lease, crashed=False)
             return
-        if hint.again and self._free_tasks(address):
+        if hint.again and self._free_tasks(partition, due, address):
             return
         # A hint is lost if nothing waits in the queue; in a long queue it is only late. Who wakes has had none yet.
         wakes = int(hinted or 0) < int(wake or 0) <= now_ms
@@ -157,11 +166,17 @@ class Sweeper(Reclaimer):
             self.runs.hinted(address, now_ms)
             self.publish([hint])
 
-    def _free_tasks(self, address: Address) -> bool:
-        dead = sorted({slot for slot in self.runs.claims(address).values() if self.dead(slot)})
-        for slot in dead:
-            self._take_over(address, slot)
-        return bool(dead)
+    def _free_tasks(self, partition: int, due: Due, address: Address) -> bool:
+        """Free tasks whose slots are gone; whether some are, or may be."""
+        gone = False
+        for slot in sorted(set(self.runs.claims(address).values())):
+            if self.dead(slot):
+                self._take_over(address, slot)
+                gone = True
+            elif self._suspects.proven(partition, due, slot, address.run_id):
+                self.reclaim(address, slot, crashed=False)
+                gone = True
+        return gone or self._suspects.suspected(partition, due)
 
     def _take_over(self, address: Address, slot: str) -> None:
         """Free what a dead slot held. Whoever saw its process die has counted the culprit's crash, and this is not it."""
@@ -188,12 +203,17 @@ class Sweeper(Reclaimer):
 
     # --------------------------------------------------------------- batches
 
-    def _slice(self, partition: int, batch_id: str, slice_id: str) -> None:
+    def _slice(self, partition: int, due: Due) -> None:
+        batch_id, slice_id = due.name, due.part
         found = self.batches.slice_of(batch_id, partition, slice_id)
         if found is None:
             self.runs.forget_due(partition, f"s:{batch_id}\n{slice_id}")
-        elif self.dead(found[0]):
-            self.reclaim_slice(batch_id, slice_id, found[0], found[1], crashed=found[0] not in self._fallen)
+            return
+        slot, taken = found
+        if self.dead(slot):
+            self.reclaim_slice(batch_id, slice_id, slot, taken, crashed=slot not in self._fallen)
+        elif self._suspects.proven(partition, due, slot, item_id(batch_id, taken.chunk * CHUNK + taken.start)):
+            self.reclaim_slice(batch_id, slice_id, slot, taken, crashed=False)
 
     def _batch(self, partition: int, batch_id: str) -> None:
         if not self.batches.ready(batch_id, partition):

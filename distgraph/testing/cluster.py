@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from distgraph.cluster.client import Cluster
 from distgraph.cluster.deliver import deliver
 from distgraph.cluster.handle import RunHandle
 from distgraph.cluster.hints import Hint, queue_name
-from distgraph.cluster.liveness import TTL_MS, Called
+from distgraph.cluster.liveness import TTL_MS, Called, work_of
 from distgraph.cluster.recover import Sweeper
 from distgraph.cluster.registry import Registry
 from distgraph.cluster.workplace import Workplace
@@ -111,6 +112,7 @@ class InProcessCluster(Cluster):
         self._quiet_since = self.clock.ms()
         self._falling: list[tuple[Slot, str, str, bool]] = []
         self.slots: list[Slot] = []
+        self._beats = itertools.count()
         for _ in range(slots):
             self.add_slot()
         self._watch = self._new_watch()
@@ -324,6 +326,8 @@ class InProcessCluster(Cluster):
             "queues": [queue_name(self.namespace)],
             "boot": slot.boot,
             "slots": [slot.name],
+            "works": {slot.name: work_of(slot.what)} if slot.busy else {},
+            "beat": next(self._beats),
             "dead": slot.buried,
             "busy": int(slot.busy),
             "idle": int(not slot.busy and not slot.draining),

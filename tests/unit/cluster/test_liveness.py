@@ -9,7 +9,17 @@ import time
 
 import pytest
 
-from distgraph.cluster.liveness import RESERVED, Mark, SlotTable, alive, beat_record, slot_name, state_of
+from distgraph.cluster.liveness import (
+    RESERVED,
+    Mark,
+    SlotTable,
+    alive,
+    beat_record,
+    slot_name,
+    state_of,
+    work_of,
+    works_at,
+)
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.unit
@@ -92,13 +102,16 @@ class TestProcesses:
 def test_a_beat_tells_of_slots_the_dead_and_the_idle() -> None:
     table = SlotTable(8)
     for row, (pid, busy) in enumerate([(11, True), (12, False), (13, True)]):
-        table.write(row, pid, busy, 0.0, "")
+        table.write(row, pid, busy, 0.0, "n:run\nthread\nnode" if busy else "")
     record = beat_record(table, "boot", {"name": "w", "concurrency": 4}, ["boot:13.2"])
+    assert record["beat"] != beat_record(table, "boot", {"concurrency": 4}, [])["beat"]
     assert record == {
+        "beat": record["beat"],
         "name": "w",
         "concurrency": 4,
         "boot": "boot",
         "slots": ["boot:11.0", "boot:12.1"],
+        "works": {"boot:11.0": "n:run"},
         "dead": ["boot:13.2"],
         "busy": 1,
         "idle": 3,
@@ -107,3 +120,26 @@ def test_a_beat_tells_of_slots_the_dead_and_the_idle() -> None:
 
 def test_a_slot_is_named_by_worker_process_and_row() -> None:
     assert slot_name("boot", 11, 0) == "boot:11.0"
+
+
+@pytest.mark.parametrize(
+    ("what", "at", "not_at"),
+    [
+        ("", [], ["run", "b:1"]),
+        ("h:run\nthread", ["run"], ["other", "b:1"]),
+        ("n:run\nthread\nnode", ["run"], ["thread", "b:1"]),
+        ("n:b:1\nb:1\nnode", ["b:1", "b:2"], ["run", "c:1"]),
+        ("b:b", ["b:1"], ["b", "c:1"]),
+        ("s:b:1\nslice\nnode", ["b:1", "b:2"], ["c:1", "run"]),
+    ],
+)
+def test_what_a_slot_says_it_is_at(what: str, at: list[str], not_at: list[str]) -> None:
+    work = work_of(what)
+    assert [name for name in [*at, *not_at] if works_at(work, name)] == at
+
+
+def test_a_slot_is_at_one_slice_at_a_time() -> None:
+    work = work_of("s:b:1\nslice\nnode")
+    assert works_at(work, "b:9", "slice")
+    assert not works_at(work, "b:1", "other")
+    assert works_at(work_of("b:b"), "b:1", "other"), "between two nodes it does not say which"

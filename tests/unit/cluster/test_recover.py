@@ -151,3 +151,61 @@ def test_a_paused_batch_is_left_alone_and_goes_on() -> None:
     batch.unpause()
     cluster.run_until_idle()
     assert batch.status().done == 5
+
+
+def rolled_back(cluster: InProcessCluster, saved: object) -> None:
+    """The server lost power: it remembers what was, and the workers live on."""
+    cluster.memory.restore(saved)  # type: ignore[arg-type]
+    cluster.broker.drop()
+
+
+def test_a_lease_that_only_the_server_remembers_is_taken_away_from_a_slot_that_lives() -> None:
+    saved: list[object] = []
+    node = Counted("a", lambda state: saved.append(cluster.memory.snapshot()))
+    cluster = cluster_of(graph := chain(node))
+    run = cluster.submit(graph, {"x": 1})
+    cluster.run_until_idle()
+    rolled_back(cluster, saved[0])
+    assert cluster.memory.runs.record(run._address)["lease"] != b""
+    cluster.run_until_idle()
+    assert run.result(0)["trail"] == ["a"]
+    assert node.calls == 2
+    assert cluster.memory.runs.record(run._address)["x"] == b"0", "nobody died"
+
+
+def test_a_slice_that_only_the_server_remembers_is_made_ready_again() -> None:
+    saved: list[object] = []
+    node = Counted("a", lambda state: saved.append(cluster.memory.snapshot()))
+    cluster = cluster_of(graph := chain(node))
+    batch = cluster.submit_batch(graph, [{"x": at} for at in range(3)])
+    cluster.run_until_idle()
+    rolled_back(cluster, saved[0])
+    assert batch.status().done == 0
+    cluster.run_until_idle()
+    assert batch.status().done == 3
+
+
+def test_claims_that_only_the_server_remembers_are_taken_away() -> None:
+    saved: list[object] = []
+    node = Counted("work", lambda state: saved.append(cluster.memory.snapshot()))
+    cluster = cluster_of(graph := chain(node))
+    run = cluster.submit(graph, {"x": 1}, placement="spread")
+    cluster.run_until_idle()
+    rolled_back(cluster, saved[0])
+    cluster.run_until_idle()
+    assert run.result(0)["trail"] == ["work"]
+
+
+def test_who_works_at_it_keeps_it() -> None:
+    """However long the node takes, and however often somebody sweeps meanwhile."""
+
+    def look(_: object) -> None:
+        for _turn in range(5):
+            cluster.advance_clock(1_100)
+            cluster.sweep()
+
+    node = Counted("a", look)
+    cluster = cluster_of(graph := chain(node))
+    run = cluster.submit(graph, {"x": 1})
+    assert run.result()["trail"] == ["a"]
+    assert node.calls == 1
