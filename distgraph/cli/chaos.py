@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 
 from distgraph.cli.chaos_points import points
+from distgraph.cli.chaos_power import power
 from distgraph.cli.chaos_storm import storm
 from distgraph.cli.exits import EPILOG
 from distgraph.cli.options import global_options
 
 #: The commands of this group.
-COMMANDS: tuple[click.Command, ...] = (points, storm)
+COMMANDS: tuple[click.Command, ...] = (points, power, storm)
 
 
 @click.group(epilog=EPILOG)

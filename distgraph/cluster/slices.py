@@ -334,14 +334,14 @@ class Slice:
         self.flushed = self.place.monotonic()
         return self._commit(steps) if steps else True
 
-    def _commit(self, items: Sequence[Item], *, last: bool = False) -> bool:
+    def _commit(self, items: Sequence[Item]) -> bool:
         answers = self.place.batches.commit(
             self.plan.batch_id,
             self.slice_id,
             self.place.slot,
             self.taken,
             [item.step for item in items if item.step is not None],
-            last=last,
+            last=False,
         )
         if answers is None:
             self._abandon()
@@ -361,12 +361,21 @@ class Slice:
         return True
 
     def _end(self) -> bool:
-        """End the slice; refused items that have come to no end are ready again. False: the batch was cancelled."""
+        """End the slice; items that have come to no end are ready again. False: the batch was cancelled."""
+        batches, batch_id, taken = self.place.batches, self.plan.batch_id, self.taken
         if not self.refused:
-            return self._commit([], last=True)
-        left = sorted(set(self.refused) - self.place.batches.settled_items(self.plan.batch_id, self.taken))
-        spans = [f"{self.taken.chunk}:{index % CHUNK}:{index % CHUNK + 1}:r" for index in left]
-        self.place.batches.give_back(self.plan.batch_id, self.slice_id, self.place.slot, self.taken, spans)
+            away = [ItemStep("own", item.index, "") for item in self.promoted]
+            answers = batches.commit(batch_id, self.slice_id, self.place.slot, taken, away, last=True)
+            if answers is None:
+                self._abandon()
+                return False
+            if answers[-1]:
+                return True
+        # Refused, or done and forgotten: the server was rolled back meanwhile.
+        settled = batches.settled_items(batch_id, taken)
+        left = [at for at in range(taken.start, taken.stop) if taken.chunk * CHUNK + at not in settled]
+        spans = [f"{taken.chunk}:{at}:{at + 1}:r" for at in left]
+        batches.give_back(batch_id, self.slice_id, self.place.slot, taken, spans)
         return True
 
     def _abandon(self) -> None:

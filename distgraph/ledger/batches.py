@@ -155,7 +155,10 @@ class BatchLedger:
     def commit(
         self, batch_id: str, slice_id: str, slot: str, taken: Taken, steps: Sequence[ItemStep], *, last: bool
     ) -> list[bool] | None:
-        """Apply one superstep of these items; whether each was applied, or None if the batch was cancelled."""
+        """Apply one superstep of these items; whether each was applied, then with ``last`` whether the slice has ended.
+
+        None if the batch was cancelled.
+        """
         part = self.keys.chunk_partition(batch_id, taken.chunk)
         keys = [
             self.keys.batch(part, "batch", batch_id),
@@ -170,7 +173,7 @@ class BatchLedger:
             taken.epoch,
             slot,
             taken.chunk,
-            "done" if last else "",
+            taken.chunk * CHUNK if last else "",
             len(steps),
         ]
         for step in steps:
@@ -178,6 +181,9 @@ class BatchLedger:
             keys.append(self.keys.line(thread))
             if step.kind == "end":
                 args += ("end", step.index, step.parent, step.head, 1, step.row)
+                continue
+            if step.kind == "own":
+                args += ("own", step.index, "", "", 0)
                 continue
             body: list[Any] = [part for pair in step.sets for part in pair]
             body.append("")

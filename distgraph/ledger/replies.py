@@ -112,10 +112,11 @@ class ItemStep:
     """One superstep of one item of a slice.
 
     Attributes:
-        kind: step (go on), end (``row`` is the result), promote (go on as a run of its own with ``fields``).
+        kind: step (go on), end (``row`` is the result), promote (go on as a run of its own with ``fields``), own (nothing:
+            ask whether it did, or has its row).
     """
 
-    kind: Literal["step", "end", "promote"]
+    kind: Literal["step", "end", "promote", "own"]
     index: int
     parent: str
     head: str = ""

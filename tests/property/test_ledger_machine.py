@@ -23,7 +23,7 @@ pytestmark = pytest.mark.property
 names = st.sampled_from(["s1", "s2"])
 policies: st.SearchStrategy[Policy] = st.sampled_from(["reject", "enqueue", "enqueue", "interrupt", "rollback"])
 everyone = st.sampled_from([0, 1, 1, 2, 3])
-kinds = st.sampled_from(["step", "step", "end", "promote", "promote"])
+kinds = st.sampled_from(["step", "step", "end", "promote", "promote", "own"])
 
 
 class Runs(Twins):
@@ -106,6 +106,8 @@ class Items(Twins):
         parent = self.head(self.about[index], fit)
         if kind == "end":
             return ItemStep("end", index, parent, row=b"d-row" if index % 2 else b"f-row")
+        if kind == "own":
+            return ItemStep("own", index, "")
         new = parent if kind == "promote" and parent and fit else self.checkpoint()
         sets, drops = [(f"c:{new}", b"record")], [f"c:{parent}"] if new != parent else []
         fields = (("thread", f"{BATCH}:{index}"), ("digest", "")) if kind == "promote" else ()

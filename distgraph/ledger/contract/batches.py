@@ -109,11 +109,15 @@ class Batches(Protocol):
         An item that has a row, or goes on as a run of its own, takes no step; nor does one its second in a call. A row
         is counted once; it ends the item's line, unless it failed. The chunk's input goes when all its items are done.
 
-        ``last``: the slice ends with this, if no item is refused.
+        A step of kind ``own`` changes nothing: it asks whether the item went on as a run of its own, or has its row.
+
+        ``last``: the slice ends with this, if no item is refused, and each item of the slice has its row, or is promoted
+        or asked for as ``own`` in this call. A server that was rolled back may have forgotten items that the caller takes
+        for done: they must not be lost with the slice.
 
         Returns:
-            Whether each was applied (a repeat says so too: it is known by the new head, the row, or the run); None if
-            the batch was cancelled.
+            Whether each was applied (a repeat says so too: it is known by the new head, the row, or the run), and with
+            ``last`` whether the slice has ended; None if the batch was cancelled.
         """
         ...
 

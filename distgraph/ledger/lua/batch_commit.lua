@@ -3,13 +3,16 @@
 --
 -- KEYS  batch HASH   rows HASH (of the chunk)   input LIST (of the chunk)   slices HASH   due ZSET   then, per item:
 --       line HASH   (and for 'promote' the item's run HASH right after it)
--- ARGV  batch id, slice id, epoch of the batch, slot, chunk, 'done' to end the slice if no item is refused or '', #items,
---       then per item: kind, index, parent, new head, n, n strings
+-- ARGV  batch id, slice id, epoch of the batch, slot, chunk, '' or to end the slice: index of the chunk's first item,
+--       #items, then per item: kind, index, parent, new head, n, n strings
 --         'step'     n strings: record field, record, field, value, ... then '' and fields to delete
 --         'end'      n = 1: the row ('d...' done, 'f...' failed)
 --         'promote'  as 'step' (new may be the parent: nothing but the run is new), then '' and the run record: the item
 --                    goes on as a run of its own, and the caller holds its lease
--- -> {'stale'} (the batch was cancelled) | {answer of item 1, ...}: '1' applied, '0' refused
+--         'own'      n = 0: nothing is written; refused unless the item went on as a run of its own, or has its row
+-- -> {'stale'} (the batch was cancelled) | {answer of item 1, ...}: '1' applied, '0' refused; and where the slice is to
+--    end: '1' it has ended, '0' not, for an item was refused, or one of the slice neither has its row nor is promoted here
+--    or named as 'own': a server that was rolled back has forgotten what its driver takes for done
 local batch, rows, input, slices, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 if (redis.call('HGET', batch, 'e') or '') ~= ARGV[3] then return {'stale'} end
 
@@ -17,6 +20,7 @@ if (redis.call('HGET', batch, 'e') or '') ~= ARGV[3] then return {'stale'} end
 local function judge(kind, index, parent, new, row, line, run)
   local got = redis.call('HMGET', line, 'head', 'own')
   local head, kept = got[1] or '', redis.call('HGET', rows, index)
+  if kind == 'own' then return (kept or got[2]) and '1' or '0' end
   if kind == 'end' then
     if kept then return kept == row and '1' or '0' end
   elseif kind == 'promote' then
@@ -42,7 +46,7 @@ for number = 1, tonumber(ARGV[7]) do
   end
   answers[number] = seen[item.index] and '0'
     or judge(item.kind, item.index, ARGV[at + 2], item.new, ARGV[item.first], item.line, item.run)
-  items[number], seen[item.index] = item, true
+  items[number], seen[item.index] = item, item
   if answers[number] == '0' then refused = refused + 1 end
   at, key = item.stop, key + 1
 end
@@ -109,8 +113,23 @@ if done > 0 then
 end
 if failed > 0 then redis.call('HINCRBY', batch, 'failed', failed) end
 if promoted > 0 then redis.call('HINCRBY', batch, 'promoted', promoted) end
-if ARGV[6] == 'done' and refused == 0 then
+if ARGV[6] == '' then return answers end
+
+local function complete()
+  local from, to = string.match(redis.call('HGET', slices, ARGV[2]) or '', '|%d+:(%d+):(%d+):')
+  for offset = from or 0, (to or 0) - 1 do
+    local index = string.format('%d', ARGV[6] + offset)
+    local item = seen[index]
+    local away = item and (item.kind == 'own' or item.kind == 'promote')
+    if not away and redis.call('HEXISTS', rows, index) == 0 then return false end
+  end
+  return true
+end
+
+local ended = refused == 0 and complete()
+if ended then
   redis.call('HDEL', slices, ARGV[2])
   redis.call('ZREM', due, 's:' .. ARGV[1] .. '\n' .. ARGV[2])
 end
+answers[#answers + 1] = ended and '1' or '0'
 return answers

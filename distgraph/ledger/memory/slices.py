@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from distgraph.ledger.keys import item_id
+from distgraph.ledger.keys import CHUNK, item_id
 from distgraph.ledger.memory.base import Items
 from distgraph.ledger.memory.tables import Part, RunKey, Table, atomic, stored
 from distgraph.ledger.replies import Answer, ItemStep, Taken
@@ -54,9 +54,15 @@ class MemorySlices(Items):
         done = sum(row.startswith(b"d") for index, row in rows.items() if index not in before)
         if done:
             self._finish_items(batch_id, taken.chunk, done)
-        if last and all(applied):
+        if not last:
+            return applied
+        _, of = self.state.slices.look(at).get(slice_id, ("", Taken(taken.chunk, 0, 0, "n", "")))
+        first = taken.chunk * CHUNK
+        away = {step.index for step in steps if step.kind in ("own", "promote")}
+        ended = all(applied) and away | set(rows) >= set(range(first + of.start, first + of.stop))
+        if ended:
             self._end_slice(at, slice_id)
-        return applied
+        return [*applied, ended]
 
     def _apply(self, at: At, slot: str, chunk: int, step: ItemStep) -> bool:
         """One item's compare-and-set; false: refused."""
@@ -65,6 +71,8 @@ class MemorySlices(Items):
         row = self.state.rows.look((at[0], chunk)).get(step.index)
         run = RunKey(at[1], name)
         head = line.get("head", b"").decode()
+        if step.kind == "own":
+            return row is not None or "own" in line
         repeated = {"step": head == step.head, "end": row == step.row, "promote": run in self.state.records}
         if repeated[step.kind]:
             return True

@@ -179,6 +179,10 @@ def promote(index: int, head: str = C1, parent: str = "", **fields: bytes | str 
     return ItemStep("promote", index, parent, head, sets=[(f"c:{head}", head.encode())], fields=pairs)
 
 
+def own(index: int) -> ItemStep:
+    return ItemStep("own", index, "")
+
+
 def promoted(world: World, index: int = 0, count: int = 3) -> tuple[Taken, Address]:
     """A batch of which one item goes on as a run of its own, driven by A."""
     of = taken(world, count)

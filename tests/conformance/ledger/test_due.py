@@ -16,6 +16,7 @@ from tests.conformance.ledger.scenes import (
     claim_task,
     driven,
     due,
+    end,
     item_commit,
     offered,
     part_of,
@@ -126,8 +127,8 @@ def test_a_batch_with_ready_items_and_a_slice_that_goes_on_are_not_forgotten(wor
 
 
 def test_a_slice_entry_ends_with_the_slice(world: World) -> None:
-    of = taken(world)
-    item_commit(world, of, last=True)
+    of = taken(world, 1)
+    item_commit(world, of, end(0), last=True)
     world.pass_ms(10 * LOOK_MS)
     assert world.runs.sweep(part_of(world), most=10, push_ms=0).due == []
 

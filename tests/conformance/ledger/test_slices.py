@@ -23,6 +23,7 @@ from tests.conformance.ledger.scenes import (
     give_back,
     go_on,
     item_commit,
+    own,
     part_of,
     promote,
     promoted,
@@ -150,7 +151,7 @@ def test_rows_are_counted_once(world: World) -> None:
 def test_an_item_takes_one_step_in_a_call(world: World) -> None:
     """All are judged before the first is written to."""
     of = taken(world, 2)
-    assert item_commit(world, of, end(0), end(0), go_on(1), end(1, C1), last=True) == [True, False, True, False]
+    assert item_commit(world, of, end(0), end(0), go_on(1), end(1, C1), last=True) == [True, False, True, False, False]
     assert world.batches.counts(BATCH) == BatchCounts(total=2, done=1, in_slices=2)
 
 
@@ -205,9 +206,9 @@ def test_the_input_goes_also_when_the_last_one_ended_as_a_run(world: World) -> N
 
 def test_a_slice_ends_with_its_last_commit(world: World) -> None:
     of = taken(world, 2)
-    assert item_commit(world, of, end(0), end(1), last=True) == [True, True]
+    assert item_commit(world, of, end(0), end(1), last=True) == [True, True, True]
     assert world.batches.slices(BATCH, part_of(world)) == {}
-    assert item_commit(world, of, end(0), end(1), last=True) == [True, True]
+    assert item_commit(world, of, end(0), end(1), last=True) == [True, True, True]
     assert world.batches.counts(BATCH).done == 2
 
 
@@ -215,8 +216,30 @@ def test_a_slice_goes_on_while_an_item_was_refused(world: World) -> None:
     """Somebody else moved the item and may be dead by now: this slice is all that still knows of it."""
     of = taken(world, 2)
     item_commit(world, of, go_on(1, C2))
-    assert item_commit(world, of, end(0), end(1), last=True) == [True, False]
+    assert item_commit(world, of, end(0), end(1), last=True) == [True, False, False]
     assert world.batches.slice_of(BATCH, part_of(world), "s1") is not None
+
+
+def test_a_slice_goes_on_while_an_item_has_come_to_nothing(world: World) -> None:
+    """Its driver takes it for done: the server was rolled back, and this slice is all that still knows of it."""
+    of = taken(world, 3)
+    item_commit(world, of, end(0), go_on(1))
+    with unchanged(world):
+        assert item_commit(world, of, last=True) == [False]
+    assert item_commit(world, of, end(1, C1), promote(2), last=True) == [True, True, True]
+    assert world.batches.slices(BATCH, part_of(world)) == {}
+
+
+def test_a_slice_goes_on_while_a_run_of_its_own_is_not_there(world: World) -> None:
+    """An item that went on by itself has no row yet; one that is said to have, and has not, is not lost."""
+    of = taken(world, 2)
+    item_commit(world, of, end(0))
+    with unchanged(world):
+        assert item_commit(world, of, own(1), last=True) == [False, False]
+    item_commit(world, of, promote(1))
+    assert item_commit(world, of, last=True) == [False]
+    assert item_commit(world, of, own(1), last=True) == [True, True]
+    assert item_commit(world, of, own(0), own(1)) == [True, True]
 
 
 def test_what_is_handed_back_is_taken_next(world: World) -> None:
@@ -369,7 +392,7 @@ def test_a_zombie_changes_no_row(world: World, late: dict[str, Any]) -> None:
 
 def test_an_item_that_failed_as_a_run_goes_on_in_a_slice(world: World) -> None:
     of, address = promoted(world, 0, 1)
-    item_commit(world, of, last=True)
+    assert item_commit(world, of, own(0), last=True) == [True, True]
     world.runs.commit(step(C2, C1, "failed", address=address, batch_epoch="0", row=b"f", compact=True))
     assert world.batches.retry_failed(BATCH, 1) == 1
     again = take(world, "s2", B)
@@ -382,7 +405,7 @@ def test_an_item_that_failed_as_a_run_goes_on_in_a_slice(world: World) -> None:
 def test_an_item_promoted_again_has_a_new_epoch(world: World) -> None:
     """What its first life still sends is refused."""
     of, address = promoted(world, 0, 1)
-    item_commit(world, of, last=True)
+    assert item_commit(world, of, own(0), last=True) == [True, True]
     world.runs.commit(step(C2, C1, "failed", address=address, batch_epoch="0", row=b"f", compact=True))
     world.batches.retry_failed(BATCH, 1)
     again = take(world, "s2", B)

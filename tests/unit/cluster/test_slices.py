@@ -156,3 +156,22 @@ def after(cluster: Any, batch: Any) -> list[Any]:
     cluster.run_until_idle()
     assert batch.status().finished
     return list(batch.results())
+
+
+def test_items_that_a_rolled_back_server_forgot_are_not_lost_with_their_slice() -> None:
+    """Their driver goes on and takes them for done; the slice it ends is all that still knows of them."""
+
+    def roll_back(state: Any) -> None:
+        if state["x"] in (0, 2):
+            cluster.advance_clock(50)  # more than lies between two flushes
+        if state["x"] == 1:
+            saved.append(cluster.memory.snapshot())
+        if state["x"] == 3 and len(saved) == 1:
+            cluster.memory.restore(saved[0])
+            saved.append(None)
+
+    saved: list[Any] = []
+    cluster = cluster_of(graph := chain(Counted("a", roll_back)), slots=1)
+    batch = cluster.submit_batch(graph, [{"x": at} for at in range(6)])
+    cluster.run_until_idle()
+    assert batch.status().done == 6

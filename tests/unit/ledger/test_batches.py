@@ -33,16 +33,16 @@ def test_what_was_taken() -> None:
 
 
 def test_each_step_goes_with_its_keys_and_its_length() -> None:
-    batches, scripts = ledger([b"1", b"0", b"1"])
+    batches, scripts = ledger([b"1", b"0", b"1", b"0"])
     index = CHUNK
     steps = [
         ItemStep("step", index, "c1", "c2", [("c:c2", b"r")], ["c:c1", "v:x@1"]),
         ItemStep("end", index + 1, "c1", row=b"d-row"),
         ItemStep("promote", index + 2, "", "c1", [("c:c1", b"r")], fields=[("thread", "t"), ("stop", 5)]),
     ]
-    assert batches.commit("b", "s1", "slot", TAKEN, steps, last=True) == [True, False, True]
+    assert batches.commit("b", "s1", "slot", TAKEN, steps, last=True) == [True, False, True, False]
     (call,) = scripts.calls
-    assert call.args[:7] == ["b", "s1", "0", "slot", 1, "done", 3]
+    assert call.args[:7] == ["b", "s1", "0", "slot", 1, CHUNK, 3]
     assert call.args[7:] == [
         *("step", index, "c1", "c2", 5, "c:c2", b"r", "", "c:c1", "v:x@1"),
         *("end", index + 1, "c1", "", 1, b"d-row"),
@@ -55,9 +55,9 @@ def test_each_step_goes_with_its_keys_and_its_length() -> None:
 
 
 def test_a_cancelled_batch_answers_no_item() -> None:
-    batches, _ = ledger([b"stale"], [])
+    batches, _ = ledger([b"stale"], [b"1"])
     assert batches.commit("b", "s1", "slot", TAKEN, [ItemStep("end", 0, "", row=b"d")], last=False) is None
-    assert batches.commit("b", "s1", "slot", TAKEN, [], last=True) == []
+    assert batches.commit("b", "s1", "slot", TAKEN, [], last=True) == [True]
 
 
 def test_giving_back_without_a_culprit_counts_no_crash() -> None:
