@@ -102,10 +102,15 @@ def _leave(arguments: list[bytes], fate: Fate, reply: Any) -> Iterator[Event]:
 def _steps(arguments: list[bytes], fate: Fate, reply: Any) -> Iterator[Event]:
     batch, name, _, slot = map(_text, arguments[:4])
     count, at = int(arguments[6]), 7
-    answers = reply if isinstance(reply, list) and len(reply) == count and _word(reply) != "stale" else [b""] * count
-    for answer in answers:
+    # The last answer of a commit that is to end the slice is whether it did.
+    ends = arguments[5] != b""
+    known = isinstance(reply, list) and len(reply) == count + ends and _word(reply) != "stale"
+    answers = reply if known else [b""] * (count + ends)
+    for answer in answers[:count]:
         kind, index, parent, head, size = arguments[at : at + 5]
         at += 5 + int(size)
+        if kind == b"own":
+            continue
         yield {
             "op": "step",
             "f": _f(fate, answer == b"1"),
@@ -116,7 +121,7 @@ def _steps(arguments: list[bytes], fate: Fate, reply: Any) -> Iterator[Event]:
             "parent": _text(parent),
             "head": _text(head),
         }
-    if arguments[5] == b"done" and b"0" not in answers:
+    if ends and answers[count] != b"0":
         yield {"op": "leave", "f": _f(fate, True), "slice": name, "slot": slot}
 
 

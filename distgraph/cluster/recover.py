@@ -122,7 +122,7 @@ class Sweeper(Reclaimer):
             for partition in range(self.runs.keys.partitions):
                 for slice_id, (slot, _) in self.batches.slices(batch_id, partition).items():
                     if slot.partition(":")[0] in gone:
-                        self._slice(partition, batch_id, slice_id)
+                        self._slice(partition, Due("slice", batch_id, slice_id))
 
     def dead(self, slot: str) -> bool:
         """Whether ``slot`` is known to be dead: its worker says so, or does not beat any more and that can be trusted."""

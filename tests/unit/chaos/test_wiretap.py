@@ -137,8 +137,8 @@ def test_every_item_of_a_commit_is_a_step_of_its_own() -> None:
     assert {(e["slice"], e["slot"]) for e in found} == {("s1", "boot:7.0")}
 
 
-@pytest.mark.parametrize(("reply", "left"), [([b"1"], True), ([b"0"], False)])
-def test_the_last_commit_ends_the_slice_if_no_item_is_refused(reply: list[bytes], left: bool) -> None:
+@pytest.mark.parametrize(("reply", "left"), [([b"1", b"1"], True), ([b"0", b"0"], False), ([b"1", b"0"], False)])
+def test_the_last_commit_says_whether_it_ends_the_slice(reply: list[bytes], left: bool) -> None:
     found = heard(lambda _, batches: batches.commit("b", "s1", "boot:7.0", SPAN, STEPS[1:2], last=True), reply)
     assert [event["op"] for event in found] == ["step", "leave"] if left else ["step"]
 
