@@ -139,7 +139,7 @@ class _Step:
                 self.updated.add(channel)
 
     def clear(self) -> None:
-        for channel in self.values.keys() & self.program.transient:
+        for channel in self.program.transient.intersection(self.values):
             if channel not in self.updated:
                 before = self.values[channel]
                 after = self.channels[channel].reduce(before, ())
