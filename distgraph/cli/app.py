@@ -14,6 +14,7 @@ from distgraph.cli.chaos import chaos
 from distgraph.cli.check import check
 from distgraph.cli.demo import demo
 from distgraph.cli.doctor import doctor
+from distgraph.cli.draw import draw
 from distgraph.cli.exits import EPILOG, USAGE, Detached, Reported, describe, exit_code
 from distgraph.cli.fleet import graphs, workers
 from distgraph.cli.flower import flower
@@ -110,5 +111,5 @@ def app() -> None:
     note_empty_variables()
 
 
-for _command in (up, demo, worker, flower, run, batch, runs, graphs, workers, check, doctor, chaos):
+for _command in (up, demo, worker, flower, run, batch, runs, graphs, workers, check, draw, doctor, chaos):
     app.add_command(_command)

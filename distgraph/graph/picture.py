@@ -1,11 +1,14 @@
-"""A graph as nodes and edges to look at: as Mermaid, plain text or JSON."""
+"""A graph as nodes and edges to look at: as Mermaid, plain text, JSON or a picture."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from distgraph.constants import END, START
+from distgraph.errors import ConfigError
 from distgraph.graph.mermaid import Mermaid
 
 
@@ -80,6 +83,40 @@ class Drawing:
     def draw_mermaid(self, *, with_styles: bool = True, wrap_label_n_words: int = 9) -> str:
         """Mermaid text; nested graphs as subgraphs."""
         return "".join(Mermaid(self, with_styles, wrap_label_n_words).lines())
+
+    def draw_svg(self) -> str:
+        """An SVG document, laid out here.
+
+        Raises:
+            ConfigError: the extra ``draw`` is not installed.
+        """
+        from distgraph.graph.pictures import svg
+
+        return svg(self)
+
+    def draw_png(self, output_file_path: str | None = None) -> bytes:
+        """A PNG image, laid out and drawn here; also written to a file, if one is named.
+
+        Raises:
+            ConfigError: the extra ``draw`` is not installed.
+        """
+        from distgraph.graph.pictures import png
+
+        image = png(self)
+        if output_file_path is not None:
+            Path(output_file_path).write_bytes(image)
+        return image
+
+    def draw_mermaid_png(self, *, output_file_path: str | None = None, **_: Any) -> bytes:
+        """``draw_png``, under the name that notebooks know: no service on the network is asked, options are for such."""
+        return self.draw_png(output_file_path)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        """What a notebook shows: the picture where it can be drawn, the text else."""
+        shown: dict[str, Any] = {"text/plain": self.draw_ascii(), "text/vnd.mermaid": self.draw_mermaid()}
+        with suppress(ConfigError):
+            shown["image/svg+xml"] = self.draw_svg()
+        return shown
 
 
 def _node_json(node: Node) -> dict[str, Any]:
