@@ -113,6 +113,7 @@ def play(schedule: Schedule) -> tuple[InProcessCluster, Any, Any]:
 # What once failed is tried for ever.
 @example(Schedule(mishaps=(Mishap("reply is lost", 20),)))  # a living slot kept what it could not go on with
 @example(Schedule(mishaps=(Mishap("reply is lost", 3),)))
+@example(Schedule(mishaps=(Mishap("reply is lost", 46),), keep="all", items=1))  # where nothing was asked
 @given(schedules)
 def test_a_cluster_comes_to_what_one_process_comes_to(schedule: Schedule) -> None:
     cluster, run, batch = play(schedule)
