@@ -19,14 +19,15 @@ from distgraph.checkpoint.base import (
     get_checkpoint_metadata,
 )
 from distgraph.checkpoint.lines import encode_record, encode_value, value_field
-from distgraph.checkpoint.own import own_types
+from distgraph.checkpoint.own import learn, own_codec
 from distgraph.checkpoint.pending import parts_of
 from distgraph.checkpoint.reader import LineReader, config_of
+from distgraph.checkpoint.serde.sealed import SealedSerializer
 from distgraph.errors import ConfigError, ThreadBusyError
 from distgraph.ledger.contract.lines import Lines
 from distgraph.ledger.places import Change, Place
 from distgraph.superstep import model
-from distgraph.wire import Codec, TypeRegistry
+from distgraph.wire import Codec
 
 #: A method of a saver, ``put`` or ``put_writes``, and its arguments.
 Op = tuple[str, tuple[Any, ...]]
@@ -41,11 +42,10 @@ class LineSaver(BaseCheckpointSaver[str]):
     """
 
     def __init__(self, lines: Lines, codec: Codec | None) -> None:
-        registry = own_types() if codec is None else _with_own(codec.registry)
-        self.codec = Codec(registry) if codec is None else codec.with_types(registry)
+        self.codec = own_codec(codec)
         self._lines = lines
         self._reader = LineReader(lines, self.codec)
-        super().__init__(serde=_Serde(self.codec))
+        super().__init__(serde=SealedSerializer(self.codec))
 
     def with_types(self, types: Iterable[Any]) -> Self:
         """Let stored values hold these types too, and those that their fields mention. Of two with one name, the later.
@@ -53,12 +53,7 @@ class LineSaver(BaseCheckpointSaver[str]):
         Returns:
             This saver.
         """
-        fresh = own_types()
-        for annotation in types:
-            fresh.add(annotation)
-        known = self.codec.registry
-        known.by_type.update(fresh.by_type)
-        known.by_id.update(fresh.by_id)
+        learn(self.codec, types)
         return self
 
     # ------------------------------------------------------------- storing
@@ -164,26 +159,6 @@ class LineSaver(BaseCheckpointSaver[str]):
         answer = self._lines.delete(str(thread_id))
         if answer.kind == "busy":
             raise _busy(str(thread_id), answer.info, "nothing was deleted")
-
-
-class _Serde:
-    """The codec, under the names that savers have for it."""
-
-    def __init__(self, codec: Codec) -> None:
-        self._codec = codec
-
-    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
-        return "msgpack", self._codec.encode(obj)
-
-    def loads_typed(self, data: tuple[str, bytes]) -> Any:
-        return self._codec.decode(data[1])
-
-
-def _with_own(given: TypeRegistry) -> TypeRegistry:
-    registry = own_types()
-    registry.by_type.update({cls: shape for cls, shape in given.by_type.items() if cls not in registry})
-    registry.by_id.update(given.by_id)
-    return registry
 
 
 def _place(config: Any) -> Place:

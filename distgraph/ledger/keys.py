@@ -30,8 +30,15 @@ touch one tag and the state can be spread over several servers later. ``T`` is `
     T:slices:<batch>        HASH    slice -> slot and range.                                 the slice's end
     T:out:<batch>:<chunk>   HASH    index -> result row.                                     delete of the batch
     T:crash:<batch>         HASH    index -> crashes counted while it ran alone or was named. delete of the batch
+    T:spaces                ZSET    a store's namespace -> microseconds of its first item.    its last item
+    T:items:<ns>            ZSET    key of an item -> microseconds when it was first put.    its last item
+    T:item:<ns>:<key>       HASH    v(alue), x (vectors), c(reated), u(pdated), t(ime to live, ms).  delete, or that time
+    T:keptin:<ns>           ZSET    key of a cached result -> ms when it is over.            clear, or the last of them
+    T:kept:<ns>:<key>       STRING  a cached result.                                         clear, or its time to live
 
-and, once for the namespace, with ``G`` for ``dg:{<namespace>/g}``:
+An item that the server deleted in its time stays in the two indexes until somebody walks them.
+
+And, once for the namespace, with ``G`` for ``dg:{<namespace>/g}``:
 
     G:meta                  HASH    format version, number of partitions.                    never
     G:graphs                HASH    graph name -> versions ever served.                      never

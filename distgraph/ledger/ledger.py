@@ -1,10 +1,11 @@
-"""The ledger of one namespace on one server: runs, batches and the fleet over one connection."""
+"""The ledger of one namespace on one server: runs, batches, the fleet, items over one connection."""
 
 from __future__ import annotations
 
 from distgraph.ledger.batches import BatchLedger
 from distgraph.ledger.connection import connect
 from distgraph.ledger.fleet import FleetLedger
+from distgraph.ledger.items import ItemLedger, KeptLedger
 from distgraph.ledger.keys import Keys
 from distgraph.ledger.runs import RunLedger
 from distgraph.ledger.scripts import Scripts
@@ -27,6 +28,8 @@ class Ledger:
         self.runs = RunLedger(self.scripts, self.keys)
         self.batches = BatchLedger(self.scripts, self.keys)
         self.fleet = FleetLedger(self.scripts, self.keys)
+        self.items = ItemLedger(self.scripts, self.keys)
+        self.kept = KeptLedger(self.scripts, self.keys)
 
     def close(self) -> None:
         """Close the connections; using it again opens new ones."""

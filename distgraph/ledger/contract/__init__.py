@@ -1,6 +1,6 @@
 """What the ledger promises: one protocol a part, with the promise of each operation.
 
-There are two kinds of ledger, the scripts on a server (``runs``, ``batches``, ``fleet``) and the in-memory twin
+There are two kinds of ledger, the scripts on a server (``runs``, ``batches``, ``fleet``, ``items``) and the in-memory twin
 (``memory``), written from this page and not from each other; ``tests/conformance/ledger`` holds both to it.
 
 What holds for every operation:
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from distgraph.ledger.contract.batches import Batches
 from distgraph.ledger.contract.fleet import Fleet
+from distgraph.ledger.contract.items import Items, Kept
 from distgraph.ledger.contract.runs import Runs
 
-__all__ = ["Batches", "Fleet", "Runs"]
+__all__ = ["Batches", "Fleet", "Items", "Kept", "Runs"]

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from distgraph.ledger.keys import Keys
 from distgraph.ledger.memory.batches import MemoryBatches
 from distgraph.ledger.memory.fleet import MemoryFleet
+from distgraph.ledger.memory.items import MemoryItems, MemoryKept
 from distgraph.ledger.memory.runs import MemoryRuns
 from distgraph.ledger.memory.tables import State
 
@@ -32,6 +33,8 @@ class MemoryLedger:
         self.runs = MemoryRuns(self.state)
         self.batches = MemoryBatches(self.state)
         self.fleet = MemoryFleet(self.state)
+        self.items = MemoryItems(self.state)
+        self.kept = MemoryKept(self.state)
 
     def snapshot(self) -> int:
         """Remember the present. Costs nothing now; from the first one on, every change writes down what it undoes."""

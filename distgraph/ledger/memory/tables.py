@@ -166,6 +166,10 @@ class State:
         self.rows: Tables[tuple[str, int], bytes] = Tables(journal)
         self.crashes: Tables[tuple[str, int], int] = Tables(journal)
 
+        self.items: Tables[tuple[str, ...], Any] = Tables(journal)
+        self.spaces: Table[tuple[str, ...], int] = Table(journal)
+        self.results: Tables[tuple[str, ...], tuple[bytes, int]] = Tables(journal)
+
         self.format: Table[str, int] = Table(journal)
         self.beats: Table[str, tuple[int, str]] = Table(journal)
         self.graphs: Table[tuple[str, str], str] = Table(journal)

@@ -17,6 +17,7 @@ def laid_out(ledger: MemoryLedger, keys: Keys) -> Dump:
     state = ledger.state
     found = {**_runs(state, keys), **_lines(state, keys), **_batches(state, keys), **_chunks(state, keys)}
     found |= _shared(state, keys)
+    found |= _items(state, keys)
     return {key: content for key, content in found.items() if content}
 
 
@@ -98,6 +99,26 @@ def _chunks(state: State, keys: Keys) -> Dump:
 
     out: Dump = {at(*key, "in"): list(items) for key, items in state.inputs.items()}
     out |= {at(*key, "out"): _raw(rows) for key, rows in state.rows.items()}
+    return out
+
+
+def _items(state: State, keys: Keys) -> Dump:
+    out: Dump = {}
+    for namespace, born in state.spaces.items():
+        name = ".".join(namespace)
+        out.setdefault(f"{keys.tag(keys.partition(name))}spaces", {})[name.encode()] = float(born)
+    for namespace, held in state.items.items():
+        name = ".".join(namespace)
+        out[keys.of(name, "items", name)] = {key.encode(): float(kept.created) for key, kept in held.items()}
+        for key, kept in held.items():
+            _, _, value, vectors, ms = kept.stored
+            times = {"c": kept.created, "u": kept.updated, "t": "" if ms is None else ms}
+            out[keys.of(name, "item", name, key)] = _raw({"v": value, "x": vectors, **times})
+    for namespace, results in state.results.items():
+        name = "\0".join(namespace)
+        scores = {key.encode(): float(until or "inf") for key, (_, until) in results.items()}
+        out[keys.of(name, "keptin", *namespace)] = scores
+        out |= {keys.of(name, "kept", *namespace, key): value for key, (value, _) in results.items()}
     return out
 
 

@@ -16,6 +16,7 @@ import redis
 
 import distgraph.ledger
 from distgraph.errors import LedgerCorruptError, ServerOutOfMemoryError
+from distgraph.ledger.contract.items import StoredItem
 from distgraph.ledger.lines import LineLedger
 from distgraph.ledger.places import Change, Place
 from distgraph.ledger.replies import Address, Taken
@@ -92,6 +93,14 @@ def stored(world: ServerWorld) -> None:
     lines(world).put([Change(Place("t1"), C1, [("c:" + C1, b"1")])])
 
 
+def an_item_of_a_store(world: ServerWorld) -> None:
+    world.items.put([StoredItem(("a", "b"), "k", b"v", b"x", 60_000)])
+
+
+def a_result(world: ServerWorld) -> None:
+    world.kept.put({(("a", "b"), "k"): (b"v", 60_000)})
+
+
 def an_item(world: ServerWorld) -> Address:
     return promoted(world)[1]
 
@@ -134,13 +143,19 @@ CASES: dict[str, tuple[Callable[[ServerWorld], Any], Callable[[ServerWorld, Any]
     "batch_retry": (failed_items, lambda w, _: w.batches.retry_failed(BATCH, 1)),
     "put": (nothing, lambda w, _: lines(w).put([Change(Place("t1", "nested:1"), C1, [("c:" + C1, b"1")])])),
     "look": (stored, lambda w, _: lines(w).look(Place("t1"))),
+    "item_put": (nothing, lambda w, _: w.items.put([StoredItem(("a", "b"), "k", b"v", b"x", 60_000)])),
+    "item_drop": (an_item_of_a_store, lambda w, _: w.items.drop([(("a", "b"), "k")])),
+    "item_touch": (an_item_of_a_store, lambda w, _: w.items.touch([(("a", "b"), "k")])),
+    "kept_put": (nothing, lambda w, _: w.kept.put({(("a", "b"), "k"): (b"v", 60_000)})),
+    "kept_drop": (a_result, lambda w, _: w.kept.clear([("a", "b")])),
     "drop_thread": (stored, lambda w, _: lines(w).delete("t1")),
 }
-READS = {"look", "asleep"}
+#: They change nothing that is seen; touching an item lets it live longer.
+READS = {"look", "asleep", "item_touch"}
 #: A repeat is answered otherwise, as the contract says: it is not new any more, or finds nothing left.
 ANSWERS_ANEW = ("submit", "batch_add", "reclaim", "batch_retry", "sweep")
 #: What frees memory goes on when there is none.
-FREES = ("forget", "drop_thread", "reclaim")
+FREES = ("forget", "drop_thread", "reclaim", "item_drop", "kept_drop")
 
 SCRIPTS = {path.stem for path in LUA.glob("*.lua")}
 WRITERS = sorted(CASES.keys() - READS)

@@ -16,8 +16,9 @@ import redis
 
 from distgraph.ledger.batches import BatchLedger
 from distgraph.ledger.connection import guard
-from distgraph.ledger.contract import Batches, Fleet, Runs
+from distgraph.ledger.contract import Batches, Fleet, Items, Kept, Runs
 from distgraph.ledger.fleet import FleetLedger
+from distgraph.ledger.items import ItemLedger, KeptLedger
 from distgraph.ledger.keys import Keys
 from distgraph.ledger.memory import MemoryLedger
 from distgraph.ledger.runs import RunLedger
@@ -38,6 +39,8 @@ class World(ABC):
     runs: Runs
     batches: Batches
     fleet: Fleet
+    items: Items
+    kept: Kept
 
     @property
     @abstractmethod
@@ -65,6 +68,7 @@ class MemoryWorld(World):
         self.keys = Keys(namespace)
         self.ledger = MemoryLedger(self.keys, lambda: self._now_ms)
         self.runs, self.batches, self.fleet = self.ledger.runs, self.ledger.batches, self.ledger.fleet
+        self.items, self.kept = self.ledger.items, self.ledger.kept
 
     @property
     def now_ms(self) -> int:
@@ -90,6 +94,7 @@ class ServerWorld(World):
         self.runs = RunLedger(self.scripts, self.keys)
         self.batches = BatchLedger(self.scripts, self.keys)
         self.fleet = FleetLedger(self.scripts, self.keys)
+        self.items, self.kept = ItemLedger(self.scripts, self.keys), KeptLedger(self.scripts, self.keys)
         self._now_ms = START_MS
         self._set_clock()
 
