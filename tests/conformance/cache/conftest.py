@@ -11,9 +11,10 @@ import pytest
 from distgraph.cache.base import BaseCache
 from distgraph.cache.memory import InMemoryCache
 from distgraph.cache.redis import RedisCache
+from distgraph.cache.sqlite import SqliteCache
 from distgraph.ledger.connection import connect
 
-KINDS = ("memory", "redis")
+KINDS = ("memory", "redis", "sqlite")
 
 
 @pytest.fixture(params=KINDS)
@@ -21,6 +22,11 @@ def cache(request: pytest.FixtureRequest) -> Iterator[BaseCache[Any]]:
     """One empty cache of each kind."""
     if request.param == "memory":
         yield InMemoryCache()
+        return
+    if request.param == "sqlite":
+        file: SqliteCache[Any] = SqliteCache(request.getfixturevalue("tmp_path") / "results.db")
+        with file:
+            yield file
         return
     url, namespace = request.getfixturevalue("redis_url"), f"test-{uuid.uuid4().hex[:12]}"
     opened: RedisCache[Any] = RedisCache.from_conn_string(url, namespace=namespace)

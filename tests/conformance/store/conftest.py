@@ -16,6 +16,7 @@ from distgraph.ledger.memory import MemoryLedger
 from distgraph.store.base import BaseStore
 from distgraph.store.memory import InMemoryStore
 from distgraph.store.redis import RedisStore
+from distgraph.store.sqlite import SqliteStore
 
 
 class Opened(Protocol):
@@ -69,7 +70,23 @@ def _twin(request: pytest.FixtureRequest) -> Opened:
     return lambda **options: RedisStore.over(ledger.items, codec_for(), **options)
 
 
-KINDS: dict[str, Callable[[pytest.FixtureRequest], Opened]] = {"memory": _memory, "redis": _redis, "twin": _twin}
+def _sqlite(request: pytest.FixtureRequest) -> Opened:
+    path = request.getfixturevalue("tmp_path") / "items.db"
+
+    def opened(**options: Any) -> BaseStore:
+        store = SqliteStore.from_conn_string(path, **options)
+        request.addfinalizer(store.close)
+        return store
+
+    return opened
+
+
+KINDS: dict[str, Callable[[pytest.FixtureRequest], Opened]] = {
+    "sqlite": _sqlite,
+    "memory": _memory,
+    "redis": _redis,
+    "twin": _twin,
+}
 
 
 @pytest.fixture(params=KINDS)
