@@ -29,6 +29,8 @@ ERROR: Final = "__error__"
 ERROR_SOURCE: Final = "__error_source_node__"
 #: Pseudo-channel of a task's sleeps: name -> when it ends, in seconds since the epoch.
 SLEEP: Final = "__sleep__"
+#: Pseudo-channel that says a task's writes came from the cache.
+CACHED: Final = "__cached__"
 #: Channel of what the functional API saved for the next call on the thread.
 PREVIOUS: Final = "__previous__"
 #: Pseudo-channel of a functional task's return value.
@@ -51,7 +53,7 @@ PULL: Final = "__pregel_pull"
 PUSH: Final = "__pregel_push"
 
 #: Pseudo-channels: what tasks report about themselves, never merged into state.
-CONTROL_WRITES: Final = frozenset({NO_WRITES, INTERRUPT, RESUME, ERROR, ERROR_SOURCE, SLEEP})
+CONTROL_WRITES: Final = frozenset({NO_WRITES, INTERRUPT, RESUME, ERROR, ERROR_SOURCE, SLEEP, CACHED})
 #: Names a user's node or state key cannot have.
 RESERVED: Final = frozenset(
     {START, END, INPUT, TASKS, NO_WRITES, INTERRUPT, RESUME, ERROR, RETURN, COPY, METADATA, OVERWRITE}

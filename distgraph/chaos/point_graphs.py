@@ -5,6 +5,7 @@ needing   START -> need -> END                      `need` fails while a file do
 paying    START -> pay -> END                       `pay` records an effect with ``runtime.once``
 napping   START -> nap -> END                       `nap` sleeps as long as it is told, beside a task that does not
 dice      START -> throw (x 4) -> END               throws dice: what is computed again shows, and the sum is exact
+keeping   START -> keep -> END                      `keep` uses the store, and its result is cached
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 from distgraph import END, START, StateGraph
+from distgraph.cache.memory import InMemoryCache
 from distgraph.runtime import Runtime
+from distgraph.types import CachePolicy
 
 
 class State(TypedDict, total=False):
@@ -107,6 +110,15 @@ def _dice() -> StateGraph[Any, Any, Any, Any]:
     return builder
 
 
+def keep(state: State, runtime: Runtime[Any]) -> State:
+    """Put an item, read it, delete it."""
+    place = ((state["file"],), "item")
+    runtime.store.put(*place, {"kept": 1}, ttl=60)
+    found = runtime.store.get(*place)
+    runtime.store.delete(*place)
+    return {"steps": ["kept" if found is not None else "lost"]}
+
+
 def _gated() -> StateGraph[Any, Any, Any, Any]:
     builder = StateGraph(State)
     builder.add_sequence([first, wait, last])
@@ -127,3 +139,9 @@ needing = _single(need).compile(name="chaos-needing")
 paying = _single(pay).compile(name="chaos-paying")
 napping = _single(nap).compile(name="chaos-napping")
 dice = _dice().compile(name="chaos-dice")
+keeping = (
+    StateGraph(State)
+    .add_node("keep", keep, cache_policy=CachePolicy(key_func=lambda state: state["file"], ttl=60))
+    .add_edge(START, "keep")
+    .compile(name="chaos-keeping", cache=InMemoryCache())
+)

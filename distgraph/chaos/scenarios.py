@@ -249,6 +249,23 @@ def napping_run(trial: Trial) -> None:
     trial.end_run("chaos-napping")
 
 
+def keeping_run(trial: Trial) -> None:
+    """A node puts an item into the store, reads and deletes it; its result is cached."""
+    trial.arm()
+    trial.submit("chaos-keeping", {"file": trial.name})
+    trial.expect(trial.result()["steps"], ["kept"], "what the node found")
+    trial.end_run("chaos-keeping")
+
+
+def forgetting_user(trial: Trial) -> None:
+    """Cached results are forgotten."""
+    trial.submit("chaos-keeping", {"file": trial.name})
+    trial.expect(trial.result()["steps"], ["kept"], "what the node found")
+    trial.arm()
+    trial.ask("clear_cache", graph="chaos-keeping")
+    trial.end_run("chaos-keeping")
+
+
 def fallen_run(trial: Trial) -> None:
     """A process dies while it drives a run, and its worker takes the lease away."""
     trial.allowed += 1
@@ -388,6 +405,11 @@ WAYS: dict[str, tuple[Way, ...]] = {
     "drop_thread": (_client(changed_thread),),
     "forget": (_worker(ghost),),
     "hinted": (_worker(unhinted_run),),
+    "item_drop": (_worker(keeping_run),),
+    "item_put": (_worker(keeping_run),),
+    "item_touch": (_worker(keeping_run),),
+    "kept_drop": (_client(forgetting_user),),
+    "kept_put": (_worker(keeping_run),),
     "look": (_client(changed_thread),),
     "offer": (_worker(spread_run, 2),),
     "put": (_client(changed_thread),),

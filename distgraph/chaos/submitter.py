@@ -32,6 +32,7 @@ GRAPHS = {
         point_graphs.paying,
         point_graphs.napping,
         point_graphs.dice,
+        point_graphs.keeping,
     )
 }
 
@@ -80,6 +81,9 @@ class User:
 
     def get_state(self, graph: str, thread_id: str) -> Any:
         return bound(self.cluster, graph).get_state({"configurable": {"thread_id": thread_id}}).values
+
+    def clear_cache(self, graph: str) -> None:
+        bound(self.cluster, graph).clear_cache()
 
     def drop_thread(self, thread_id: str) -> None:
         saver: Any = self.cluster.saver(self.cluster.codec())

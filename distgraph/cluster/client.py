@@ -20,6 +20,7 @@ from distgraph.ledger.connection import check_server
 from distgraph.ledger.keys import split_item
 from distgraph.ledger.ledger import Ledger
 from distgraph.ledger.replies import Address, Record
+from distgraph.store.redis import RedisStore
 from distgraph.superstep.routing import did_you_mean
 from distgraph.types import Placement
 from distgraph.wire import Codec
@@ -291,6 +292,11 @@ class Cluster:
     def saver(self, codec: Codec) -> BaseCheckpointSaver[str] | None:
         """Reads and writes the lines of checkpoints of this cluster's threads, from here."""
         return RedisSaver(self.ledger.url, namespace=self.namespace, codec=codec)
+
+    @property
+    def store(self) -> RedisStore:
+        """The store that nodes on this cluster have whose graphs bring none that processes can share."""
+        return RedisStore.over(self.ledger.items, self._plain)
 
     def pause(self, seconds: float) -> None:
         """Wait a moment for workers to do something; whoever waits for a result calls it between two looks."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from distgraph.checkpoint.lines import Delta
 from distgraph.cluster.registry import Served
-from distgraph.constants import ERROR_SOURCE, INTERRUPT
+from distgraph.constants import CACHED, ERROR_SOURCE, INTERRUPT, METADATA
 from distgraph.ledger.replies import Address
 from distgraph.ledger.runs import RunLedger
 from distgraph.runtime import EffectLog
@@ -42,7 +42,7 @@ def step_entry(run: Run, tasks: Sequence[Task], change: Delta) -> bytes:
             list(task.path),
             # Where an error handler took over, its update is shown, not that of the node that failed.
             task.node.hidden or task.control(ERROR_SOURCE) is not None,
-            [[c, v] for c, v in task.writes if c in shown],
+            [[c, v] for c, v in task.writes if c in shown or c == CACHED],
         ]
         for task in tasks
     ]
@@ -124,7 +124,9 @@ class Replay:
         if "updates" in self.modes:
             for name, _, _, hidden, writes in settled:
                 if not hidden:
-                    yield "updates", {name: update_of([(c, v) for c, v in writes], self.keys)}
+                    chunk = {name: update_of([(c, v) for c, v in writes], self.keys)}
+                    cached = any(channel == CACHED for channel, _ in writes)
+                    yield "updates", {**chunk, METADATA: {"cached": True}} if cached else chunk
         for channel, data in kept.items():
             self.values[channel] = self.codec.decode(data)
         for channel in gone:

@@ -27,8 +27,10 @@ from distgraph.checkpoint.lines import (
 from distgraph.cluster.failures import describe
 from distgraph.cluster.options import RunOptions
 from distgraph.cluster.registry import Served
+from distgraph.cluster.shelves import NO_SHELF, Shelf
 from distgraph.cluster.workplace import Workplace
-from distgraph.constants import ERROR, ERROR_SOURCE, INPUT, INTERRUPT, RESUME
+from distgraph.constants import CACHED, ERROR, ERROR_SOURCE, INPUT, INTERRUPT, RESUME
+from distgraph.engine.caching import cache_key, is_cacheable
 from distgraph.engine.context import RunContext
 from distgraph.engine.execute import arun_task, run_task
 from distgraph.engine.limits import within
@@ -168,6 +170,9 @@ class Lane:
             Exception: what the node raised.
         """
         self._refresh(task)
+        key = cache_key(self.ctx.program, task, self.ctx.stop) if self.ctx.cache is not None else None
+        if key is not None and (found := self.ctx.cache.get([(key.ns, key.key)]).get((key.ns, key.key))):
+            return [*((channel, value) for channel, value in found), (CACHED, True)]
         if self.in_this_thread(task.node):
             writes = run_task(self.ctx, task, answers=answers, attempt=attempt, error=error, progress=progress)
         else:
@@ -175,6 +180,8 @@ class Lane:
         if any(channel == INTERRUPT for channel, _ in writes):
             # What was answered comes before what is asked: the last of the two says whether somebody waits.
             writes = sorted(writes, key=lambda write: write[0] != RESUME)
+        if key is not None and is_cacheable(writes):
+            self.ctx.cache.set({(key.ns, key.key): (writes, key.ttl)})
         return writes
 
     @staticmethod
@@ -360,6 +367,7 @@ def context_for(
     naps: Naps | None = None,
     emit: Any = None,
     cancelled: Callable[[], bool] | None = None,
+    shelf: Shelf = NO_SHELF,
 ) -> RunContext:
     """What the tasks of a run see, on a worker."""
     config: dict[str, Any] = {
@@ -373,7 +381,7 @@ def context_for(
         context=served.graph.shape_context(options.context)
         if hasattr(served.graph, "shape_context")
         else options.context,
-        store=getattr(served.graph, "store", None),
+        store=shelf.store,
     )
     if effects is not None:
         runtime = runtime.override(effects=effects)
@@ -383,6 +391,7 @@ def context_for(
         served.program,
         config=config,
         runtime=runtime,
+        cache=shelf.cache,
         thread_id=thread_id,
         run_id=run_id,
         emit=emit,

@@ -16,6 +16,7 @@ from distgraph.cluster.going_on import go_on
 from distgraph.cluster.handle import RunHandle
 from distgraph.cluster.hints import RunHint
 from distgraph.cluster.options import PLACEMENTS, options_from
+from distgraph.cluster.shelves import shelf_of
 from distgraph.cluster.turns import CANCELLED, arrive, check_strategy
 from distgraph.config import check_id, ensure_config
 from distgraph.constants import INTERRUPT
@@ -161,7 +162,10 @@ class NamedGraph:
 
 
 class ClusterGraph(CompiledGraph[Any, Any, Any, Any], NamedGraph):
-    """A compiled graph whose runs are made by workers; its states are read and changed from here."""
+    """A compiled graph whose runs are made by workers; its states are read and changed from here.
+
+    Its ``store`` is the one that its nodes have, and ``clear_cache`` forgets what they have cached.
+    """
 
     def __init__(self, cluster: Cluster, graph: CompiledGraph[Any, Any, Any, Any], placement: str) -> None:
         if not graph.name or graph.name == DEFAULT_NAME:
@@ -170,6 +174,8 @@ class ClusterGraph(CompiledGraph[Any, Any, Any, Any], NamedGraph):
         self.on_cluster = True
         NamedGraph.__init__(self, cluster, graph.name, graph.fingerprint, placement, cluster.codec(graph))
         self.checkpointer = cluster.saver(self._codec)
+        ledger = cluster.ledger
+        self.store, self.cache = shelf_of(graph, ledger.items, ledger.kept, self._codec)
 
     # --------------------------------------------------- what the engines do for a graph in process
 

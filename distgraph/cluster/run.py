@@ -65,6 +65,7 @@ def open_run(place: Workplace, served: Served, address: Address, head: str, reco
         naps=naps,
         emit=emit,
         cancelled=place.cancelled,
+        shelf=place.shelf(served),
     )
     lane = Lane(place, served, options, ctx)
     if head:

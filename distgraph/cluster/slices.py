@@ -195,6 +195,7 @@ class Slice:
             effects=effects,
             naps=LedgerNaps(place.runs, Address(name, name)),
             cancelled=place.cancelled,
+            shelf=place.shelf(plan.served),
         )
         lane = Lane(place, plan.served, plan.options, ctx)
         item = Item(index, Address(name, name), plan, lane, self.taken, self.slice_id)

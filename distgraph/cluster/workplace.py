@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from distgraph.cluster.hints import Dispatcher
-from distgraph.cluster.registry import Registry
+from distgraph.cluster.registry import Registry, Served
+from distgraph.cluster.shelves import Shelf, shelf_of
 from distgraph.ledger.batches import BatchLedger
+from distgraph.ledger.contract.items import Items, Kept
 from distgraph.ledger.replies import Address
 from distgraph.ledger.runs import RunLedger
 from distgraph.superstep.identity import checkpoint_id, next_version, ticks_of
@@ -53,6 +55,8 @@ class Workplace:
 
     runs: RunLedger
     batches: BatchLedger
+    items: Items
+    kept: Kept
     registry: Registry
     dispatcher: Dispatcher
     slot: str
@@ -74,6 +78,15 @@ class Workplace:
     promoted: list[Address] = field(default_factory=list)
     #: The run and head that was worked on last: the tasks of a wide superstep mostly come one after another.
     recent: tuple[tuple[str, str, int], Any] | None = None
+    shelves: dict[tuple[str, str], Shelf] = field(default_factory=dict)
+
+    def shelf(self, served: Served) -> Shelf:
+        """The store and the cache of a graph's nodes, made when they are first asked for."""
+        key = (served.name, served.fingerprint)
+        found = self.shelves.get(key)
+        if found is None:
+            found = self.shelves[key] = shelf_of(served.graph, self.items, self.kept, served.codec)
+        return found
 
     def new_checkpoint_id(self, parent: str) -> str:
         """An id above ``parent``'s, at about now."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from distgraph.constants import CACHE_NS, ERROR, INTERRUPT
 from distgraph.digests import hex_digest
 from distgraph.engine.savers import Calls, Op
-from distgraph.superstep.model import Node, Program, Task, is_child
+from distgraph.superstep.model import Node, Program, Task, is_child, is_finished
 from distgraph.superstep.views import task_input
 from distgraph.types import CacheKey, CachePolicy, Write
 
@@ -76,8 +76,8 @@ def digest_of_key(key: str | bytes) -> str:
 
 
 def is_cacheable(writes: Sequence[Write]) -> bool:
-    """Whether a task that came to ``writes`` is over: neither a failure nor a question is worth keeping."""
-    return not any(channel in (ERROR, INTERRUPT) for channel, _ in writes)
+    """Whether a task that came to ``writes`` is over: what failed, asks or sleeps is not worth keeping."""
+    return is_finished(writes) and not any(channel in (ERROR, INTERRUPT) for channel, _ in writes)
 
 
 def take_cached(session: Session) -> Calls[None]:

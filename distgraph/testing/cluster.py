@@ -143,6 +143,8 @@ class InProcessCluster(Cluster):
         slot.place = Workplace(
             runs=cast(Any, Guarded(self.memory.runs, slot, "runs")),
             batches=cast(Any, Guarded(self.memory.batches, slot, "batches")),
+            items=cast(Any, Guarded(self.memory.items, slot, "items")),
+            kept=cast(Any, Guarded(self.memory.kept, slot, "kept")),
             registry=slot.registry,
             dispatcher=GuardedBroker(self.broker, slot),
             slot=slot.name,

@@ -40,7 +40,16 @@ class Desk:
         registry = Registry()
         served = registry.add(graph())
         self.ledger.fleet.serve(registry.about())
-        self.place = Workplace(self.ledger.runs, self.ledger.batches, registry, self, "desk:1.0")  # type: ignore[arg-type]
+        ledger = self.ledger
+        self.place = Workplace(
+            ledger.runs,
+            ledger.batches,
+            ledger.items,
+            ledger.kept,
+            registry,
+            self,  # type: ignore[arg-type]
+            "desk:1.0",
+        )
         self.cluster = Cluster(self.ledger, self, persistence="memory", secret=None)  # type: ignore[arg-type]
         self.remote = self.cluster.bind(served.graph)
 

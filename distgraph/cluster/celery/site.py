@@ -98,6 +98,8 @@ class Site:
         return Workplace(
             runs=ledger.runs,
             batches=ledger.batches,
+            items=ledger.items,
+            kept=ledger.kept,
             registry=self.registry,
             dispatcher=CeleryDispatcher(self.options.url, self.options.namespace),
             slot=slot_name(self.boot, pid, row),
