@@ -18,7 +18,7 @@ from distgraph.cluster.workplace import Workplace
 from distgraph.constants import ERROR, ERROR_SOURCE
 from distgraph.engine.limits import limits_of
 from distgraph.engine.retry import next_delay
-from distgraph.errors import GraphBubbleUp, GraphSleep, NodeError, NodeTimeoutError, is_invalid_resume
+from distgraph.errors import GraphBubbleUp, GraphSleep, NodeError, NodeTimeoutError, StoreError, is_invalid_resume
 from distgraph.ledger import seam
 from distgraph.superstep.model import Task
 from distgraph.superstep.plan import handler_task
@@ -48,12 +48,17 @@ def attempt_task(place: Workplace, run: Any, task: Task, attempt: int) -> float 
 
     Returns:
         None: it has settled, ``task.writes`` tells how. Else the seconds to wait before its next attempt, or its sleep.
+
+    Raises:
+        StoreError: the ledger failed while the node used it. The attempt is not the node's.
     """
     turn = _whose_turn(run, task)
     while True:
         try:
             delay = _call(place, run, turn, attempt - turn.before)
         except BaseException as exc:
+            if isinstance(exc, StoreError) and exc.of_ledger:
+                raise
             handler = _hand_over(run, task, exc, attempt) if turn.error is None else None
             if handler is None:
                 task.writes = run.lane.failure(task, exc)
@@ -95,6 +100,10 @@ def _call(place: Workplace, run: Any, turn: _Turn, attempt: int) -> float | Grap
         task.writes = []
         return asleep
     except BaseException as exc:
+        if isinstance(exc, StoreError) and exc.of_ledger:
+            # Neither the node's failure nor an attempt of it: whoever drives finds the ledger gone too.
+            task.writes = []
+            raise
         delay = next_delay(task.node.retry, exc, attempt, place.noise(32) / 2**32)
         if delay is None:
             raise

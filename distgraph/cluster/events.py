@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from distgraph.checkpoint.lines import Delta
 from distgraph.cluster.registry import Served
+from distgraph.cluster.shelves import of_ledger
 from distgraph.constants import CACHED, ERROR_SOURCE, INTERRUPT, METADATA
 from distgraph.ledger.replies import Address
 from distgraph.ledger.runs import RunLedger
@@ -86,7 +87,8 @@ class LedgerEffects(EffectLog):
         self.used = False
 
     def get(self, key: str) -> tuple[bool, Any]:
-        found = self._runs.effect(self._address, key)
+        with of_ledger():
+            found = self._runs.effect(self._address, key)
         return (False, None) if found is None else (True, self._codec.decode(found))
 
     def drop(self, key: str) -> None:
@@ -95,7 +97,9 @@ class LedgerEffects(EffectLog):
 
     def put(self, key: str, value: Any) -> Any:
         self.used = True
-        stands = self._runs.effect(self._address, key, self._codec.encode(value))
+        data = self._codec.encode(value)
+        with of_ledger():
+            stands = self._runs.effect(self._address, key, data)
         return self._codec.decode(stands) if stands is not None else value
 
 

@@ -7,14 +7,49 @@ index and times to live.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, cast
 
 from distgraph.cache.memory import InMemoryCache
 from distgraph.cache.redis import RedisCache
-from distgraph.ledger.contract.items import Items, Kept
+from distgraph.errors import LedgerCorruptError, StoreError
+from distgraph.ledger.contract.items import FoundItem, Items, Kept, Labels
 from distgraph.store.memory import InMemoryStore
 from distgraph.store.redis import RedisStore
 from distgraph.wire import Codec
+
+
+@contextmanager
+def of_ledger() -> Iterator[None]:
+    """What fails in this block is the ledger, whoever called: the attempt is given up, and made again when it is back."""
+    try:
+        yield
+    except StoreError as exc:
+        # A damaged key stays damaged: whoever meets it fails.
+        exc.of_ledger = not isinstance(exc, LedgerCorruptError)
+        raise
+
+
+class _Ours:
+    """A part of the ledger as nodes reach it, through their store and cache."""
+
+    def __init__(self, part: Any) -> None:
+        self._part = part
+
+    def __getattr__(self, name: str) -> Any:
+        operation = getattr(self._part, name)
+
+        def called(*args: Any, **kwargs: Any) -> Any:
+            with of_ledger():
+                return operation(*args, **kwargs)
+
+        return called
+
+    def walk(self, namespace: Labels, *, vectors: bool) -> Iterator[FoundItem]:
+        """What is walked over fails between two steps."""
+        with of_ledger():
+            yield from self._part.walk(namespace, vectors=vectors)
 
 
 class Shelf(NamedTuple):
@@ -37,6 +72,7 @@ def shelf_of(graph: Any, items: Items, kept: Kept, codec: Codec) -> Shelf:
         kept: of the cluster's ledger.
         codec: of the graph's values.
     """
+    items, kept = cast(Items, _Ours(items)), cast(Kept, _Ours(kept))
     own, cache = getattr(graph, "store", None), getattr(graph, "cache", None)
     store = own
     if own is None:

@@ -24,6 +24,8 @@ class StoreError(DistgraphError):
     """The server behind the ledger."""
 
     code = "STORE_ERROR"
+    #: The ledger of the very run failed that a node works for, not something the node uses: no failure of the node.
+    of_ledger = False
 
 
 class ServerUnreachableError(StoreError, ConnectionError):

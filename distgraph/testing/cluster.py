@@ -231,7 +231,9 @@ class InProcessCluster(Cluster):
         """Let the server be out of reach at a point to come (see ``crash_at``): after a call, its reply is lost."""
 
         def act(_: Slot) -> None:
-            raise ServerUnreachableError("The server cannot be reached: this test says so.")
+            lost = ServerUnreachableError("The server cannot be reached: this test says so.")
+            lost.of_ledger = True
+            raise lost
 
         self._plan(point, nth, slot, act, calls=True)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from distgraph import START, StateGraph
 from distgraph.cache.memory import InMemoryCache
 from distgraph.cache.redis import RedisCache
@@ -66,3 +68,16 @@ def test_nodes_of_an_in_process_cluster_use_them() -> None:
         assert [item.value for item in cluster.store.search(("v",))] == [{"n": 2}]
         remote.clear_cache()
         assert remote.invoke({"x": 1})["trail"] == ["3"]
+
+
+@pytest.mark.parametrize("point", ["items.put", "items.read", "kept.read", "kept.put", "runs.effect"])
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_an_outage_of_the_ledger_is_no_failure_of_the_node_that_met_it(moment: str, point: str) -> None:
+    def notes(state: Any, runtime: Any) -> Any:
+        runtime.store.put(("v",), "k", {"x": state["x"]})
+        return {"trail": [runtime.once("key", lambda: "once"), runtime.store.get(("v",), "k").value["x"]]}
+
+    with InProcessCluster([graph(notes, cache=InMemoryCache())]) as cluster:
+        cluster.fail_at(f"{moment} {point}")
+        assert cluster.bind(graph(notes, cache=InMemoryCache())).invoke({"x": 1})["trail"] == ["once", 1]
+        assert cluster._plans == []
