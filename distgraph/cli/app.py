@@ -21,6 +21,7 @@ from distgraph.cli.flower import flower
 from distgraph.cli.options import root_options
 from distgraph.cli.output import error_row, print_line
 from distgraph.cli.plain import dumps
+from distgraph.cli.profile import profile
 from distgraph.cli.run import run
 from distgraph.cli.runs import runs
 from distgraph.cli.session import Session, note_empty_variables
@@ -111,5 +112,5 @@ def app() -> None:
     note_empty_variables()
 
 
-for _command in (up, demo, worker, flower, run, batch, runs, graphs, workers, check, draw, doctor, chaos):
+for _command in (up, demo, worker, flower, run, batch, runs, graphs, workers, check, draw, profile, doctor, chaos):
     app.add_command(_command)

@@ -18,6 +18,7 @@ from distgraph.types import Checkpointer
 if TYPE_CHECKING:
     from distgraph.config import RunnableConfig
     from distgraph.graph.picture import Drawing
+    from distgraph.graph.profiling import Profile
     from distgraph.graph.state import StateGraph
 
 
@@ -138,6 +139,33 @@ class CompiledGraph(Pregel[StateT, ContextT, InputT, OutputT]):
         """``get_subgraphs`` for async programs."""
         for found in self.get_subgraphs(namespace=namespace, recurse=recurse):
             yield found
+
+    def profile(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> Profile:
+        """Run the graph once and tell where the time went; ``print`` what it returns.
+
+        Args:
+            input: as for ``invoke``.
+            config: as for ``invoke``.
+            options: ``context``, ``durability``, ... as for ``stream``.
+
+        Raises:
+            Exception: as ``invoke``.
+        """
+        from distgraph.graph.profiling import Watch
+
+        watch = Watch(self)
+        for values in watch.graph.stream(input, config, stream_mode="values", **options):
+            watch.see(values)
+        return watch.done()
+
+    async def aprofile(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> Profile:
+        """``profile`` under an event loop."""
+        from distgraph.graph.profiling import Watch
+
+        watch = Watch(self)
+        async for values in watch.graph.astream(input, config, stream_mode="values", **options):
+            watch.see(values)
+        return watch.done()
 
     def check(self) -> list[Problem]:
         """The graph's lints (it has no errors, or it would not be here)."""
