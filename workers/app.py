@@ -19,6 +19,7 @@ app = make_app(
         drain_seconds=settings.drain_timeout,
         cancel_seconds=settings.cancel_grace,
         max_memory=settings.max_memory_per_child,
+        versions=settings.versions,
     ),
     overrides={
         "worker_pool": settings.pool,

@@ -66,6 +66,8 @@ class Settings(BaseSettings):
     concurrency: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=1024)
     #: queues to take work from; empty: the default queue
     queues: Annotated[tuple[PlainName, ...], *_comma_list] = ()
+    #: of versions of its graphs that nobody serves any more: take over nothing, what they declare, or all
+    versions: Literal["pin", "compatible", "force"] = "compatible"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     #: signs stored data; once set, unsigned data is refused. The same on every worker and submitter.
     secret: SecretStr | None = None

@@ -133,7 +133,7 @@ def _waited(session: Session, handle: RunHandle) -> None:
                 shown.update(f"{handle.run_id}: {status}, {duration(time.monotonic() - began)}")
             if status == "waiting_for_worker" and not told:
                 told = True
-                session.output.note("No worker that serves this graph is alive; the run waits for one.")
+                session.output.note(f"The run waits for a worker of {handle.waits_for()}.")
     _show(session, handle, value)
 
 

@@ -78,6 +78,8 @@ def cancel(session: Session, run_id: str) -> int:
 def _whole(handle: RunHandle) -> Row:
     """The run with what came out of it: a result, questions among it if it asks, or an error."""
     row = _row(handle)
+    if row["status"] == "waiting_for_worker":
+        return {**row, "waits_for": handle.waits_for()}
     if row["status"] in ("done", "interrupted"):
         return {**row, "result": plain(handle.result(timeout=AT_REST))}
     if row["status"] == "failed":

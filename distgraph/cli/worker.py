@@ -50,6 +50,23 @@ LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
     "the limit it is ended, and what it ran is to blame (pool prefork).",
 )
 @click.option(
+    "--drain-timeout",
+    type=click.FloatRange(0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    envvar="DISTGRAPH_DRAIN_TIMEOUT",
+    help="How long a stop waits for nodes that run, before they are handed back to other workers.",
+)
+@click.option(
+    "--versions",
+    type=click.Choice(["pin", "compatible", "force"]),
+    default="compatible",
+    show_default=True,
+    envvar="DISTGRAPH_VERSIONS",
+    help="Of versions that nobody serves any more, take over nothing, what graphs declare, or all.",
+)
+@click.option(
     "--log-level",
     type=click.Choice(LEVELS, case_sensitive=False),
     default="INFO",
@@ -67,6 +84,8 @@ def worker(
     queues: tuple[str, ...],
     cancel_grace: float,
     max_memory_per_child: int | None,
+    drain_timeout: float,
+    versions: str,
     log_level: str,
 ) -> int:
     """Run a worker until it is told to stop.
@@ -88,6 +107,8 @@ def worker(
         cancel_grace=cancel_grace,
         max_memory_per_child=max_memory_per_child or 0,
         log_level=log_level,
+        drain_timeout=drain_timeout,
+        versions=versions,
         secret=(os.environ.get(SECRET_VARIABLE) or "").encode() or None,
     )
     return main(options)

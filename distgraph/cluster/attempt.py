@@ -170,8 +170,7 @@ def take_note(run: Any, task: Task, attempt: int) -> str:
 def _too_late(task: Task, limits: TimeoutPolicy, kind: str) -> NodeTimeoutError:
     return NodeTimeoutError(
         task.name,
-        # What is known of an attempt whose process was ended is that it took this long.
-        limits.idle_timeout if kind == "idle" else limits.run_timeout,
+        timeout=limits.idle_timeout if kind == "idle" else limits.run_timeout,
         kind=kind,
         run_timeout=limits.run_timeout,
         idle_timeout=limits.idle_timeout,

@@ -254,7 +254,7 @@ class Batch:
 
     def _hint(self) -> None:
         count = max(2, 2 * self._cluster.slot_count())
-        hint = BatchHint(self.batch_id, self._manifest["graph"], self._manifest["fp"])
+        hint = BatchHint(self.batch_id, self._manifest["graph"], self._manifest["pinned"])
         self._cluster.dispatcher.publish([hint] * min(count, 64))
 
 

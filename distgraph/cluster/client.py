@@ -14,6 +14,7 @@ from distgraph.cluster.batch import Batch
 from distgraph.cluster.celery.dispatcher import CeleryDispatcher
 from distgraph.cluster.handle import RunHandle
 from distgraph.cluster.registry import codec_for
+from distgraph.cluster.versions import SHORT, differences
 from distgraph.config import check_id
 from distgraph.errors import BatchNotFoundError, ConfigError, GraphMismatchError, GraphNotFoundError, RunNotFoundError
 from distgraph.ledger.connection import check_server
@@ -210,6 +211,19 @@ class Cluster:
     def serves(self, name: str, fingerprint: str) -> bool:
         """Whether a worker that lives serves this version of a graph."""
         return any(record["graphs"].get(name) == fingerprint for record in self.ledger.fleet.workers().values())
+
+    def missing(self, name: str, fingerprint: str) -> str:
+        """Of a version that no worker serves: which it is, and how the versions that are served now differ from it."""
+        known = self.ledger.fleet.served().get(name, {})
+        live = {record["graphs"][name] for record in self.ledger.fleet.workers().values() if name in record["graphs"]}
+        told = f"version {fingerprint[:SHORT]} of graph {name!r}, which no worker serves now"
+        if not live:
+            return f"{told}, nor any other version of it"
+        others = [
+            f"{other[:SHORT]} ({'; '.join(differences(known.get(fingerprint, {}), known.get(other, {})))})"
+            for other in sorted(live)
+        ]
+        return f"{told}; served: {', '.join(others)}"
 
     def graphs(self) -> list[dict[str, Any]]:
         """The graphs ever served here: name, version, and how many workers serve it now."""

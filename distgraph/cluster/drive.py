@@ -41,8 +41,15 @@ def drive(place: Workplace, hint: RunHint) -> None:
         except CheckpointCorruptError as exc:
             # Mostly the run has left this checkpoint meanwhile.
             log.warning("run %s: its tasks cannot be offered again: %s", hint.run_id, exc)
-    if claimed.kind == "ok":
-        carry_on(place, served, address, claimed.head, claimed.record)
+    if claimed.kind != "ok":
+        return
+    if claimed.record["fp"].decode() != served.fingerprint:
+        # An old hint: another version has taken the run over.
+        stamp = place.runs.release(address, place.slot, due_ms=HINT_GRACE_MS)
+        if stamp.kind == "ok":
+            place.dispatcher.publish([hint._replace(fingerprint=claimed.record["fp"].decode(), hops=0)])
+        return
+    carry_on(place, served, address, claimed.head, claimed.record)
 
 
 def pass_on(place: Workplace, hint: Any) -> None:
@@ -103,6 +110,7 @@ def _begin(place: Workplace, run: Run) -> bool:
     """Apply the input if that is still to be done, and plan. False: the run ended here."""
     lane, record = run.lane, run.record
     if "stop" in record:
+        lane.go_on_here()
         found, _, version = record.get("base", b"").decode().partition(" ")
         lane.base = (found, version)
         lane.limit(int(record["stop"]))

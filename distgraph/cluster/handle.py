@@ -77,12 +77,22 @@ class RunHandle:
         if not record:
             return RunStatus.QUEUED
         status = RunStatus(record["status"].decode())
-        if status is RunStatus.QUEUED and not self._cluster.serves(record["graph"].decode(), record["fp"].decode()):
-            holder = self._runs.read_line(self.thread_id, ["run"])[0]
-            return RunStatus.WAITING_FOR_WORKER if holder == self.run_id.encode() else status
-        if status is RunStatus.RUNNING and "wake" in record:
+        if status in AT_REST:
+            return status
+        served = self._cluster.serves(record["graph"].decode(), record["fp"].decode())
+        if "wake" in record and (served or int(record["wake"]) > self._cluster.now_ms()):
             return RunStatus.SLEEPING
-        return status
+        if served:
+            return status
+        holder = self._runs.read_line(self.thread_id, ["run"])[0]
+        return RunStatus.WAITING_FOR_WORKER if holder == self.run_id.encode() else status
+
+    def waits_for(self) -> str:
+        """What a run waits for whose status is ``waiting_for_worker``: its version, and how those that live differ."""
+        if self.status() is not RunStatus.WAITING_FOR_WORKER:
+            return ""
+        record = self._record()
+        return self._cluster.missing(record["graph"].decode(), record["fp"].decode())
 
     def wakes_at(self) -> datetime | None:
         """When a sleeping run wakes; None if it does not sleep.

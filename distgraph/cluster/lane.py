@@ -28,6 +28,7 @@ from distgraph.cluster.failures import describe
 from distgraph.cluster.options import RunOptions
 from distgraph.cluster.registry import Served
 from distgraph.cluster.shelves import NO_SHELF, Shelf
+from distgraph.cluster.versions import SHORT, check_reachable, migrated
 from distgraph.cluster.workplace import Workplace
 from distgraph.constants import CACHED, ERROR, ERROR_SOURCE, INPUT, INTERRUPT, RESUME
 from distgraph.engine.caching import cache_key, is_cacheable
@@ -49,6 +50,9 @@ from distgraph.types import Command, TimeoutPolicy, Write
 #: How often a coroutine looks whether its run was cancelled. Seconds.
 TOLD_SECONDS = 0.1
 
+#: The field of a line that says which version of its graph wrote the head: its first characters.
+WRITER = "g"
+
 
 class Lane:
     """One run being advanced.
@@ -59,9 +63,23 @@ class Lane:
         stored: the head as the ledger has it; ``EMPTY`` before the first commit.
         base: id and version of the checkpoint that the run found on its thread.
         next: the tasks after the head, and the verdict.
+        writer: which version of the graph wrote the line; '' before the first commit.
     """
 
-    __slots__ = ("at", "base", "ctx", "next", "options", "pending", "place", "raw", "rules", "served", "stored")
+    __slots__ = (
+        "at",
+        "base",
+        "ctx",
+        "next",
+        "options",
+        "pending",
+        "place",
+        "raw",
+        "rules",
+        "served",
+        "stored",
+        "writer",
+    )
 
     def __init__(self, place: Workplace, served: Served, options: RunOptions, ctx: RunContext) -> None:
         self.place, self.served, self.options, self.ctx = place, served, options, ctx
@@ -72,6 +90,7 @@ class Lane:
         self.rules = Rules(0)
         self.base = ("", "")
         self.next: Next | None = None
+        self.writer = ""
 
     # ------------------------------------------------------------- to a start
 
@@ -95,6 +114,23 @@ class Lane:
             raw[channel] = data
         self.raw = raw
         self.at = self.stored = at._replace(values={c: decode_value(codec, c, data) for c, data in raw.items()})
+        self.writer = (values.get(WRITER) or b"").decode()
+        hook = getattr(self.served.graph, "migrate", None)
+        if hook is not None and self._foreign():
+            self.at = migrated(self.served.program, self.at, hook, self.served.name, self.place.bump)
+
+    def _foreign(self) -> bool:
+        """Whether another version of the graph wrote the head."""
+        return self.writer not in ("", self.served.fingerprint[:SHORT])
+
+    def go_on_here(self) -> None:
+        """Refuse to go on in mid-run where another version wrote the head and this one lacks what comes next.
+
+        Raises:
+            GraphMismatchError: so it is.
+        """
+        if self._foreign():
+            check_reachable(self.served.program, self.at, self.served.name)
 
     def limit(self, stop: int | None = None) -> int:
         """Fix the last superstep allowed: ``stop``, or the recursion limit counted from here."""
@@ -289,6 +325,9 @@ class Lane:
                 for task in self.next.tasks:
                     task.at = self.at
         self.raw = change.raw
+        if self.writer != self.served.fingerprint[:SHORT]:
+            self.writer = self.served.fingerprint[:SHORT]
+            change.sets.append((WRITER, self.writer.encode()))
         seam.reach("encode", "after")
         return change
 

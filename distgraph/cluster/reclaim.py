@@ -130,7 +130,7 @@ class Reclaimer:
         """Hint items of a batch so many times."""
         manifest = self.batches.manifest(batch_id)
         if manifest is not None:
-            self.publish([BatchHint(batch_id, manifest["graph"], manifest["fp"])] * count, first=first)
+            self.publish([BatchHint(batch_id, manifest["graph"], manifest["pinned"])] * count, first=first)
 
     def publish(self, hints: Sequence[Hint], *, first: bool = False) -> None:
         """Send hints."""

@@ -6,6 +6,8 @@ once, or one that is wrong about a death, cost work and nothing else.
 
 from __future__ import annotations
 
+import logging
+import uuid
 from collections.abc import Callable, Sequence
 
 from distgraph.cluster.hints import Dispatcher, Hint, NodeHint, RunHint, path_from
@@ -21,6 +23,8 @@ from distgraph.ledger.keys import CHUNK, item_id
 from distgraph.ledger.replies import Address, Due
 from distgraph.ledger.runs import RunLedger
 from distgraph.superstep.lifecycle import AT_REST
+
+log = logging.getLogger(__name__)
 
 #: Entries one sweep looks at in one partition.
 MOST = 200
@@ -53,6 +57,8 @@ class Sweeper(Reclaimer):
         self._suspects = Suspects()
         #: When this process hinted retries, by task: one that still waits in its queue is not hinted again.
         self._sent: dict[str, float] = {}
+        #: What the workers that live serve: (graph, fingerprint).
+        self._served: set[tuple[str, str]] = set()
         self._idle = 0
         self._slots = 0
         self._waiting = 0
@@ -107,6 +113,7 @@ class Sweeper(Reclaimer):
             self._server = server
         workers = self.fleet.workers()
         self._live = set(workers)
+        self._served = {graph for record in workers.values() for graph in record["graphs"].items()}
         self._fallen = {slot for record in workers.values() for slot in record["dead"]}
         self._suspects.listen(workers)
         self._slots = sum(record["concurrency"] for record in workers.values())
@@ -160,11 +167,25 @@ class Sweeper(Reclaimer):
             return
         if hint.again and self._free_tasks(partition, due, address):
             return
+        if (graph, fingerprint) not in self._served:
+            self._adopt(address, graph, fingerprint)
+            return
         # A hint is lost if nothing waits in the queue; in a long queue it is only late. Who wakes has had none yet.
         wakes = int(hinted or 0) < int(wake or 0) <= now_ms
         if wakes or self._waiting == 0 or now_ms - int(hinted or 0) > STALE_MS:
             self.runs.hinted(address, now_ms)
             self.publish([hint])
+
+    def _adopt(self, address: Address, graph: str, fingerprint: str) -> None:
+        """Nobody serves this version: the run waits for a worker of it, unless the graph that is here may go on with it."""
+        served = self.registry.taking_over(graph, fingerprint)
+        if served is None or self.monotonic() < self._trusted_from:
+            return
+        fields = {"fp": served.fingerprint, "was": fingerprint}
+        answer = self.runs.control("repin", address, uuid.uuid4().hex, fields=fields, due_ms=PUSH_MS)
+        if answer.kind == "ok":
+            log.warning("run %s: version %s is taken over by %s", address.run_id, fingerprint, served.fingerprint)
+            self.publish([RunHint(address.run_id, address.thread_id, graph, served.fingerprint)])
 
     def _free_tasks(self, partition: int, due: Due, address: Address) -> bool:
         """Free tasks whose slots are gone; whether some are, or may be."""
@@ -218,8 +239,20 @@ class Sweeper(Reclaimer):
     def _batch(self, partition: int, batch_id: str) -> None:
         if not self.batches.ready(batch_id, partition):
             self.runs.forget_due(partition, f"b:{batch_id}")
-        elif self._waiting == 0:
+        elif self._waiting == 0 and self._may_go_on(batch_id):
             self.hint_batch(batch_id, max(1, self._idle))
+
+    def _may_go_on(self, batch_id: str) -> bool:
+        """Whether a worker that lives may take items of the batch; if this one may take it over, it does."""
+        manifest = self.batches.manifest(batch_id)
+        if manifest is None or (manifest["graph"], manifest["pinned"]) in self._served:
+            return manifest is not None
+        served = self.registry.taking_over(manifest["graph"], manifest["pinned"])
+        if served is None or self.monotonic() < self._trusted_from:
+            return False
+        log.warning("batch %s: version %s is taken over by %s", batch_id, manifest["pinned"], served.fingerprint)
+        self.batches.repin(batch_id, served.fingerprint)
+        return True
 
     def publish(self, hints: Sequence[Hint], *, first: bool = False) -> None:
         super().publish(hints, first=first)

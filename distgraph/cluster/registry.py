@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from distgraph.checkpoint.own import own_types
+from distgraph.cluster.versions import accepts, check_policy, parts_of
 from distgraph.errors import ConfigError, GraphNotFoundError
 from distgraph.graph.declarations import DEFAULT_NAME
 from distgraph.superstep.model import Node, Program
@@ -57,14 +58,14 @@ class Served:
 
     def about(self) -> dict[str, Any]:
         """What a client must know that has the graph's name alone."""
-        return {"streamed": self.program.streamed, "outputs": self.program.outputs}
+        return {"streamed": self.program.streamed, "outputs": self.program.outputs, **parts_of(self.program)}
 
 
 class Registry:
     """Graphs by name and fingerprint."""
 
-    def __init__(self, *, secret: bytes | None = None) -> None:
-        self._secret = secret
+    def __init__(self, *, secret: bytes | None = None, versions: str = "compatible") -> None:
+        self._secret, self._versions = secret, check_policy(versions)
         self._served: dict[tuple[str, str], Served] = {}
 
     def add(self, graph: Any) -> Served:
@@ -89,6 +90,13 @@ class Registry:
         if fingerprint:
             return self._served.get((name, fingerprint))
         return next((served for (other, _), served in self._served.items() if other == name), None)
+
+    def taking_over(self, name: str, fingerprint: str) -> Served | None:
+        """The graph here that may go on with what another version of it left."""
+        served = self.find(name)
+        if served is None or self._versions == "pin" or served.fingerprint == fingerprint:
+            return None
+        return served if self._versions == "force" or accepts(served.graph.compatible_with, fingerprint) else None
 
     def plain_codec(self) -> Codec:
         """The codec for what needs no graph's types."""

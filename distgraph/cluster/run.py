@@ -5,7 +5,7 @@ from __future__ import annotations
 from distgraph.checkpoint.lines import decode_record, value_field
 from distgraph.cluster import events
 from distgraph.cluster.hints import RunHint
-from distgraph.cluster.lane import Lane, context_for
+from distgraph.cluster.lane import WRITER, Lane, context_for
 from distgraph.cluster.liveness import Called
 from distgraph.cluster.naps import LedgerNaps
 from distgraph.cluster.options import RunOptions
@@ -82,6 +82,7 @@ def load_head(place: Workplace, lane: Lane, address: Address, head: str) -> None
     if record is not None:
         bare, _ = decode_record(lane.served.codec, head, record)
         fields = [value_field(channel, version) for channel, version in bare.versions.items()]
+    fields.append(WRITER)
     values = place.runs.read_line(address.thread_id, fields)
     lane.load(head, record, dict(zip(fields, values, strict=True)))
     seam.reach("load", "after")

@@ -96,6 +96,10 @@ def run_batch(place: Workplace, hint: BatchHint) -> None:
     manifest = place.batches.manifest(hint.batch_id)
     if manifest is None:
         return
+    if manifest["pinned"] != served.fingerprint:
+        # An old hint: another version has taken the batch over.
+        place.dispatcher.publish([hint._replace(fingerprint=manifest["pinned"], hops=0)])
+        return
     try:
         plan = BatchPlan(hint.batch_id, served, manifest)
     except DistgraphError as exc:
@@ -206,6 +210,7 @@ class Slice:
                 head = line[b"head"].decode()
                 fields = {key.decode(): value for key, value in line.items()}
                 lane.load(head, fields.get(f"c:{head}"), fields)
+                lane.go_on_here()
                 lane.limit(plan.options.recursion_limit)
             else:
                 lane.limit()

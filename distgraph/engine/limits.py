@@ -57,8 +57,7 @@ async def within(limits: TimeoutPolicy, task: Task, attempt: Callable[[Progress]
 
     loop = asyncio.get_running_loop()
     idle = float(limits.idle_timeout or inf)
-    began = loop.time()
-    ends = began + float(limits.run_timeout or inf)
+    ends = loop.time() + float(limits.run_timeout or inf)
     running = True
 
     def due() -> float:
@@ -77,13 +76,10 @@ async def within(limits: TimeoutPolicy, task: Task, attempt: Callable[[Progress]
     finally:
         running = False
     if limit.expired():
-        now = loop.time()
+        kind = "run" if loop.time() >= ends else "idle"
+        spent = limits.run_timeout if kind == "run" else limits.idle_timeout
         error = NodeTimeoutError(
-            task.name,
-            now - began,
-            kind="run" if now >= ends else "idle",
-            run_timeout=limits.run_timeout,
-            idle_timeout=limits.idle_timeout,
+            task.name, timeout=spent, kind=kind, run_timeout=limits.run_timeout, idle_timeout=limits.idle_timeout
         )
         error.add_note(f"During task with name '{task.name}' and id '{task.id}'")
         raise error

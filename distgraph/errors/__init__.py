@@ -67,12 +67,7 @@ from distgraph.errors.signals import GraphBubbleUp as GraphBubbleUp
 from distgraph.errors.signals import GraphDrained as GraphDrained
 from distgraph.errors.signals import GraphInterrupt as GraphInterrupt
 from distgraph.errors.signals import GraphSleep as GraphSleep
-from distgraph.errors.signals import NodeError as NodeError
-from distgraph.errors.signals import NodeInterrupt as NodeInterrupt
 from distgraph.errors.signals import ParentCommand as ParentCommand
-from distgraph.errors.signals import invalid_resume_of as invalid_resume_of
-from distgraph.errors.signals import is_invalid_resume as is_invalid_resume
-from distgraph.errors.signals import mark_invalid_resume as mark_invalid_resume
 from distgraph.errors.storage import *  # noqa: F403 - its __all__ says what they are
 
 
@@ -145,25 +140,13 @@ class InvalidNodeReturnError(InvalidUpdateError):
 
 
 class UnknownInterruptError(InputError, RuntimeError):
-    """A resume value names an interrupt that is not pending.
-
-    ``reason`` is "not_pending", "empty_map" or "ambiguous"; ``interrupt_ids`` are the ids that nobody waits for,
-    ``pending_ids`` those that wait.
-    """
+    """A resume value names an interrupt that is not pending."""
 
     code = "INTERRUPT_UNKNOWN"
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        reason: str = "not_pending",
-        interrupt_ids: Sequence[str] = (),
-        pending_ids: Sequence[str] = (),
-    ) -> None:
+    def __init__(self, message: str, *, reason: str = "not_pending") -> None:
         super().__init__(message)
         self.reason = reason
-        self.interrupt_ids, self.pending_ids = tuple(interrupt_ids), tuple(pending_ids)
 
 
 class AlreadyResumedError(UnknownInterruptError):
@@ -207,27 +190,23 @@ class GraphRecursionError(RunError, RecursionError):
 
 
 class NodeTimeoutError(RunError):
-    """A node ran out of its time. ``kind`` is "run" or "idle", ``timeout`` its limit; durations are seconds."""
+    """A node ran out of its time. ``kind`` is "run" or "idle"; durations are seconds."""
 
     code = "NODE_TIMEOUT"
 
     def __init__(
         self,
         node: str,
-        elapsed: float,
         *,
+        timeout: float,
         kind: str = "run",
-        idle_timeout: float | None = None,
         run_timeout: float | None = None,
+        idle_timeout: float | None = None,
     ) -> None:
-        limit = {"run": run_timeout, "idle": idle_timeout}.get(kind)
-        if limit is None:
-            raise ValueError(f"{kind}_timeout is required when kind={kind!r}; kind must be 'idle' or 'run'.")
         super().__init__(
-            f"Node {node!r} exceeded its {kind} timeout of {limit:.3f}s{' without making progress' * (kind == 'idle')} "
-            f"(elapsed: {elapsed:.3f}s). Raise the node's timeout, or make the node faster."
+            f"Node {node!r} exceeded its {kind} timeout of {timeout:g} s. Raise the node's timeout, or make the node faster."
         )
-        self.node, self.timeout, self.kind, self.elapsed = node, limit, kind, elapsed
+        self.node, self.timeout, self.kind = node, timeout, kind
         self.run_timeout, self.idle_timeout = run_timeout, idle_timeout
 
 
@@ -236,10 +215,9 @@ class NodeCancelledError(RunError):
 
     code = "NODE_CANCELLED"
 
-    def __init__(self, node: str, message: str | None = None) -> None:
+    def __init__(self, node: str) -> None:
         super().__init__(
-            message
-            or f"Node {node!r} raised asyncio.CancelledError: it cancelled itself, although its run was not cancelled."
+            f"Node {node!r} cancelled itself: it raised CancelledError although its run was not cancelled."
         )
         self.node = node
 
@@ -399,6 +377,14 @@ class TaskNotFound(DistgraphError):
     code = "TASK_NOT_FOUND"
 
 
+class NodeError(Exception):
+    """What an error handler receives: the failed node's name and its exception."""
+
+    def __init__(self, node: str, error: BaseException) -> None:
+        super().__init__(node, error)
+        self.node, self.error = node, error
+
+
 def create_error_message(*, message: str, error_code: ErrorCode) -> str:
     """The text with its code, in the form users search for."""
     return f"{message}\nError code: {error_code.value}"
@@ -408,3 +394,19 @@ class ProcessFailedError(DistgraphError, RuntimeError):
     """A process that distgraph starts (server, worker, Flower) ended, or was not ready in time; with its log's end."""
 
     code = "PROCESS_FAILED"
+
+
+def mark_invalid_resume(exc: BaseException, index: int) -> None:
+    """Note on ``exc`` that the answer to a task's ``index``-th question did not fit the question's schema."""
+    exc.__dict__["invalid_resume"] = index
+
+
+def invalid_resume_of(exc: BaseException) -> int | None:
+    """Which answer of its task did not fit, if that is what ``exc`` is about."""
+    found: int | None = getattr(exc, "__dict__", {}).get("invalid_resume")
+    return found
+
+
+def is_invalid_resume(exc: BaseException) -> bool:
+    """Whether ``exc`` means that an answer did not fit its question's schema; the question still waits."""
+    return invalid_resume_of(exc) is not None

@@ -17,12 +17,12 @@ from distgraph.graph.batching import Batches
 from distgraph.graph.calls import Modes, Outcome, RunOptions, Stops, Version, in_a_node, last_values, prepare, result
 from distgraph.graph.chunks import Chunk
 from distgraph.graph.threads import Threads
-from distgraph.graph.variables import ContextT, InputT, OutputT, StateT, Subscripted
+from distgraph.graph.variables import ContextT, InputT, OutputT, StateT
 from distgraph.superstep.model import Node, Program
 from distgraph.types import Checkpointer, Command
 
 
-class GraphFace(Subscripted, Batches, Threads, Generic[StateT, ContextT, InputT, OutputT]):
+class GraphFace(Batches, Threads, Generic[StateT, ContextT, InputT, OutputT]):
     """A graph that can be run.
 
     Attributes:
@@ -33,6 +33,8 @@ class GraphFace(Subscripted, Batches, Threads, Generic[StateT, ContextT, InputT,
         step_timeout: seconds one superstep may take; None: no limit.
         stream_mode: what ``stream`` gives unless told otherwise.
         on_cluster: workers run it.
+        compatible_with: other versions whose runs this one may go on with; ``StateGraph.compile`` explains it.
+        migrate: the state of another version -> that of this one.
     """
 
     program: Program
@@ -45,6 +47,8 @@ class GraphFace(Subscripted, Batches, Threads, Generic[StateT, ContextT, InputT,
     context_schema: Any = None
     step_timeout: float | None = None
     on_cluster: bool = False
+    compatible_with: Sequence[str] | Callable[[str], bool] = ()
+    migrate: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     stream_mode: Modes = "values"
     #: Build instances of the output and state schemas, for ``version="v2"``; None where plain dicts are the instances.
     output_instance: Callable[[Any], Any] | None = None

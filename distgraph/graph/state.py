@@ -36,7 +36,7 @@ from distgraph.graph.problems import Place, Problem, caller, refusal
 from distgraph.graph.schema import Schema
 from distgraph.graph.schemas import Schemas
 from distgraph.graph.specs import BranchSpec, Edges, NodeDefaults, NodeSpec
-from distgraph.graph.variables import ContextT, InputT, OutputT, StateT, Subscripted
+from distgraph.graph.variables import ContextT, InputT, OutputT, StateT
 from distgraph.managed import ManagedValue
 from distgraph.types import All, CachePolicy, Checkpointer, Placement, RetryPolicy, TimeoutPolicy
 from distgraph.warnings import DistgraphWarning
@@ -44,7 +44,7 @@ from distgraph.warnings import DistgraphWarning
 __all__ = ["CompiledGraph", "CompiledStateGraph", "StateGraph"]
 
 
-class StateGraph(Subscripted, Generic[StateT, ContextT, InputT, OutputT]):
+class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
     """Nodes that share a state, and the edges between them.
 
     Args:
@@ -352,6 +352,8 @@ class StateGraph(Subscripted, Generic[StateT, ContextT, InputT, OutputT]):
         name: str | None = None,
         transformers: Sequence[Any] | None = None,
         strict: bool = False,
+        compatible_with: Sequence[str] | Callable[[str], bool] = (),
+        migrate: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     ) -> CompiledGraph[StateT, ContextT, InputT, OutputT]:
         """Check the graph and make it runnable. The builder stays as it is and may be compiled again.
 
@@ -366,6 +368,9 @@ class StateGraph(Subscripted, Generic[StateT, ContextT, InputT, OutputT]):
             name: by which workers know the graph.
             transformers: accepted for programs that pass them; used by ``stream_events``.
             strict: refuse what is otherwise a warning.
+            compatible_with: other versions of this graph whose runs workers may go on with in this one, once no worker
+                of their own lives: fingerprints (or the 12 characters of them that are shown), or a function of one.
+            migrate: on workers, the state that another version left -> the state of this one, both as dicts of keys.
 
         Raises:
             GraphValidationError: everything that is wrong, at once (a ValueError); a TypeError too, where the
@@ -389,6 +394,7 @@ class StateGraph(Subscripted, Generic[StateT, ContextT, InputT, OutputT]):
             name=name,
             transformers=transformers,
         )
+        graph.compatible_with, graph.migrate = compatible_with, migrate
         for kept in (checkpointer, cache, store):
             if hasattr(kept, "with_types"):
                 # What outlives the process decodes the types it was told of, and no others.

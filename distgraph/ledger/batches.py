@@ -58,7 +58,15 @@ class BatchLedger:
         out["created"] = int(found.get(b"created", 0))
         out["total"] = int(found[b"total"]) if b"total" in found else None
         out["content"] = text(found[b"content"]) if b"content" in found else None
+        out["pinned"] = text(found[b"pinned"]) if b"pinned" in found else out.get("fp")
         return out
+
+    def repin(self, batch_id: str, fingerprint: str) -> None:
+        """From now on this version of the graph takes the items."""
+        key = self.keys.shared("manifest", batch_id)
+        with guard():
+            if self.client.exists(key):
+                self.client.hset(key, "pinned", fingerprint)
 
     @seam.passes("seal")
     def seal(self, batch_id: str, total: int, content: str) -> str:

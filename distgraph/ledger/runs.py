@@ -60,6 +60,7 @@ class RunLedger(RunReads):
             other = Address(ends, thread)
             keys += [self._run(other, kind) for kind in ("run", "open", "claims", "tries", "log")]
             keys += [self.keys.of(thread, kind, thread, "") for kind in ("hist", "pend")]
+            keys.append(self._run(other, "naps"))
         args = (address.run_id, digest, due_ms, policy, ends, log, LOG_LENGTH, head, *flat)
         kind, *more = (text(part) for part in self.scripts.run(Call("submit", keys, args)))
         if kind in ("busy", "moved", "lost"):

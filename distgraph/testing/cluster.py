@@ -109,7 +109,7 @@ class InProcessCluster(Cluster):
         for graph in graphs:
             self.registry.add(graph)
             self._graphs[graph.name] = graph
-        self.deaths = self._submitted = 0
+        self.deaths = self._submitted = self._generation = 0
         self._plans: list[_Plan] = []
         self._quiet_since = self.clock.ms()
         self._falling: list[tuple[Slot, str, str, bool]] = []
@@ -129,11 +129,32 @@ class InProcessCluster(Cluster):
             for graph in graphs:
                 registry.add(graph)
         slot = Slot(len(self.slots), registry, self._at_point)
+        slot.boot += self._generation * "+"
         self.slots.append(slot)
         self._start(slot)
         self.memory.fleet.serve(registry.about())
         self._beat()
         return slot
+
+    def deploy(self, *graphs: Any, versions: str = "compatible") -> None:
+        """All workers end in an orderly way, and as many begin that serve these graphs.
+
+        Args:
+            graphs: compiled graphs with names: other versions, maybe, of those that were served.
+            versions: what the new workers take over: "pin", "compatible" or "force".
+        """
+        old, self.slots = self.slots, []
+        for slot in old:
+            self.memory.fleet.leave(slot.boot)
+        self.registry = Registry(secret=self._secret, versions=versions)
+        for graph in graphs:
+            self.registry.add(graph)
+            self._graphs[graph.name] = graph
+        self._generation += 1
+        for _ in old:
+            self.add_slot()
+        self._watch = self._new_watch()
+        self._quiet_since = self.clock.ms()
 
     def _start(self, slot: Slot) -> None:
         """A new process works in this slot."""

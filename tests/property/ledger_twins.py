@@ -257,6 +257,12 @@ class Twins(RuleBasedStateMachine):
             lambda w: w.runs.control("requeue", address, nonce, fields=fields, drop=sorted(drop), due_ms=ms),
         )
 
+    @rule(n=numbers, version=st.sampled_from(["v1", "v2"]), really=rarely)
+    def repin(self, n: int, version: str, really: bool) -> None:
+        address, nonce = self.about[n], self.nonce()
+        if really:
+            self.both("repin", lambda w: w.runs.control("repin", address, nonce, fields={"fp": version}, due_ms=5))
+
     @rule(n=numbers, really=rarely)
     def cancel(self, n: int, really: bool) -> None:
         address, nonce = self.about[n], self.nonce()

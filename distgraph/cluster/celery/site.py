@@ -45,6 +45,8 @@ class SiteOptions:
         drain_seconds: how long a stop waits for nodes that run.
         cancel_seconds: how long a node may go on after it was told that its run was cancelled.
         max_memory: MiB that a process of the pool may hold; 0: no limit.
+        versions: what it takes over from versions that nobody serves any more: "pin" nothing, "compatible" what its
+            graphs declare, "force" whatever has their name.
     """
 
     url: str
@@ -57,6 +59,7 @@ class SiteOptions:
     drain_seconds: float = 30.0
     cancel_seconds: float = 5.0
     max_memory: int = 0
+    versions: str = "compatible"
 
 
 class Site:
@@ -65,7 +68,7 @@ class Site:
     def __init__(self, options: SiteOptions) -> None:
         self.options = options
         self.boot = secrets.token_hex(8)
-        self.registry = load(options.graphs, Registry(secret=options.secret))
+        self.registry = load(options.graphs, Registry(secret=options.secret, versions=options.versions))
         self.table = SlotTable(ROWS)
         self.host = socket.gethostname()
         self._lock = threading.Lock()

@@ -26,6 +26,7 @@ class WorkerOptions:
         cancel_grace: seconds that a node may go on after its run was cancelled.
         max_memory_per_child: MiB that a process of the pool may hold; 0: no limit.
         secret: signs stored values.
+        versions: what is taken over from versions that nobody serves any more: "pin", "compatible" or "force".
     """
 
     graphs: Sequence[str]
@@ -40,6 +41,7 @@ class WorkerOptions:
     cancel_grace: float = 5.0
     max_memory_per_child: int = 0
     secret: bytes | None = None
+    versions: str = "compatible"
 
 
 def main(options: WorkerOptions) -> int:
@@ -84,6 +86,7 @@ def main(options: WorkerOptions) -> int:
             drain_seconds=options.drain_timeout,
             cancel_seconds=options.cancel_grace,
             max_memory=options.max_memory_per_child,
+            versions=options.versions,
         )
     )
     worker = app.Worker(

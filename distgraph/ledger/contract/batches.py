@@ -24,7 +24,14 @@ class Batches(Protocol):
         ...
 
     def manifest(self, batch_id: str) -> dict[str, Any] | None:
-        """The manifest, ``created`` in ms, ``total`` and ``content`` (None before the seal); None: no such batch."""
+        """The manifest, ``created`` in ms, ``total`` and ``content`` (None before the seal); None: no such batch.
+
+        ``pinned``: the version of the graph that takes its items; ``fp`` of the manifest, until :meth:`repin`.
+        """
+        ...
+
+    def repin(self, batch_id: str, fingerprint: str) -> None:
+        """From now on this version of the graph takes the items of the batch, if there is one."""
         ...
 
     def seal(self, batch_id: str, total: int, content: str) -> str:

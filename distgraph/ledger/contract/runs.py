@@ -241,7 +241,7 @@ class Runs(Protocol):
 
     def control(
         self,
-        what: Literal["cancel", "requeue"],
+        what: Literal["cancel", "requeue", "repin"],
         address: Address,
         nonce: str,
         *,
@@ -251,7 +251,10 @@ class Runs(Protocol):
         row: bytes = b"",
         due_ms: int = 0,
     ) -> Answer:
-        """Cancel a run, or queue one again that was interrupted or failed. Begins a new epoch: older calls are stale.
+        """Cancel a run; queue one again that was interrupted or failed; or queue one that is active for another version.
+
+        Begins a new epoch: older calls are stale. ``repin``: the first of ``fields`` is the version; a run that has it
+        already is ``gone``. Outcomes of the current superstep stay.
 
         The thread of a run that is cancelled while it is active, or waits for an answer, goes to the first run in line,
         which is due in ``due_ms``. One that is cancelled in line leaves it.

@@ -1,9 +1,10 @@
 -- Cancel a run, or queue a resting one again (resume after an interrupt, retry after a failure). Bumps the epoch:
--- whatever an older driver or task still sends is refused. A cancelled run's thread goes to who waits in line.
+-- whatever an older driver or task still sends is refused. A cancelled run's thread goes to who waits in line. Or pin an
+-- active run to another version of its graph.
 --
 -- KEYS  run HASH   line HASH   due ZSET   open HASH   claims HASH   tries HASH   naps ZSET   log STREAM   turns LIST
 --       and of a batch item: batch HASH   rows HASH (of its chunk)
--- ARGV  'cancel' or 'requeue', run id, nonce of the call, ms until due, log entry ('' = none), log length,
+-- ARGV  'cancel', 'requeue' or 'repin' (the first field is the version), run id, nonce of the call, ms until due, log entry ('' = none), log length,
 --       index of the batch item ('' = none), its row, #run sets, field, value, ..., then ids of outcomes to drop
 -- -> {'ok', epoch} | {'busy', run id} (requeue: the thread is taken)
 --  | {'passed', run id} (requeue: the thread has gone on with that run)
@@ -20,6 +21,9 @@ local held = redis.call('HMGET', line, 'run', 'asks', 'last', 'head')
 local active = held[1]
 if what == 'cancel' then
   if status == 'done' or status == 'failed' or status == 'cancelled' then return {'gone', status} end
+elseif what == 'repin' then
+  if status ~= 'queued' and status ~= 'running' or active ~= id then return {'gone', status} end
+  if redis.call('HGET', run, ARGV[10]) == ARGV[11] then return {'gone', status} end
 else
   if status ~= 'interrupted' and status ~= 'failed' then return {'gone', status} end
   if active and active ~= id then return {'busy', active} end

@@ -5,6 +5,7 @@
 -- KEYS  run HASH   line HASH   due ZSET   runs ZSET   turns LIST
 --       directory STRING of a run on the thread of its own id | run HASH again
 --       and to end another run: its run HASH   open HASH   claims HASH   tries HASH   log STREAM   hist ZSET   pending HASH
+--       naps ZSET
 -- ARGV  run id, digest of what was asked, ms until the entry is due, policy, id of the run to end ('' = none), its log
 --       entry, log length, the head that the caller saw ('' = any), then field, value, ... of the run record
 -- -> {'new', epoch}   a repeat is answered 'same'
@@ -44,9 +45,10 @@ local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
 -- The other run is cancelled: whatever its drivers and tasks still send is refused.
-local function stop(old, open, claims, tries, log)
+local function stop(old, open, claims, tries, log, naps)
   redis.call('HSET', old, 'epoch', redis.call('HINCRBY', line, 'e', 1), 'status', 'cancelled', 'lease', '', 'plan', 0,
     'x', 0, 'updated', now, 'ended', now, 'by', id)
+  redis.call('HDEL', old, 'wake')
   redis.call('ZREM', due, 'r:' .. ends)
   for _, field in ipairs(redis.call('HKEYS', old)) do
     if string.sub(field, 1, 2) == 'p:' then
@@ -54,7 +56,7 @@ local function stop(old, open, claims, tries, log)
       redis.call('ZREM', due, 't:' .. ends .. '\n' .. string.sub(field, 3))
     end
   end
-  redis.call('DEL', open, claims, tries)
+  redis.call('DEL', open, claims, tries, naps)
   if ARGV[6] ~= '' then redis.call('XADD', log, 'MAXLEN', '~', ARGV[7], '*', 'd', ARGV[6]) end
 end
 
@@ -83,7 +85,7 @@ end
 
 local waits = policy == 'enqueue' and before
 if ends then
-  stop(KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11])
+  stop(KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[14])
   if back then forget(KEYS[12], KEYS[13]) end
 end
 local epoch = redis.call('HINCRBY', line, 'e', 1)

@@ -131,7 +131,8 @@ class MemoryArrivals(MemoryRunReads):
         for field in sorted(self.state.records[key]):
             if field.startswith("p:"):
                 self._stop_waiting(key, field[2:])
-        for table in (self.state.outcomes, self.state.claims, self.state.tries):
+        self.state.records[key].drop("wake")
+        for table in (self.state.outcomes, self.state.claims, self.state.tries, self.state.naps):
             table.drop(key)
         if log:
             self._log(key, log)

@@ -33,7 +33,13 @@ class MemoryBatches(MemorySlices):
         if not found:
             return None
         sealed = {"created": found["created"], "total": found.get("total"), "content": found.get("content")}
-        return {**json.loads(found["manifest"]), **sealed}
+        told = json.loads(found["manifest"])
+        return {**told, **sealed, "pinned": found.get("pinned", told.get("fp"))}
+
+    @atomic
+    def repin(self, batch_id: str, fingerprint: str) -> None:
+        if batch_id in self.state.manifests:
+            self.state.manifests.at(batch_id)["pinned"] = fingerprint
 
     @atomic
     def seal(self, batch_id: str, total: int, content: str) -> str:

@@ -8,9 +8,16 @@ from functools import partial
 from distgraph.ledger.keys import CHUNK, split_item
 from distgraph.ledger.memory.arrivals import MemoryArrivals
 from distgraph.ledger.memory.base import OK, stale
-from distgraph.ledger.memory.tables import RunKey, Table, atomic
+from distgraph.ledger.memory.tables import RunKey, Table, atomic, stored
 from distgraph.ledger.memory.tasks import MemoryTasks
 from distgraph.ledger.replies import Address, Answer, Claimed, Commit, Due, Swept
+
+#: From which statuses a run may be cancelled, queued again, pinned to another version.
+ALLOWED = {
+    "cancel": ("queued", "running", "interrupted"),
+    "requeue": ("interrupted", "failed"),
+    "repin": ("queued", "running"),
+}
 
 
 class MemoryRuns(MemoryTasks, MemoryArrivals):
@@ -164,10 +171,11 @@ class MemoryRuns(MemoryTasks, MemoryArrivals):
         if record.get("op") == nonce.encode():
             return Answer("ok", record["epoch"].decode())
         line = self.state.lines.at((address.thread_id, ""))
-        allowed = ("queued", "running", "interrupted") if what == "cancel" else ("interrupted", "failed")
-        if status not in allowed:
-            return Answer("gone", status)
         active = line.get("run", b"").decode()
+        if status not in ALLOWED[what]:
+            return Answer("gone", status)
+        if what == "repin" and (active != key.run_id or self._has_first(record, fields or {})):
+            return Answer("gone", status)
         if what == "requeue" and active not in ("", key.run_id):
             return Answer("busy", active)
         last = line.get("last", b"").decode()
@@ -206,6 +214,11 @@ class MemoryRuns(MemoryTasks, MemoryArrivals):
             line.drop("asks")
             self._owe(key, now + due_ms)
         return Answer("ok", str(epoch))
+
+    @staticmethod
+    def _has_first(record: Mapping[str, bytes], fields: Mapping[str, bytes | str | int]) -> bool:
+        name, value = next(iter(fields.items()))
+        return record.get(name) == stored(value)
 
     def _cancel(self, address: Address, line: Table[str, bytes], row: bytes, due_ms: int) -> None:
         key = self.state.key(address)

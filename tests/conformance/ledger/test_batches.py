@@ -39,7 +39,7 @@ pytestmark = pytest.mark.conformance
 
 def test_a_manifest_stands_once_written(world: World) -> None:
     first = world.batches.open(BATCH, {"graph": "g", "n": [1, 2]}, 1000)
-    assert first == {"graph": "g", "n": [1, 2], "created": 1000, "total": None, "content": None}
+    assert first == {"graph": "g", "n": [1, 2], "created": 1000, "total": None, "content": None, "pinned": None}
     with unchanged(world):
         assert world.batches.open(BATCH, {"graph": "other"}, 2000) == first
         assert world.batches.manifest(BATCH) == first
@@ -306,3 +306,13 @@ def test_a_finished_batch_is_deleted_with_its_logs(world: World) -> None:
     world.batches.delete(BATCH, 1)
     assert world.dump() == {}
     assert due(world, address) == []
+
+
+def test_a_batch_is_pinned_to_another_version(world: World) -> None:
+    world.batches.open(BATCH, {"graph": "g", "fp": "v1"}, 1000)
+    assert (world.batches.manifest(BATCH) or {})["pinned"] == "v1"
+    world.batches.repin(BATCH, "v2")
+    found = world.batches.manifest(BATCH) or {}
+    assert (found["fp"], found["pinned"]) == ("v1", "v2")
+    with unchanged(world):
+        world.batches.repin("nobody", "v2")

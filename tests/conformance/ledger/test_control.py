@@ -201,6 +201,43 @@ def test_a_thread_that_was_taken_meanwhile_is_not_taken_back(world: World) -> No
         assert world.runs.control("requeue", address, "n1") == Answer("busy", "r2")
 
 
+# ---------------------------------------------------------------- another version
+
+
+def test_a_run_goes_on_in_another_version(world: World) -> None:
+    """What had settled stays; what older drivers and tasks still send is refused."""
+    offered(world)
+    settle(world, "T1")
+    answer = world.runs.control("repin", RUN, "n1", fields={"fp": "v2", "was": "v1"}, due_ms=200)
+    assert answer == Answer("ok", "2")
+    record = world.runs.record(RUN)
+    assert (record["status"], record["fp"], record["was"], record["plan"]) == (b"queued", b"v2", b"v1", b"0")
+    assert world.runs.outcomes(RUN) == {"T1": b"wrote"}
+    with unchanged(world):
+        assert settle(world, "T2") == stale("epoch")
+        assert world.runs.control("repin", RUN, "n1", fields={"fp": "v2", "was": "v1"}, due_ms=200) == answer
+        assert world.runs.control("repin", RUN, "n2", fields={"fp": "v2"}) == Answer("gone", "queued")
+    world.pass_ms(200)
+    assert due(world) == [("run", "r1", "")]
+    assert claim(world, B).kind == "ok"
+
+
+@pytest.mark.parametrize("status", ["interrupted", "done"])
+def test_a_run_at_rest_keeps_its_version(world: World, status: str) -> None:
+    driven(world)
+    world.runs.commit(step(C1, status=status))
+    with unchanged(world):
+        assert world.runs.control("repin", RUN, "n1", fields={"fp": "v2"}) == Answer("gone", status)
+
+
+def test_a_run_in_line_keeps_its_version_until_its_turn(world: World) -> None:
+    submit(world, Address("r1", "t1"))
+    waits = Address("r2", "t1")
+    world.runs.submit(waits, "d", {}, due_ms=0, policy="enqueue")
+    with unchanged(world):
+        assert world.runs.control("repin", waits, "n1", fields={"fp": "v2"}) == Answer("gone", "queued")
+
+
 # ---------------------------------------------------------------- the dead
 
 

@@ -168,6 +168,9 @@ class FakeRun:
             self.failed = True
             raise
 
+    def waits_for(self) -> str:
+        return "version v1"
+
     def stream(self) -> Iterator[Any]:
         yield {"double": self.graph(self.input)}
         yield {"finish": None}

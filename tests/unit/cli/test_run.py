@@ -107,4 +107,4 @@ def test_a_run_that_fails_ends_with_1_whatever_its_node_raised(call: Call) -> No
 def test_a_run_without_a_worker_says_that_it_waits(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FakeRun, "status", lambda self: "waiting_for_worker")
     answer = call("run", "double", "--input", '{"n": 4}')
-    assert answer.err.count("No worker that serves this graph is alive; the run waits for one.") == 1
+    assert answer.err.count("The run waits for a worker of version v1.") == 1

@@ -11,6 +11,7 @@ import pytest
 
 from distgraph import START, StateGraph
 from distgraph.cluster.registry import Registry, Served, is_graph, load
+from distgraph.cluster.versions import parts_of
 from distgraph.errors import ConfigError, GraphNotFoundError
 
 pytestmark = pytest.mark.unit
@@ -80,7 +81,8 @@ class TestAdd:
         registry, graph = Registry(), make("one")
         registry.add(graph)
         about = registry.about()[("one", graph.fingerprint)]
-        assert about == {"streamed": graph.program.streamed, "outputs": graph.program.outputs}
+        shown = {"streamed": graph.program.streamed, "outputs": graph.program.outputs}
+        assert about == {**shown, **parts_of(graph.program)}
 
 
 class TestLoad:

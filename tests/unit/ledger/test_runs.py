@@ -64,6 +64,7 @@ def test_the_run_to_end_gives_its_keys() -> None:
     assert tuple(call.keys[6:]) == (
         *(runs.keys.of("t1", kind, "r0") for kind in ("run", "open", "claims", "tries", "log")),
         *(runs.keys.of("t1", kind, "t1", "") for kind in ("hist", "pend")),
+        runs.keys.of("t1", "naps", "r0"),
     )
     assert call.args[3:6] == ("rollback", "r0", b"entry")
 
