@@ -104,12 +104,17 @@ class SqliteStore(CodedStore):
         # the labels of a namespace have no periods, and "/" comes right after "."
         name = ".".join(prefix)
         below = ("(ns = ? OR (ns > ? AND ns < ?))", (name, f"{name}.", f"{name}/")) if prefix else ("1", ())
-        order = "(SELECT MIN(id) FROM dg_items AS first WHERE first.ns = dg_items.ns), id"
-        query = f"SELECT ns, key, value, created, updated, vectors FROM dg_items WHERE {below[0]} AND {_ALIVE} ORDER BY {order}"
+        packed = "vectors" if vectors else "x''"
+        query = (
+            f"SELECT ns, key, value, created, updated, {packed} FROM dg_items WHERE {below[0]} AND {_ALIVE} ORDER BY id"
+        )
+        by_name: dict[str, list[Any]] = {}
         with self._file.reading() as db:
-            rows = db.execute(query, (*below[1], self._ms())).fetchall()
-        for *row, packed in rows:
-            yield Candidate(self._item(*row), self._unpacked(packed) if vectors else {})
+            for row in db.execute(query, (*below[1], self._ms())):
+                by_name.setdefault(row[0], []).append(row)
+        for rows in by_name.values():
+            for *row, data in rows:
+                yield Candidate(self._item(*row), self._unpacked(data))
 
     def _touch(self, items: Sequence[Item]) -> None:
         query = "UPDATE dg_items SET until = ? + ms WHERE ns = ? AND key = ? AND ms IS NOT NULL"
