@@ -47,14 +47,22 @@ class ItemLedger:
         items = [self._item(joined(namespace), key) for namespace, key in places]
         self.scripts.run_all([Call("item_touch", [item], ()) for item in items])
 
-    def namespaces(self) -> list[Labels]:
-        """Namespaces with items, in the order of their first items."""
+    def namespaces(self, prefix: Labels = ()) -> list[Labels]:
+        """Namespaces with items that begin with ``prefix``, in the order of their oldest items."""
+        name, found = joined(prefix), []
         with guard(), self.client.pipeline(transaction=False) as pipe:
             for partition in range(self.keys.partitions):
-                pipe.zrange(self._spaces(partition), 0, -1, withscores=True)
-            found = [pair for part in pipe.execute() for pair in part]
-        named = [text(name) for name, _ in sorted(found, key=lambda pair: (pair[1], pair[0]))]
-        return [tuple(name.split(".")) for name in named if self._is_used(name)]
+                spaces = self._spaces(partition)
+                if prefix:
+                    # "/" comes right after "."
+                    pipe.zrangebylex(spaces, f"[{name}", f"[{name}")
+                    pipe.zrangebylex(spaces, f"[{name}.", f"({name}/")
+                else:
+                    pipe.zrange(spaces, 0, -1)
+            names = [text(member) for part in pipe.execute() for member in part]
+        for first in range(0, len(names), PAGE):
+            found += self._oldest(names[first : first + PAGE])
+        return [tuple(named.split(".")) for _, named in sorted(found)]
 
     def walk(self, namespace: Labels, *, vectors: bool) -> Iterator[FoundItem]:
         """All items of one namespace, oldest first."""
@@ -91,23 +99,38 @@ class ItemLedger:
             for (namespace, key), row in zip(places, rows, strict=True)
         ]
 
-    def _is_used(self, name: str) -> bool:
-        """Whether a namespace has an item; what expired on the way to the first that has not is forgotten."""
-        index = self._indexes(name)[1]
-        while True:
-            with guard():
-                members: Any = self.client.zrange(index, 0, PAGE - 1)
-            keys = [text(member) for member in members]
+    def _oldest(self, names: Sequence[str]) -> list[tuple[float, str]]:
+        """Of namespaces that have an item: when the oldest was put, and their name."""
+        found: list[tuple[float, str]] = []
+        while names:
             with guard(), self.client.pipeline(transaction=False) as pipe:
-                for key in keys:
+                for name in names:
+                    pipe.zrange(self._indexes(name)[1], 0, 0, withscores=True)
+                first = [
+                    (name, text(rows[0][0]), rows[0][1])
+                    for name, rows in zip(names, pipe.execute(), strict=True)
+                    if rows
+                ]
+            with guard(), self.client.pipeline(transaction=False) as pipe:
+                for name, key, _ in first:
                     pipe.exists(self._item(name, key))
-                there = pipe.execute() if keys else []
-            gone = [key for key, lives in zip(keys, there, strict=True) if not lives]
-            self._forget(name, gone)
-            if len(gone) < len(keys):
-                return True
-            if not keys:
-                return False
+                there = pipe.execute() if first else []
+            found += [(born, name) for (name, _, born), lives in zip(first, there, strict=True) if lives]
+            # The oldest has expired: all that have are forgotten, and what is the oldest now is looked at.
+            names = [name for (name, _, _), lives in zip(first, there, strict=True) if not lives]
+            for name in names:
+                self._tidy(name)
+        return found
+
+    def _tidy(self, name: str) -> None:
+        with guard():
+            members: Any = self.client.zrange(self._indexes(name)[1], 0, PAGE - 1)
+        keys = [text(member) for member in members]
+        with guard(), self.client.pipeline(transaction=False) as pipe:
+            for key in keys:
+                pipe.exists(self._item(name, key))
+            there = pipe.execute() if keys else []
+        self._forget(name, [key for key, lives in zip(keys, there, strict=True) if not lives])
 
     def _forget(self, name: str, keys: Sequence[str]) -> None:
         if keys:

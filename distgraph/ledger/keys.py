@@ -30,7 +30,7 @@ touch one tag and the state can be spread over several servers later. ``T`` is `
     T:slices:<batch>        HASH    slice -> slot and range.                                 the slice's end
     T:out:<batch>:<chunk>   HASH    index -> result row.                                     delete of the batch
     T:crash:<batch>         HASH    index -> crashes counted while it ran alone or was named. delete of the batch
-    T:spaces                ZSET    a store's namespace -> microseconds of its first item.    its last item
+    T:spaces                ZSET    a store's namespaces with items, by name.                its last item
     T:items:<ns>            ZSET    key of an item -> microseconds when it was first put.    its last item
     T:item:<ns>:<key>       HASH    v(alue), x (vectors), c(reated), u(pdated), t(ime to live, ms).  delete, or that time
     T:keptin:<ns>           ZSET    key of a cached result -> ms when it is over.            clear, or the last of them

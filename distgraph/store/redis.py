@@ -106,10 +106,9 @@ class RedisStore(CodedStore):
         return [None if found is None else self._item(found) for found in read]
 
     def _below(self, prefix: Namespace, *, vectors: bool) -> Iterator[Candidate]:
-        for namespace in self._items.namespaces():
-            if namespace[: len(prefix)] == prefix:
-                for found in self._items.walk(namespace, vectors=vectors):
-                    yield Candidate(self._item(found), self._unpacked(found.vectors))
+        for namespace in self._items.namespaces(prefix):
+            for found in self._items.walk(namespace, vectors=vectors):
+                yield Candidate(self._item(found), self._unpacked(found.vectors))
 
     def _touch(self, items: Sequence[Item]) -> None:
         self._items.touch([(item.namespace, item.key) for item in items])

@@ -60,8 +60,11 @@ class Items(Protocol):
         """The time to live of these items starts again."""
         ...
 
-    def namespaces(self) -> list[Labels]:
-        """Namespaces with items, in the order of their first items. What has expired is forgotten."""
+    def namespaces(self, prefix: Labels = ()) -> list[Labels]:
+        """Namespaces with items that begin with ``prefix``, in the order of their oldest items.
+
+        What has expired is forgotten. Not one moment's view if others change it.
+        """
         ...
 
     def walk(self, namespace: Labels, *, vectors: bool) -> Iterator[FoundItem]:

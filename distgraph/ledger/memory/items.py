@@ -37,8 +37,6 @@ class MemoryItems:
         for stored in items:
             held = self.state.items.at(stored.namespace)
             born = held[stored.key].created if stored.key in held else now * 1000
-            if not held:
-                self.state.spaces[stored.namespace] = now * 1000
             held[stored.key] = KeptItem(stored, born, now * 1000, now + stored.ms if stored.ms is not None else 0)
 
     @atomic
@@ -46,7 +44,6 @@ class MemoryItems:
         """Delete items."""
         for namespace, key in places:
             self.state.items.at(namespace).drop(key)
-            self._leave(namespace)
 
     @atomic
     def read(self, places: Sequence[tuple[Labels, str]]) -> list[FoundItem | None]:
@@ -66,10 +63,12 @@ class MemoryItems:
                 self.state.items.at(namespace)[key] = kept._replace(until=now + kept.stored.ms)
 
     @atomic
-    def namespaces(self) -> list[Labels]:
-        """Namespaces with items, in the order of their first items."""
+    def namespaces(self, prefix: Labels = ()) -> list[Labels]:
+        """Namespaces with items that begin with ``prefix``, in the order of their oldest items."""
         self._expire()
-        return sorted(self.state.spaces, key=lambda namespace: (self.state.spaces[namespace], ".".join(namespace)))
+        oldest = {ns: min(kept.created for kept in held.values()) for ns, held in self.state.items.items() if held}
+        found = [ns for ns in oldest if ns[: len(prefix)] == prefix]
+        return sorted(found, key=lambda ns: (oldest[ns], ".".join(ns)))
 
     def walk(self, namespace: Labels, *, vectors: bool) -> Iterator[FoundItem]:
         """All items of one namespace, oldest first."""
@@ -83,14 +82,9 @@ class MemoryItems:
 
     def _expire(self) -> None:
         now = self.state.now_ms()
-        for namespace, held in [*self.state.items.items()]:
+        for held in [*self.state.items.values()]:
             for key in [key for key, kept in held.items() if kept.until and kept.until <= now]:
                 held.drop(key)
-            self._leave(namespace)
-
-    def _leave(self, namespace: Labels) -> None:
-        if not self.state.items.look(namespace):
-            self.state.spaces.drop(namespace)
 
 
 class MemoryKept:

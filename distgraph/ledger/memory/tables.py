@@ -167,7 +167,6 @@ class State:
         self.crashes: Tables[tuple[str, int], int] = Tables(journal)
 
         self.items: Tables[tuple[str, ...], Any] = Tables(journal)
-        self.spaces: Table[tuple[str, ...], int] = Table(journal)
         self.results: Tables[tuple[str, ...], tuple[bytes, int]] = Tables(journal)
 
         self.format: Table[str, int] = Table(journal)

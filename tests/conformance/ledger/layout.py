@@ -104,11 +104,10 @@ def _chunks(state: State, keys: Keys) -> Dump:
 
 def _items(state: State, keys: Keys) -> Dump:
     out: Dump = {}
-    for namespace, born in state.spaces.items():
-        name = ".".join(namespace)
-        out.setdefault(f"{keys.tag(keys.partition(name))}spaces", {})[name.encode()] = float(born)
     for namespace, held in state.items.items():
         name = ".".join(namespace)
+        if held:
+            out.setdefault(f"{keys.tag(keys.partition(name))}spaces", {})[name.encode()] = 0.0
         out[keys.of(name, "items", name)] = {key.encode(): float(kept.created) for key, kept in held.items()}
         for key, kept in held.items():
             _, _, value, vectors, ms = kept.stored

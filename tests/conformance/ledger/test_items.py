@@ -52,6 +52,16 @@ def test_namespaces_and_keys_keep_the_order_of_their_first_items(world: World) -
     assert world.items.namespaces() == [("a", "x"), ("a",), ("b",)]
 
 
+def test_namespaces_below_another(world: World) -> None:
+    for namespace in (("a", "x"), ("a",), ("a!",), ("a", "x", "y"), ("ab",), ("a:x",), ("b", "a")):
+        put(world, "1", namespace=namespace)
+        world.pass_ms(1)
+    assert world.items.namespaces(("a",)) == [("a", "x"), ("a",), ("a", "x", "y")]
+    assert world.items.namespaces(("a", "x")) == [("a", "x"), ("a", "x", "y")]
+    assert world.items.namespaces(("x",)) == []
+    assert len(world.items.namespaces()) == 7
+
+
 def test_a_namespace_goes_with_its_last_item(world: World) -> None:
     put(world, "a", "b")
     world.items.drop([(NS, "a"), (NS, "none")])
