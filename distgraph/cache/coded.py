@@ -43,7 +43,7 @@ class CodedCache(BaseCache[ValueT]):
             if data is None:
                 continue
             try:
-                found[full] = self.codec.decode(data)
+                found[full] = self.codec.decode(data, context=_context(full))
             except (CodecError, CheckpointCorruptError) as exc:
                 log.warning("cached result %s of %s cannot be read and is made again: %s", full[1], full[0], exc)
         return found
@@ -51,6 +51,14 @@ class CodedCache(BaseCache[ValueT]):
     def _encoded(self, pairs: Mapping[FullKey, tuple[ValueT, int | None]]) -> dict[FullKey, tuple[bytes, int | None]]:
         """Values in bytes, with their milliseconds to live."""
         return {
-            (tuple(ns), key): (self.codec.encode(value), None if ttl is None else max(1, round(ttl * 1000)))
+            (tuple(ns), key): (
+                self.codec.encode(value, context=_context((tuple(ns), key))),
+                None if ttl is None else max(1, round(ttl * 1000)),
+            )
             for (ns, key), (value, ttl) in pairs.items()
         }
+
+
+def _context(full: FullKey) -> bytes:
+    """Where a value belongs: bytes that were moved to another key are refused."""
+    return "\0".join(("kept", *full[0], full[1])).encode("utf-8", "surrogatepass")

@@ -47,7 +47,7 @@ class CodedStore(TableStore):
             CodecError: it cannot be stored; the note names the item.
         """
         try:
-            return self.codec.encode(dict(value))
+            return self.codec.encode(dict(value), context=_context(namespace, key))
         except Exception as exc:
             exc.add_note(f"While storing item {key!r} of {namespace}.")
             raise
@@ -59,7 +59,7 @@ class CodedStore(TableStore):
             CheckpointCorruptError: they are damaged; the note names the item.
         """
         try:
-            value = self.codec.decode(data)
+            value = self.codec.decode(data, context=_context(namespace, key))
         except Exception as exc:
             exc.add_note(f"In item {key!r} of {namespace}.")
             raise
@@ -77,3 +77,8 @@ class CodedStore(TableStore):
         if not data:
             return {}
         return {path: array("f", packed).tolist() for path, packed in self.codec.decode(data).items()}
+
+
+def _context(namespace: Namespace, key: str) -> bytes:
+    """Where an item belongs: bytes that were moved to another key are refused."""
+    return f"item:{'.'.join(namespace)}:{key}".encode("utf-8", "surrogatepass")
