@@ -275,6 +275,7 @@ def submit(
 
     Raises:
         BatchExistsError: a batch of that id has another graph, options or items; it stays as it is.
+        BatchNotFoundError: it was deleted, or lost by the server, while its items were sent.
         CodecError: an item cannot be stored; what was submitted before it stays, unsealed.
     """
     name = batch_id or uuid.uuid4().hex
@@ -286,7 +287,13 @@ def submit(
         )
     batch = Batch(cluster, name, codec, manifest)
     total, content = _add_items(batch, codec, items, key)
-    if cluster.ledger.batches.seal(name, total, content) != content:
+    sealed = cluster.ledger.batches.seal(name, total, content)
+    if not sealed:
+        raise BatchNotFoundError(
+            f"Batch {name!r} is not there any more: it was deleted while its items were sent, or the server lost it in a "
+            "roll-back. Submit it again with the same batch_id: items that are still there are not sent twice."
+        )
+    if sealed != content:
         raise BatchExistsError(f"Batch {name!r} exists with other items. Use another batch_id, or delete that batch.")
     if total:
         batch._hint()

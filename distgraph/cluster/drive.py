@@ -16,7 +16,7 @@ from distgraph.cluster.hints import RunHint
 from distgraph.cluster.offer import node_hints, offer, offer_again, put_off, travels, worth_offering
 from distgraph.cluster.reclaim import poison
 from distgraph.cluster.registry import Served
-from distgraph.cluster.run import Run, hint_of, open_run
+from distgraph.cluster.run import Left, Run, hint_of, open_run
 from distgraph.cluster.workplace import CRASHES_ALLOWED, HINT_GRACE_MS, LEASE_CHECK_MS, QUANTUM, Workplace
 from distgraph.errors import CheckpointCorruptError, DistgraphError, StoreError
 from distgraph.ledger.replies import Address, Record
@@ -38,7 +38,7 @@ def drive(place: Workplace, hint: RunHint) -> None:
     if claimed.kind == "open" and hint.again:
         try:
             offer_again(place, served, address)
-        except CheckpointCorruptError as exc:
+        except (CheckpointCorruptError, Left) as exc:
             # Mostly the run has left this checkpoint meanwhile.
             log.warning("run %s: its tasks cannot be offered again: %s", hint.run_id, exc)
     if claimed.kind != "ok":
@@ -78,6 +78,8 @@ def carry_on(
         _drive_until_rest(place, run)
     except StoreError:
         raise
+    except Left as left:
+        log.debug("run %s has left checkpoint %s meanwhile", address.run_id, left)
     except DistgraphError as exc:
         # The checkpoint cannot be read or the state cannot be stored: trying again would end the same way.
         log.warning("run %s cannot go on: %s", address.run_id, exc)

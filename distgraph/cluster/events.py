@@ -70,7 +70,9 @@ def emitter(place: Workplace, served: Served, address: Address) -> Any:
 
     def emit(ns: tuple[str, ...], mode: str, payload: Any) -> None:
         if mode == "custom":
-            place.runs.append_log(address, [served.codec.encode(["custom", list(ns), payload])])
+            entry = served.codec.encode(["custom", list(ns), payload])
+            with of_ledger():
+                place.runs.append_log(address, [entry])
 
     return emit
 
@@ -93,7 +95,8 @@ class LedgerEffects(EffectLog):
 
     def drop(self, key: str) -> None:
         """Forget what is recorded under ``key``."""
-        self._runs.forget_effect(self._address, key)
+        with of_ledger():
+            self._runs.forget_effect(self._address, key)
 
     def put(self, key: str, value: Any) -> Any:
         self.used = True

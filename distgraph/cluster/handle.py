@@ -159,7 +159,8 @@ class RunHandle:
             raise rebuild(self._codec.decode(record["error"]))
         output = self._codec.decode(record["output"]) if "output" in record else None
         if status == b"interrupted" and isinstance(output, dict | None):
-            asked = list(self.interrupts())
+            # Of the record that says so: what its tasks have come to may be of a later moment, when somebody has answered.
+            asked = [question for task in self._codec.decode(record["asked"]) for question in task]
             return {**(output or {}), INTERRUPT: asked} if asked else output
         return output
 

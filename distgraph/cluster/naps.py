@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from distgraph.cluster.shelves import of_ledger
 from distgraph.engine.naps import Naps, stable_name
 from distgraph.errors import GraphSleep
 from distgraph.ledger.replies import Address
@@ -24,7 +25,9 @@ class LedgerNaps(Naps):
         # The node that runs a nested graph is given back as a whole, for one of the sleeps in there. The others begin
         # now too: tasks beside each other sleep beside each other, not one after the other.
         ms, until = length(asleep)
-        if not self._runs.slept(self._address, key, ms=ms if task.ns else None, until=until):
+        with of_ledger():
+            slept = self._runs.slept(self._address, key, ms=ms if task.ns else None, until=until)
+        if not slept:
             raise GraphSleep(key, asleep.seconds, asleep.until)
 
 

@@ -9,7 +9,7 @@ from distgraph.cluster.commit import open_superstep
 from distgraph.cluster.hints import NodeHint, path_text
 from distgraph.cluster.naps import length
 from distgraph.cluster.registry import Served
-from distgraph.cluster.run import Run, open_run
+from distgraph.cluster.run import Run, open_run, outcomes_at
 from distgraph.cluster.workplace import Workplace
 from distgraph.errors import GraphSleep
 from distgraph.ledger.replies import Address
@@ -43,7 +43,7 @@ def offer(place: Workplace, run: Run, tasks: Sequence[Task]) -> bool:
     """Offer what is not settled to all workers. True: everything is settled and this slot drives on."""
     word = open_superstep(place, run, tasks)
     if word == "closed":
-        run.lane.settle(place.runs.outcomes(run.address))
+        run.lane.settle(outcomes_at(place, run.address, run.lane.stored.id, run.epoch))
         return True
     if word:
         place.dispatcher.publish(node_hints(run, [task for task in tasks if not task.writes]))

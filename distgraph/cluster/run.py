@@ -51,6 +51,7 @@ def open_run(place: Workplace, served: Served, address: Address, head: str, reco
 
     Raises:
         CheckpointCorruptError: the head cannot be read.
+        Left: the run has gone on meanwhile.
     """
     options = RunOptions.of(served.codec.decode(record["config"]))
     emit = events.emitter(place, served, address) if options.log else None
@@ -70,8 +71,29 @@ def open_run(place: Workplace, served: Served, address: Address, head: str, reco
     lane = Lane(place, served, options, ctx)
     if head:
         load_head(place, lane, address, head)
-        lane.settle(place.runs.outcomes(address))
+        if record.get("at") == head.encode():
+            lane.settle(outcomes_at(place, address, head, int(record["epoch"])))
     return Run(address, served, options, record, lane)
+
+
+class Left(Exception):
+    """The run has left this checkpoint while it was read: somebody else drives it."""
+
+
+def outcomes_at(place: Workplace, address: Address, head: str, epoch: int) -> dict[str, bytes]:
+    """What the tasks of an offered superstep after ``head`` have come to.
+
+    Raises:
+        Left: the run has gone on or was cancelled, and its outcomes are gone with that: who took their absence for work to
+            do would run what has settled long ago.
+    """
+    found = place.runs.outcomes(address)
+    # Outcomes go when the head moves or the epoch ends; where both still stand, they stood when they were read.
+    stands = place.runs.read_line(address.thread_id, ["head"])[0]
+    now = place.runs.peek(place.runs.keys.partition(address.thread_id), address.run_id, ("epoch",))[0]
+    if stands != head.encode() or now != str(epoch):
+        raise Left(head)
+    return found
 
 
 def load_head(place: Workplace, lane: Lane, address: Address, head: str) -> None:

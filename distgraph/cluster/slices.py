@@ -22,7 +22,7 @@ from distgraph.cluster.offer import node_hints, put_off, travels, worth_offering
 from distgraph.cluster.options import RunOptions
 from distgraph.cluster.registry import Served
 from distgraph.cluster.rows import result_row, split_item_data
-from distgraph.cluster.run import open_run
+from distgraph.cluster.run import Left, open_run
 from distgraph.cluster.workplace import HINTS_A_SLOT, LEASE_CHECK_MS, QUANTUM, Workplace
 from distgraph.constants import ERROR, INTERRUPT
 from distgraph.errors import DistgraphError, GraphRecursionError, GraphSleep
@@ -416,7 +416,10 @@ class Slice:
             carry_on(place, item.served, item.address, claimed.head, claimed.record, item.settled)
             return
         task_id, delay = item.retry
-        run = open_run(place, item.served, item.address, claimed.head, claimed.record)
+        try:
+            run = open_run(place, item.served, item.address, claimed.head, claimed.record)
+        except Left:
+            return
         run.lane.limit(int(claimed.record["stop"]))
         run.lane.pending.update(item.settled)
         tasks = run.lane.look().tasks

@@ -52,7 +52,7 @@ class BatchLedger:
         """The manifest, ``created`` in ms, and once it is sealed ``total`` and ``content``; None: no such batch."""
         with guard():
             found: Any = self.client.hgetall(self.keys.shared("manifest", batch_id))
-        if not found:
+        if b"manifest" not in found:
             return None
         out: dict[str, Any] = json.loads(found[b"manifest"])
         out["created"] = int(found.get(b"created", 0))
@@ -70,9 +70,14 @@ class BatchLedger:
 
     @seam.passes("seal")
     def seal(self, batch_id: str, total: int, content: str) -> str:
-        """No more items come; returns the digest of the content the batch was sealed with, by whoever was first."""
+        """No more items come; returns the digest of the content the batch was sealed with, by whoever was first.
+
+        '' if the batch was deleted meanwhile, or lost by a server that was rolled back.
+        """
         key = self.keys.shared("manifest", batch_id)
         with guard():
+            if not self.client.hexists(key, "manifest"):
+                return ""
             self.client.hsetnx(key, "content", content)
             first = text(self.client.hget(key, "content"))
             if first == content:

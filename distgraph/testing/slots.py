@@ -7,7 +7,6 @@ whatever a driver catches on its way out reaches nobody.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -34,14 +33,19 @@ def die() -> None:
     Raises:
         RuntimeError: this is no slot of an in-process cluster.
     """
-    slot = _WORKING.get(None)
+    slot = working()
     if slot is None:
         raise RuntimeError("die() ends a slot of an InProcessCluster; this code runs outside of one.")
     slot.die()
 
 
+def working() -> Slot | None:
+    """The slot whose node or driver calls; None outside of an in-process cluster."""
+    return _WORKING.get(None)
+
+
 class Guarded:
-    """A part of the ledger as one slot reaches it: with a point before and after every call."""
+    """A part of the ledger as one slot reaches it: every call is performed by the slot."""
 
     def __init__(self, target: Any, slot: Slot, name: str) -> None:
         self._target, self._slot, self._name = target, slot, name
@@ -50,15 +54,13 @@ class Guarded:
         found = getattr(self._target, operation)
         if operation in _PREPARE:
             return found
+        slot, label = self._slot, f"{self._name}.{operation}"
 
-        @functools.wraps(found)
         def guarded(*args: Any, **kwargs: Any) -> Any:
-            self._slot.point(f"before {self._name}.{operation}")
-            answer = found(*args, **kwargs)
-            self._slot.called(operation, answer)
-            self._slot.point(f"after {self._name}.{operation}")
-            return answer
+            return slot.perform(label, found, args, kwargs)
 
+        # The next call finds it without coming here.
+        self.__dict__[operation] = guarded
         return guarded
 
 
@@ -111,9 +113,13 @@ class Slot:
         """The slot as leases name it."""
         return f"{self.boot}:{self.pid}.0"
 
-    def called(self, operation: str, answer: Any) -> None:
-        """A call of the ledger has been applied."""
-        self.on_call(operation, answer)
+    def perform(self, label: str, found: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call the ledger (``found``, called ``label``: "<part>.<operation>"), with a point before and after it."""
+        self.point(f"before {label}")
+        answer = found(*args, **kwargs)
+        self.on_call(label.partition(".")[2], answer)
+        self.point(f"after {label}")
+        return answer
 
     def point(self, label: str) -> None:
         """Pass a point.

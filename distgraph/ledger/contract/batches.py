@@ -38,7 +38,8 @@ class Batches(Protocol):
         """No more items come.
 
         Returns:
-            The digest of the content that the batch is sealed with: that of whoever was first.
+            The digest of the content that the batch is sealed with: that of whoever was first. '': there is no such
+            batch (any more).
         """
         ...
 
@@ -123,8 +124,8 @@ class Batches(Protocol):
         for done: they must not be lost with the slice.
 
         Returns:
-            Whether each was applied (a repeat says so too: it is known by the new head, the row, or the run), and with
-            ``last`` whether the slice has ended; None if the batch was cancelled.
+            Whether each was applied (a repeat says so too: it is known by the new head, the row, or the run at that head),
+            and with ``last`` whether the slice has ended; None if the batch was cancelled.
         """
         ...
 

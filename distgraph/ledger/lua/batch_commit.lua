@@ -24,7 +24,8 @@ local function judge(kind, index, parent, new, row, line, run)
   if kind == 'end' then
     if kept then return kept == row and '1' or '0' end
   elseif kind == 'promote' then
-    if redis.call('HEXISTS', run, 'epoch') == 1 then return '1' end
+    -- the run of another driver, that found the item elsewhere, is not this one's
+    if redis.call('HEXISTS', run, 'epoch') == 1 then return head == new and '1' or '0' end
   elseif head == new then
     return '1'
   end

@@ -13,7 +13,9 @@ if how == 'drop' then
   redis.call('DEL', directory)
   return ''
 end
-if not tied and redis.call('EXISTS', own) == 1 then return ARGV[1] end
+-- A run of this id is there: on the thread of its own id; or on this very thread, and a server that was rolled back has
+-- lost the tie.
+if not tied and redis.call('EXISTS', own) == 1 and redis.call('HGET', own, 'thread') ~= thread then return ARGV[1] end
 if how == 'keep' then
   redis.call('SET', directory, thread)
 elseif not tied then

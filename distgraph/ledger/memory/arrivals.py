@@ -25,7 +25,8 @@ class MemoryArrivals(MemoryRunReads):
             return tied
         if how == "drop":
             return self._untie(run_id)
-        if not tied and self.state.key(Address(run_id, run_id)) in self.state.records:
+        there = None if tied else self.state.records.get(self.state.key(Address(run_id, run_id)))
+        if there is not None and there.get("thread") != thread_id.encode():
             return run_id
         if how == "keep" or not tied:
             self.state.threads[run_id] = (thread_id, 0 if how == "keep" else self.state.now_ms() + HOLD_MS)

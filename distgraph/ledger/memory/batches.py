@@ -43,6 +43,8 @@ class MemoryBatches(MemorySlices):
 
     @atomic
     def seal(self, batch_id: str, total: int, content: str) -> str:
+        if "manifest" not in self.state.manifests.look(batch_id):
+            return ""
         manifest = self.state.manifests.at(batch_id)
         first: str = manifest.first("content", content)
         if first == content:

@@ -73,7 +73,8 @@ class MemorySlices(Items):
         head = line.get("head", b"").decode()
         if step.kind == "own":
             return row is not None or "own" in line
-        repeated = {"step": head == step.head, "end": row == step.row, "promote": run in self.state.records}
+        promoted = run in self.state.records and head == step.head
+        repeated = {"step": head == step.head, "end": row == step.row, "promote": promoted}
         if repeated[step.kind]:
             return True
         if row is not None or "own" in line or head != step.parent:

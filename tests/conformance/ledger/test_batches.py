@@ -63,6 +63,13 @@ def test_batches_that_may_have_work(world: World) -> None:
     assert world.batches.active() == ["x", "y"]
 
 
+def test_what_is_not_there_is_not_sealed(world: World) -> None:
+    """It was deleted meanwhile, or the server lost it: half a manifest would be a batch that nobody can read."""
+    with unchanged(world):
+        assert world.batches.seal(BATCH, 10, "one") == ""
+    assert world.batches.manifest(BATCH) is None
+
+
 def test_a_seal_is_that_of_whoever_was_first(world: World) -> None:
     """Two submitters with the same batch id and other items: the second one sees that it is another batch."""
     world.batches.open(BATCH, {}, 1000)

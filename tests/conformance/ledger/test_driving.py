@@ -62,6 +62,19 @@ def test_an_id_that_was_tied_meanwhile_is_not_submitted_twice(world: World) -> N
         assert world.runs.submit(RUN, "d", {}, due_ms=0).kind == "conflict"
 
 
+def test_a_tie_that_the_server_has_lost_is_made_again(world: World) -> None:
+    """Rolled back between the two, a server may have a run without its tie; the same submission again finds it."""
+    threads = (f"thread-{n}" for n in range(1000))
+    beside = next(name for name in threads if world.keys.partition(name) == world.keys.partition("r2"))
+    address = Address("r2", beside)
+    submit(world, address, thread=beside)
+    with unchanged(world):
+        assert world.runs.reserve(Address("r2", "elsewhere")) == "r2"
+    assert world.runs.reserve(address) == beside
+    assert world.runs.submit(address, "d", {}, due_ms=0).kind == "same"
+    assert world.runs.address("r2") == address
+
+
 def test_where_a_run_lives(world: World) -> None:
     world.runs.reserve(OTHER)
     assert world.runs.address("r2") is None  # asked for, never submitted

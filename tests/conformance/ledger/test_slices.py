@@ -363,6 +363,17 @@ def test_a_slice_moves_no_item_that_is_a_run(world: World, late: ItemStep, statu
         assert item_commit(world, of, late) == [False]
 
 
+def test_a_driver_taken_for_dead_does_not_take_the_run_of_another_for_its_own(world: World) -> None:
+    """Both had the item in their slices, both find that it must go on as a run: one of them makes it."""
+    of = taken(world, 1)
+    give_back(world, of, ["0:0:1:r"])
+    again = take(world, "s2", B)
+    assert again is not None
+    assert item_commit(world, again, promote(0, C1), slice_id="s2", slot=B) == [True]
+    with unchanged(world):
+        assert item_commit(world, of, promote(0, C2)) == [False]
+
+
 @pytest.mark.parametrize(("status", "row"), [("done", b"d"), ("failed", b"f")])
 def test_a_promoted_item_ends_with_its_row(world: World, status: str, row: bytes) -> None:
     of, address = promoted(world, 0, 2)

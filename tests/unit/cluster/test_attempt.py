@@ -246,3 +246,22 @@ def test_a_handler_hears_of_a_time_limit() -> None:
     cluster.overrun_at("node bad")
     run = cluster.submit(graph, {"x": 1})
     assert run.result()["trail"][0].startswith("bad: Node 'bad' exceeded its run timeout")
+
+
+@pytest.mark.parametrize("point", ["before runs.effect", "after runs.effect"])
+@pytest.mark.parametrize("batch", [False, True])
+def test_a_server_out_of_reach_is_no_failure_of_a_node_that_needed_it(point: str, batch: bool) -> None:
+    """An effect that cannot be looked up or recorded fails nobody: the node runs again."""
+
+    def act(state: State, runtime: Runtime[Any]) -> State:
+        return {"trail": [runtime.once("deed", lambda: "deed")]}
+
+    graph = StateGraph(State).add_node("act", act).add_edge(START, "act").add_edge("act", END).compile(name="act")
+    cluster = cluster_of(graph)
+    cluster.fail_at(point)
+    if batch:
+        made = cluster.submit_batch(graph, [{"x": 1}])
+        assert made.wait().done == 1
+        assert [row.value["trail"] for row in made.results()] == [["deed"]]
+    else:
+        assert cluster.submit(graph, {"x": 1}).result()["trail"] == ["deed"]

@@ -55,6 +55,20 @@ def test_the_same_again_goes_on_with_what_is_there(cluster: InProcessCluster, gr
     assert node.calls == 600
 
 
+def test_a_batch_that_is_lost_while_it_is_sent_is_not_sealed(cluster: InProcessCluster, graph: Any) -> None:
+    """What a seal alone would leave behind is a batch that nobody can read."""
+
+    def lost() -> Iterator[Any]:
+        yield from items(3)
+        cluster.batch("mine").delete()
+
+    with pytest.raises(BatchNotFoundError, match="Submit it again"):
+        cluster.submit_batch(graph, lost(), batch_id="mine")
+    with pytest.raises(BatchNotFoundError):
+        cluster.batch("mine")
+    assert cluster.submit_batch(graph, items(3), batch_id="mine").wait().done == 3
+
+
 def test_a_submitter_that_died_halfway_goes_on(cluster: InProcessCluster, graph: Any, node: Counted) -> None:
     def half() -> Iterator[Any]:
         yield from items(300)

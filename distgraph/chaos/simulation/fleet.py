@@ -1,0 +1,255 @@
+"""Processes of the simulation: workers with their children and their watcher, and whoever else reaches the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
+
+from distgraph.chaos.simulation import graphs
+from distgraph.chaos.simulation.strands import Strand
+from distgraph.cluster.deliver import deliver
+from distgraph.cluster.hints import Hint, queue_name
+from distgraph.cluster.liveness import BEAT_SECONDS, TTL_MS
+from distgraph.cluster.recover import Sweeper
+from distgraph.cluster.registry import Registry
+from distgraph.cluster.workplace import Workplace
+from distgraph.errors import StoreError
+from distgraph.testing.slots import Guarded, GuardedBroker, Slot, SlotDied
+
+if TYPE_CHECKING:
+    from distgraph.chaos.simulation.world import World
+
+
+@cache
+def registry(names: tuple[str, ...], changed: bool) -> Registry:
+    """What a worker serves; ``changed``: some of it in another version. Shared by all schedules: it is only read."""
+    made = Registry()
+    for name in names:
+        made.add(graphs.graph(name, 2 if changed and name in graphs.CHANGED else 1))
+    return made
+
+
+class Process(Slot):
+    """Somebody who reaches the ledger, passes points and is struck there.
+
+    Attributes:
+        worker: whose child or watcher this is; None: a client.
+        strand: what it does now, if that can stand still.
+        cut: so many of its next points find the server out of reach.
+        twice: its next call is sent twice.
+        wake: the turn until which it stands still.
+        resume: lets it go on then.
+        claimed: the event at which it last took work.
+    """
+
+    def __init__(self, world: World, worker: Worker | None, served: Registry, boot: str, pid: int) -> None:
+        super().__init__(pid, served, world.at_point)  # type: ignore[arg-type] # points are passed by processes here
+        self.world, self.worker = world, worker
+        self.boot, self.pid = boot, pid
+        self.strand: Strand | None = None
+        self.cut = self.wake = self.claimed = 0
+        self.twice = False
+        self.resume: Callable[[], None] = self.go_on
+        self.runs = cast(Any, Guarded(world.memory.runs, self, "runs"))
+        self.batches = cast(Any, Guarded(world.memory.batches, self, "batches"))
+        self.dispatcher = GuardedBroker(world.broker, self)
+
+    def perform(self, label: str, found: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self.point("before " + label)
+        answer = found(*args, **kwargs)
+        self.world.history.called(self, label, args, kwargs, answer)
+        if self.twice:
+            # The client library lost the reply and sends the same words again.
+            self.twice = False
+            answer = found(*args, **kwargs)
+            self.world.history.called(self, label, args, kwargs, answer)
+        self.point("after " + label)
+        return answer
+
+    def stand_still(self, turns: int) -> bool:
+        """Others go on for so many turns. False: what it does cannot be stopped in its middle."""
+        if self.strand is None:
+            return False
+        self.wake = self.world.turns + turns
+        self.world.standing.append(self)
+        self.strand.stand_still()
+        if self.dead:
+            raise SlotDied(self.name)
+        return True
+
+    def run(self, work: Callable[[], None]) -> None:
+        """Begin something, which may end later."""
+        if self.world.freezing:
+            self.strand = Strand(work)
+            self.go_on()
+        else:
+            work()
+
+    def go_on(self) -> None:
+        """Go on with what stood still."""
+        strand = self.strand
+        assert strand is not None
+        strand.go_on()
+        if strand.ended and self.strand is strand:
+            self.strand = None
+
+
+class Worker:
+    """One worker: a watcher, which beats and sweeps, and children, which work.
+
+    Attributes:
+        up: whether it runs; if not, it starts again at ``back_ms``.
+        frozen_ms: it stands still, all of it, until then.
+        draining: it ends when its children are done.
+        froze: it stood still at some time, so that others may have taken it for dead.
+        beat_ms: when it last beat.
+    """
+
+    def __init__(self, world: World, number: int, slots: int, served: Registry) -> None:
+        self.world, self.number, self.slots, self.registry = world, number, slots, served
+        self.starts = self.pids = 0
+        self.start()
+
+    def start(self) -> None:
+        """A new worker process, with another boot nonce."""
+        self.starts += 1
+        self.boot = f"w{self.number}-{self.starts}"
+        self.up, self.draining, self.froze = True, False, False
+        self.back_ms = self.frozen_ms = 0
+        #: Children that died and were not looked into yet: (slot, what its row said).
+        self.fallen: list[tuple[str, str]] = []
+        self.buried: list[str] = []
+        self.watcher = self._process()
+        self.sweeper = Sweeper(
+            self.watcher.runs,
+            self.watcher.batches,
+            cast(Any, self.world.memory.fleet),
+            self.registry,
+            self.watcher.dispatcher,
+            self.world.clock.seconds,
+        )
+        self.children = [self._child() for _ in range(self.slots)]
+        self.world.memory.fleet.serve(self.registry.about())
+        self.beat_ms = -TTL_MS
+        self.beat()
+
+    def _process(self) -> Process:
+        self.pids += 1
+        return Process(self.world, self, self.registry, self.boot, self.pids)
+
+    def _child(self) -> Process:
+        world, made = self.world, self._process()
+        made.place = Workplace(
+            runs=made.runs,
+            batches=made.batches,
+            registry=self.registry,
+            dispatcher=made.dispatcher,
+            slot=made.name,
+            watch=made.watch,
+            draining=lambda: self.draining,
+            idle=lambda: len(world.idle()),
+            slots=lambda: world.slots,
+            monotonic=world.clock.seconds,
+            now=world.clock.seconds,
+            noise=world.random.getrandbits,
+        )
+        return made
+
+    # ------------------------------------------------------------- what it does
+
+    @property
+    def moves(self) -> bool:
+        """It runs and is not frozen."""
+        return self.up and self.frozen_ms <= self.world.now_ms
+
+    def beat(self) -> None:
+        """Say that it lives."""
+        self.beat_ms = self.world.now_ms
+        names = [child.name for child in self.children if not child.dead]
+        busy = sum(child.busy for child in self.children)
+        record = {
+            "name": f"worker-{self.number}",
+            "host": "simulated",
+            "pid": self.starts,
+            "pool": "prefork",
+            "concurrency": self.slots,
+            "graphs": self.registry.names(),
+            "queues": [queue_name("sim")],
+            "boot": self.boot,
+            "slots": names,
+            "dead": self.buried,
+            "busy": busy,
+            "idle": 0 if self.draining else self.slots - busy,
+        }
+        self.world.memory.fleet.beat(self.boot, record, ttl_ms=TTL_MS)
+
+    def beat_if_due(self) -> None:
+        """Beat, if it is time and its watcher does not stand still."""
+        if self.moves and not self.watcher.busy and self.world.now_ms - self.beat_ms >= BEAT_SECONDS * 1000:
+            self.beat()
+
+    def deliver(self, child: Process, hint: Hint) -> None:
+        """A child works for one hint, to its end or to its own."""
+
+        def wait() -> None:
+            child.stand_still(1)
+
+        def work() -> None:
+            child.work(lambda place, given: deliver(place, given, wait), hint)
+
+        def attended() -> None:
+            try:
+                work()
+            except SlotDied:
+                raise
+            except Exception as exc:
+                self.world.history.violate("I15", f"a driver raised {type(exc).__name__}: {exc}", exc)
+            finally:
+                self._ended(child)
+
+        child.run(attended)
+
+    def _ended(self, child: Process) -> None:
+        if child.dead and self.up and child in self.children:
+            self.fallen.append((child.name, child.what))
+            self.children[self.children.index(child)] = self._child()
+        self.end_if_drained()
+
+    def sweep(self) -> None:
+        """One round of the watcher: look into deaths, beat, sweep."""
+        watcher = self.watcher
+        watcher.busy = True
+        watcher.run(self._round)
+
+    def _round(self) -> None:
+        try:
+            while self.fallen:
+                slot, what = self.fallen[0]
+                if slot not in self.buried:
+                    self.buried.append(slot)
+                if what:
+                    self.sweeper.bury(slot, what)
+                self.fallen.pop(0)
+            self.beat()
+            self.sweeper.sweep()
+        except SlotDied:
+            pass
+        except StoreError:
+            self.sweeper.distrust()
+        except Exception as exc:
+            self.world.history.violate("I15", f"a sweep raised {type(exc).__name__}: {exc}", exc)
+        finally:
+            self.watcher.busy = False
+
+    def end_if_drained(self) -> None:
+        """End in an orderly way, if that was asked for and no child works any more."""
+        if self.draining and self.up and not any(child.busy for child in (*self.children, self.watcher)):
+            self.world.memory.fleet.leave(self.boot)
+            self.fall(100)
+
+    def fall(self, back_in_ms: int) -> None:
+        """The whole worker dies; somebody starts it again."""
+        self.up, self.back_ms = False, self.world.now_ms + back_in_ms
+        for process in (self.watcher, *self.children):
+            process.dead = True

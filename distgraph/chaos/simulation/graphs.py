@@ -1,0 +1,329 @@
+"""Small graphs that together use all of the protocol, and what each of them comes to.
+
+Every execution of a node draws a number, which it writes into the state: the trace at the end says which execution each
+superstep's result came from. Apart from those numbers the final state is a function of the input alone.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Annotated, Any, Protocol, TypedDict
+
+from distgraph.checkpoint.memory import InMemorySaver
+from distgraph.constants import END, START
+from distgraph.graph.state import StateGraph
+from distgraph.runtime import Runtime
+from distgraph.types import Command, RetryPolicy, Send, interrupt
+
+#: What is answered to whoever asks.
+ANSWERS = ("yes", "no")
+#: Attempts of a node that is tried again.
+ATTEMPTS = 3
+_MODULUS = 10_007
+
+
+def fold(left: int, right: int) -> int:
+    """A reducer for which order matters."""
+    return (31 * left + right) % _MODULUS
+
+
+class State(TypedDict, total=False):
+    """The state of all these graphs."""
+
+    total: Annotated[int, operator.add]
+    fold: Annotated[int, fold]
+    trace: Annotated[list[Any], operator.add]
+    round: int
+    n: int
+    answer: str
+    deed: int
+
+
+class Stage(Protocol):
+    """Where nodes act: told of every execution, and asked how the world is."""
+
+    def execute(self, node: str, runtime: Runtime[Any], version: int) -> int:
+        """A node runs; the number of this execution."""
+        ...
+
+    def healed(self, run_id: str) -> bool:
+        """Whether what made this run fail has been repaired."""
+        ...
+
+    def die(self) -> None:
+        """The process that runs the node ends here."""
+        ...
+
+    def effect(self, key: str) -> int:
+        """Something is done in the outside world; the number of the deed."""
+        ...
+
+
+class _Here:
+    """The stage of a run in this process, that shows what is expected."""
+
+    def execute(self, node: str, runtime: Runtime[Any], version: int) -> int:
+        return 0
+
+    def healed(self, run_id: str) -> bool:
+        return True
+
+    def die(self) -> None:
+        """Nothing dies here."""
+
+    def effect(self, key: str) -> int:
+        return 0
+
+
+class _On:
+    """The stage that nodes act on now; only one schedule is played at a time."""
+
+    stage: Stage = _Here()
+
+
+def play_on(stage: Stage | None) -> None:
+    """Let nodes act on ``stage``; None: on none."""
+    _On.stage = stage or _Here()
+
+
+class Failure(Exception):
+    """What a node of these graphs raises."""
+
+
+def _write(name: str, runtime: Runtime[Any], version: int, weight: int = 1, **more: Any) -> dict[str, Any]:
+    number = _On.stage.execute(name, runtime, version)
+    return {"total": weight, "fold": weight, "trace": [[name, number, runtime.idempotency_key]], **more}
+
+
+def _plain(name: str, weight: int, version: int) -> Callable[..., Any]:
+    def node(state: State, runtime: Runtime[Any]) -> dict[str, Any]:
+        return _write(name, runtime, version, weight)
+
+    return node
+
+
+def _builder(version: int, names: str = "") -> StateGraph[Any, Any, Any, Any]:
+    builder: StateGraph[Any, Any, Any, Any] = StateGraph(State)
+    for place, name in enumerate(names):
+        builder.add_node(name, _plain(name, 10**place, version))
+    return builder
+
+
+def _chain(version: int) -> StateGraph[Any, Any, Any, Any]:
+    builder = _builder(version, "abc" if version == 1 else "abcd")
+    edges = [START, *("abc" if version == 1 else "abcd"), END]
+    for early, late in zip(edges, edges[1:], strict=False):
+        builder.add_edge(early, late)
+    return builder
+
+
+def _fan(version: int) -> StateGraph[Any, Any, Any, Any]:
+    """Three at once, then all of them are waited for."""
+    builder = _builder(version, "abcd")
+    for name in "abc":
+        builder.add_edge(START, name)
+    builder.add_edge(["a", "b", "c"], "d")
+    builder.add_edge("d", END)
+    return builder
+
+
+def _join(version: int) -> StateGraph[Any, Any, Any, Any]:
+    """A join of branches that are not equally long; one of its nodes always travels."""
+    builder = _builder(version, "abd")
+    builder.add_node("c", _plain("c", 7, version), placement="spread")
+    builder.add_edge(START, "a")
+    builder.add_edge(START, "b")
+    builder.add_edge("b", "c")
+    builder.add_edge(["a", "c"], "d")
+    builder.add_edge("d", END)
+    return builder
+
+
+def _sends(version: int) -> StateGraph[Any, Any, Any, Any]:
+    builder = _builder(version, "a")
+
+    def work(state: State, runtime: Runtime[Any]) -> dict[str, Any]:
+        return _write("work", runtime, version, 10 ** state["n"])
+
+    builder.add_node("work", work)
+    builder.add_edge(START, "a")
+    builder.add_conditional_edges("a", lambda state: [Send("work", {"n": n}) for n in range(3)], ["work"])
+    builder.add_edge("work", END)
+    return builder
+
+
+def _loop(version: int) -> StateGraph[Any, Any, Any, Any]:
+    builder = _builder(version)
+
+    def turn(state: State, runtime: Runtime[Any]) -> dict[str, Any]:
+        done = state.get("round", 0)
+        return _write("turn", runtime, version, 10**done, round=done + 1)
+
+    builder.add_node("turn", turn)
+    builder.add_edge(START, "turn")
+    builder.add_conditional_edges("turn", lambda state: "turn" if state["round"] < 3 else END, ["turn", END])
+    return builder
+
+
+def _ask(version: int) -> StateGraph[Any, Any, Any, Any]:
+    """One asks, another works beside it."""
+    builder = _builder(version, "a")
+
+    def ask(state: State, runtime: Runtime[Any]) -> dict[str, Any]:
+        answer = interrupt("which?")
+        return _write("ask", runtime, version, 5, answer=answer)
+
+    builder.add_node("ask", ask)
+    builder.add_edge(START, "a")
+    builder.add_edge(START, "ask")
+    builder.add_edge(["a", "ask"], END)
+    return builder
+
+
+def _flaky(version: int) -> StateGraph[Any, Any, Any, Any]:
+    """One fails until its last attempt, another works beside it."""
+    builder = _builder(version, "ab")
+
+    def flaky(state: State, runtime: Runtime[Any]) -> dict[str, Any]:
+        info = runtime.execution_info
+        attempt = info.node_attempt if info is not None else 1
+        _On.stage.execute(f"attempt {attempt}", runtime, version)
+        if attempt < ATTEMPTS:
+            raise Failure(f"attempt {attempt}")
+        return _write("flaky", runtime, version, 5)
+
+    policy = RetryPolicy(initial_interval=0.03, max_attempts=ATTEMPTS, jitter=False, retry_on=Failure)
+    builder.add_node("flaky", flaky, retry_policy=policy)
+    builder.add_edge(START, "flaky")
+    builder.add_edge(START, "a")
+    builder.add_edge(["a", "flaky"], "b")
+    builder.add_edge("b", END)
+    return builder
+
+
+def _broken(version: int) -> StateGraph[Any, Any, Any, Any]:
+    """One fails until somebody repairs what it needs, another works beside it."""
+    builder = _builder(version, "a")
+
+    def broken(state: State, runtime: Runtime[Any]) -> dict[str, Any]:
+        info = runtime.execution_info
+        if not _On.stage.healed((info.run_id if info is not None else "") or ""):
+            _On.stage.execute("fails", runtime, version)
+            raise Failure("not repaired yet")
+        return _write("broken", runtime, version, 5)
+
+    builder.add_node("broken", broken)
+    builder.add_edge(START, "a")
+    builder.add_edge(START, "broken")
+    builder.add_edge(["a", "broken"], END)
+    return builder
+
+
+def _nested(version: int) -> StateGraph[Any, Any, Any, Any]:
+    inner = _builder(version, "ab")
+    inner.add_edge(START, "a")
+    inner.add_edge("a", "b")
+    inner.add_edge("b", END)
+    compiled = inner.compile(name="inner")
+
+    def call(state: State, runtime: Runtime[Any]) -> dict[str, Any]:
+        inside = compiled.invoke({"total": 0, "fold": 0, "trace": []})
+        return {key: inside[key] for key in ("total", "fold", "trace")}
+
+    builder = _builder(version, "c")
+    builder.add_node("call", call)
+    builder.add_edge(START, "call")
+    builder.add_edge("call", "c")
+    builder.add_edge("c", END)
+    return builder
+
+
+def _poison(version: int) -> StateGraph[Any, Any, Any, Any]:
+    """The middle one kills its process wherever the input says so."""
+    builder = _builder(version, "ac")
+
+    def poison(state: State, runtime: Runtime[Any]) -> dict[str, Any]:
+        written = _write("poison", runtime, version, 5)
+        if state.get("n"):
+            _On.stage.die()
+        return written
+
+    builder.add_node("poison", poison)
+    builder.add_edge(START, "a")
+    builder.add_edge("a", "poison")
+    builder.add_edge("poison", "c")
+    builder.add_edge("c", END)
+    return builder
+
+
+def _effect(version: int) -> StateGraph[Any, Any, Any, Any]:
+    builder = _builder(version, "a")
+
+    def effect(state: State, runtime: Runtime[Any]) -> dict[str, Any]:
+        number = runtime.once("deed", lambda: _On.stage.effect(f"{runtime.idempotency_key}/deed"))
+        return _write("effect", runtime, version, 5, deed=number)
+
+    builder.add_node("effect", effect)
+    builder.add_edge(START, "effect")
+    builder.add_edge("effect", "a")
+    builder.add_edge("a", END)
+    return builder
+
+
+_BUILDERS: dict[str, Callable[[int], StateGraph[Any, Any, Any, Any]]] = {
+    "chain": _chain,
+    "fan": _fan,
+    "join": _join,
+    "sends": _sends,
+    "loop": _loop,
+    "ask": _ask,
+    "flaky": _flaky,
+    "broken": _broken,
+    "nested": _nested,
+    "poison": _poison,
+    "effect": _effect,
+}
+#: The graphs by name.
+NAMES = tuple(_BUILDERS)
+#: Graphs that have a second version, which some workers serve.
+CHANGED = ("chain",)
+
+
+@cache
+def graph(name: str, version: int = 1) -> Any:
+    """The compiled graph of that name."""
+    return _BUILDERS[name](version).compile(name=name)
+
+
+def given(total: int, *, deadly: bool = False) -> dict[str, Any]:
+    """The input of a run or item."""
+    return {"total": total, **({"n": 1} if deadly else {})}
+
+
+@cache
+def expected(name: str, total: int, times: int = 1, answer: str = "") -> tuple[Any, ...]:
+    """What ``shown`` gives of the final state, after so many runs on one thread, computed in this process."""
+    before, _On.stage = _On.stage, _Here()
+    try:
+        compiled = _BUILDERS[name](1).compile(name=name, checkpointer=InMemorySaver())
+        config: Any = {"configurable": {"thread_id": "here"}}
+        for _ in range(times):
+            state = compiled.invoke(given(total), config)
+            if "__interrupt__" in state:
+                state = compiled.invoke(Command(resume=answer), config)
+        return shown(state)
+    finally:
+        _On.stage = before
+
+
+def shown(state: Any) -> tuple[Any, ...]:
+    """A final state without the numbers of executions, to be compared."""
+    names = tuple(entry[0] for entry in state.get("trace", ()))
+    return (state.get("total"), state.get("fold"), names, state.get("round"), state.get("answer"))
+
+
+def numbers(state: Any) -> Sequence[tuple[str, int, str]]:
+    """(node, number, idempotency key) of the executions that a final state came from."""
+    return [(node, number, key) for node, number, key in state.get("trace", ())]

@@ -1,0 +1,109 @@
+"""Playing one schedule to its end, and making a failing one as short as it gets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from distgraph.chaos.simulation import graphs
+from distgraph.chaos.simulation.history import Violation
+from distgraph.chaos.simulation.invariants import check
+from distgraph.chaos.simulation.schedule import Schedule
+from distgraph.chaos.simulation.world import World
+from distgraph.testing.broker import Faults
+
+#: A schedule that has not come to its end after so many turns, or so much simulated time, never will.
+MOST_TURNS = 3000
+MOST_MS = 300_000
+
+
+@dataclass(slots=True)
+class Played:
+    """What came of one schedule.
+
+    Attributes:
+        points: points passed, that is twice the calls of the ledger, and what else can be struck.
+        executions: of nodes; ``tasks`` of them were first ones.
+    """
+
+    schedule: Schedule
+    violations: list[Violation] = field(default_factory=list)
+    points: int = 0
+    turns: int = 0
+    executions: int = 0
+    tasks: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    oks: Counter[str] = field(default_factory=Counter)
+
+
+def play(schedule: Schedule) -> Played:
+    """Play a schedule and check what can be seen."""
+    world = World(schedule)
+    graphs.play_on(world.history)
+    try:
+        _to_its_end(world)
+        if not world.history.violations:
+            check(world)
+    finally:
+        world.close()
+        graphs.play_on(None)
+    history = world.history
+    history.faults["hint lost"] += world.broker.lost
+    history.faults["hint repeated"] += world.broker.repeated
+    return Played(
+        schedule,
+        history.violations,
+        world.points,
+        world.turns,
+        len(history.executions),
+        len({(one.key, one.attempt, one.node) for one in history.executions}),
+        history.faults,
+        history.oks,
+    )
+
+
+def _to_its_end(world: World) -> None:
+    """Until every client has what it wanted, and then until nothing is left to happen."""
+    history, last_ms = world.history, world.now_ms + MOST_MS
+    while any(not client.ended for client in world.clients) or world.unsettled():
+        if history.violations:
+            return
+        if not world.turn() or world.turns > MOST_TURNS or world.now_ms > last_ms:
+            history.violate("I11", world.stuck())
+            return
+
+
+def shortened(schedule: Schedule, invariant: str) -> Schedule:
+    """The same failure in fewer faults, subjects and disturbances, as far as leaving things out one by one goes."""
+    going = True
+    while going:
+        going = False
+        for shorter in _shorter(schedule):
+            if any(found.invariant == invariant for found in play(shorter).violations):
+                schedule, going = shorter, True
+                break
+    return schedule
+
+
+def _shorter(schedule: Schedule) -> Iterator[Schedule]:
+    for at in range(len(schedule.faults)):
+        yield replace(schedule, faults=schedule.faults[:at] + schedule.faults[at + 1 :])
+    if len(schedule.subjects) > 1:
+        for at in range(len(schedule.subjects)):
+            yield replace(schedule, subjects=schedule.subjects[:at] + schedule.subjects[at + 1 :])
+    if schedule.hints != Faults():
+        yield replace(schedule, hints=Faults())
+        for name in ("lose", "repeat", "delay", "node_ms"):
+            if getattr(schedule.hints, name):
+                yield replace(schedule, hints=replace(schedule.hints, **{name: 0}))
+    if schedule.changed:
+        yield replace(schedule, changed=False)
+    for at, subject in enumerate(schedule.subjects):
+        for name, less in (("cancel", 0), ("pause", 0), ("rivals", 1), ("deadly", 0)):
+            if getattr(subject, name) > less:
+                eased = replace(subject, **{name: less})
+                yield replace(schedule, subjects=(*schedule.subjects[:at], eased, *schedule.subjects[at + 1 :]))
+        if subject.items > 1:
+            fewer = replace(subject, items=subject.items - 1)
+            yield replace(schedule, subjects=(*schedule.subjects[:at], fewer, *schedule.subjects[at + 1 :]))

@@ -1,0 +1,286 @@
+"""A schedule while it is played: the ledger's twin, a broker, workers and clients, and one thing at a time."""
+
+from __future__ import annotations
+
+from random import Random
+
+from distgraph.chaos.simulation.clients import Client, clients_of
+from distgraph.chaos.simulation.fleet import Process, Worker, registry
+from distgraph.chaos.simulation.history import History
+from distgraph.chaos.simulation.schedule import Fault, Schedule
+from distgraph.errors import ServerUnreachableError
+from distgraph.ledger.keys import Keys
+from distgraph.ledger.memory import MemoryLedger
+from distgraph.ledger.replies import Address
+from distgraph.testing.broker import Broker
+from distgraph.testing.clock import Clock
+from distgraph.testing.slots import SlotDied
+
+#: The shortest time that passes where nobody has anything to do. Milliseconds.
+_LOOK_MS = 20
+#: How long a worker that died is gone. Milliseconds.
+_BACK_MS = (50, 500, 3000)
+#: Whoever is still at work after so many points never ends.
+_MOST_POINTS = 20_000
+#: The chance that time passes although somebody has something to do.
+_IMPATIENCE = 0.04
+
+
+class World:
+    """All there is in one schedule.
+
+    Attributes:
+        points: points passed so far, by anybody.
+        turns: things that happened so far.
+        standing: processes that stand still in the middle of something.
+        freezing: something may still be frozen, so what begins must be able to stand still.
+    """
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+        self.random, self.clock = Random(schedule.seed), Clock()
+        self.broker = Broker(self.clock, self.random, schedule.hints)
+        self.memory = MemoryLedger(Keys("sim", 2), self.clock.ms)
+        self.points = self.turns = 0
+        self.standing: list[Process] = []
+        self._plan = _by_point(schedule.faults)
+        self.freezing = any(fault.kind.startswith("freeze") for fault in schedule.faults)
+        #: What the server saved, newest last: (ms, its journal, our history). Kept only where it is rolled back.
+        self._saved: list[tuple[int, int, int]] = []
+        self._saves = any(fault.kind == "roll back" for fault in schedule.faults)
+        #: How often the server lost what it had not saved.
+        self.rolled_back = 0
+        self.history = History(self)
+        self.memory.fleet.join()
+        self.slots = sum(schedule.fleet)
+        self.names = tuple(sorted({subject.graph for subject in schedule.subjects}))
+        last = len(schedule.fleet) - 1
+        self.workers: list[Worker] = []
+        for number, slots in enumerate(schedule.fleet):
+            served = registry(self.names, schedule.changed and number == last)
+            self.workers.append(Worker(self, number, slots, served))
+        self.clients: list[Client] = clients_of(self)
+        self._save()
+
+    @property
+    def now_ms(self) -> int:
+        """The time, milliseconds since the epoch."""
+        return self.clock.ms()
+
+    # ------------------------------------------------------------- one turn
+
+    def turn(self) -> bool:
+        """The next thing happens. False: there is none left."""
+        self.turns += 1
+        if self._saves:
+            self._save()
+        random = self.random
+        ready = [process for process in self.standing if self._may_go_on(process)]
+        callers = [client for client in self.clients if client.wants()]
+        idle = self.idle()
+        arrives = bool(idle) and self._hint_is_there()
+        count = len(ready) + len(callers) + arrives
+        if not count or random.random() < _IMPATIENCE:
+            return self._pass_time()
+        chosen = random.randrange(count)
+        if chosen < len(ready):
+            process = ready[chosen]
+            self.standing.remove(process)
+            process.resume()
+        elif chosen < len(ready) + len(callers):
+            callers[chosen - len(ready)].go_on()
+        else:
+            self._deliver(random.choice(idle))
+        return True
+
+    def idle(self) -> list[Process]:
+        """Children that wait for work."""
+        return [
+            child
+            for worker in self.workers
+            if worker.moves and not worker.draining
+            for child in worker.children
+            if not child.busy
+        ]
+
+    def _hint_is_there(self) -> bool:
+        arrival = self.broker.next_ms()
+        return arrival is not None and arrival <= self.now_ms
+
+    def _deliver(self, child: Process) -> None:
+        hint = self.broker.take()
+        assert hint is not None
+        assert child.worker is not None
+        child.worker.deliver(child, hint)
+
+    def _may_go_on(self, process: Process) -> bool:
+        if process.dead:
+            return True
+        worker = process.worker
+        return process.wake <= self.turns and (worker is None or worker.frozen_ms <= self.now_ms)
+
+    # ------------------------------------------------------------- what can be seen from outside
+
+    def active(self, run_id: str, thread_id: str) -> bool:
+        """Whether a run has its thread."""
+        record = self.memory.state.records.look(self.memory.state.key(Address(run_id, thread_id)))
+        return record.get("status") in (b"queued", b"running")
+
+    def unsettled(self) -> bool:
+        """Whether something is still to happen: work that stands still, a hint on its way, an entry that is due."""
+        return bool(self.standing or self.broker.next_ms() or any(self.memory.state.due.values()))
+
+    def stuck(self) -> str:
+        """Why this never ends."""
+        waiting = [f"{type(client).__name__} {client.number}" for client in self.clients if not client.ended]
+        due = sorted(entry for table in self.memory.state.due.values() for entry in table)
+        statuses = {key.run_id: record.get("status", b"").decode() for key, record in self.memory.state.records.items()}
+        return (
+            f"no end after {self.turns} turns: waiting {waiting}, due {due}, runs {statuses}, hints {self.broker.hints()[:3]}"
+        )
+
+    def heal(self) -> None:
+        """Nothing strikes any more."""
+        self._plan.clear()
+        for client in self.clients:
+            client.process.cut, client.process.dead = 0, False
+
+    def close(self) -> None:
+        """End what still stands still."""
+        for process in [*self.standing, *(client.process for client in self.clients)]:
+            process.dead = True
+            while process.strand is not None:
+                process.go_on()
+
+    # ------------------------------------------------------------- time
+
+    def tick(self, ms: float) -> None:
+        """Let time pass; workers beat meanwhile."""
+        while ms > 0:
+            # Whoever beats does so in the middle of a long time too.
+            part = min(ms, 500.0)
+            self.clock.advance(part)
+            ms -= part
+            for worker in self.workers:
+                worker.beat_if_due()
+
+    def _pass_time(self) -> bool:
+        """Time passes until something is due, and somebody sweeps. False: nothing is."""
+        soonest = self._next_ms()
+        if soonest is None:
+            return False
+        self.tick(max(_LOOK_MS, soonest - self.now_ms))
+        for worker in self.workers:
+            worker.end_if_drained()
+            if not worker.up and worker.back_ms <= self.now_ms:
+                worker.start()
+        awake = [worker for worker in self.workers if worker.moves and not worker.watcher.busy]
+        if awake:
+            self.random.choice(awake).sweep()
+        return True
+
+    def _next_ms(self) -> int | None:
+        times = [min(table.values()) for table in self.memory.state.due.values() if table]
+        arrival = self.broker.next_ms()
+        if arrival is not None:
+            times.append(arrival)
+        for worker in self.workers:
+            if not worker.up:
+                times.append(worker.back_ms)
+            elif worker.fallen:
+                times.append(self.now_ms)
+        if self.standing:
+            frozen = [worker.frozen_ms for worker in self.workers if worker.frozen_ms > self.now_ms]
+            times.append(min(frozen, default=self.now_ms))
+        if any(not client.ended for client in self.clients):
+            times.append(self.now_ms + 500)
+        return min(times, default=None)
+
+    # ------------------------------------------------------------- harm
+
+    def at_point(self, process: Process, label: str) -> None:
+        """Somebody passes a point.
+
+        Raises:
+            SlotDied: and dies there.
+            ServerUnreachableError: and finds the server out of reach.
+        """
+        self.points += 1
+        if self.points > _MOST_POINTS:
+            if not self.history.violations:
+                self.history.violate("I11", f"{process.name} goes round and round: {label}")
+            process.dead = True
+            raise SlotDied(process.name)
+        fault = self._plan.pop(self.points, None)
+        if fault is not None:
+            self._strike(fault, process, label)
+        if label.startswith("node "):
+            if self.broker.faults.node_ms:
+                self.tick(self.random.random() * self.broker.faults.node_ms)
+        elif process.cut:
+            process.cut -= 1
+            raise ServerUnreachableError("The server cannot be reached: this schedule says so.")
+
+    def _strike(self, fault: Fault, process: Process, label: str) -> None:
+        kind, worker = fault.kind, process.worker
+        self.freezing = any(left.kind.startswith("freeze") for left in self._plan.values())
+        self.history.faults[kind] += 1
+        if kind == "cut":
+            process.cut = fault.much
+        elif kind == "repeat":
+            process.twice = True
+        elif kind == "drop hints":
+            self.broker.drop()
+        elif kind == "drain":
+            if worker is not None:
+                worker.draining = True
+        elif kind in ("restart", "roll back"):
+            self._restart(fault.much)
+            process.cut += 1
+        elif kind == "freeze":
+            if worker is not None and process is worker.watcher:
+                worker.froze = True
+            process.stand_still(fault.much)
+        elif kind == "freeze tree":
+            if worker is not None:
+                worker.frozen_ms, worker.froze = self.now_ms + fault.much, True
+            process.stand_still(10 if worker is None else 0)
+        else:
+            if worker is not None and (kind == "kill tree" or process is worker.watcher):
+                worker.fall(self.random.choice(_BACK_MS))
+            process.dead = True
+            raise SlotDied(process.name)
+
+    def _restart(self, lost_ms: int) -> None:
+        """The server starts anew, after a while, without what it had not saved."""
+        if lost_ms:
+            earliest = self.now_ms - lost_ms
+            at = next(at for at, (ms, _, _) in enumerate(self._saved) if ms >= earliest or at == len(self._saved) - 1)
+            _, journal, mark = self._saved[at]
+            del self._saved[at + 1 :]
+            self.memory.restore(journal)
+            self.history.roll_back(mark)
+            self.rolled_back += 1
+        else:
+            self.memory.state.starts += 1
+        # Beats are forgotten while nobody can beat.
+        for boot in [*self.memory.state.beats]:
+            self.memory.state.beats.drop(boot)
+        self.clock.advance(self.random.choice((20, 700, 2500)))
+        for client in self.clients:
+            client.server_restarted(lost=bool(lost_ms))
+
+    def _save(self) -> None:
+        if self._saves:
+            self._saved.append((self.now_ms, self.memory.snapshot(), self.history.mark()))
+
+
+def _by_point(faults: tuple[Fault, ...]) -> dict[int, Fault]:
+    """Point -> the fault that strikes there; of two at one point, the second strikes at the next."""
+    out: dict[int, Fault] = {}
+    for fault in faults:
+        nth = fault.nth
+        while nth in out:
+            nth += 1
+        out[nth] = fault
+    return out
