@@ -6,12 +6,13 @@ import click
 
 from distgraph.cli.chaos_points import points
 from distgraph.cli.chaos_power import power
+from distgraph.cli.chaos_simulate import simulate
 from distgraph.cli.chaos_storm import storm
 from distgraph.cli.exits import EPILOG
 from distgraph.cli.options import global_options
 
 #: The commands of this group.
-COMMANDS: tuple[click.Command, ...] = (points, power, storm)
+COMMANDS: tuple[click.Command, ...] = (simulate, points, power, storm)
 
 
 @click.group(epilog=EPILOG)

@@ -23,9 +23,13 @@ _PATIENCE = 2.0
 @click.option(
     "--schedules", type=click.IntRange(1, 100_000_000), default=2000, show_default=True, help="Play so many schedules."
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the first one; the next has the next.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the first one; the next has the next."
+)
 @click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes that play them.")
-@click.option("--mutant", metavar="NAME", help="Break the protocol in this way, to see that it is noticed; 'list' for all.")
+@click.option(
+    "--mutant", metavar="NAME", help="Break the protocol in this way, to see that it is noticed; 'list' for all."
+)
 @global_options
 @click.pass_obj
 def simulate(session: Session, schedules: int, seed: int, jobs: int, mutant: str | None) -> int:

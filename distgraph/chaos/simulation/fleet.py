@@ -143,6 +143,8 @@ class Worker:
         made.place = Workplace(
             runs=made.runs,
             batches=made.batches,
+            items=cast(Any, Guarded(world.memory.items, made, "items")),
+            kept=cast(Any, Guarded(world.memory.kept, made, "kept")),
             registry=self.registry,
             dispatcher=made.dispatcher,
             slot=made.name,

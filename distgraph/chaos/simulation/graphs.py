@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import pairwise
 from typing import Annotated, Any, Protocol, TypedDict
 
 from distgraph.checkpoint.memory import InMemorySaver
@@ -114,7 +115,7 @@ def _builder(version: int, names: str = "") -> StateGraph[Any, Any, Any, Any]:
 def _chain(version: int) -> StateGraph[Any, Any, Any, Any]:
     builder = _builder(version, "abc" if version == 1 else "abcd")
     edges = [START, *("abc" if version == 1 else "abcd"), END]
-    for early, late in zip(edges, edges[1:], strict=False):
+    for early, late in pairwise(edges):
         builder.add_edge(early, late)
     return builder
 

@@ -338,7 +338,9 @@ class History:
             ("I6", facts.cancelled.get(run_id), "belongs to a cancelled run"),
         ):
             if since is not None and since < claimed:
-                self.violate(invariant, f"node {node!r} of run {run_id!r} ran although its task {why} before it was claimed")
+                self.violate(
+                    invariant, f"node {node!r} of run {run_id!r} ran although its task {why} before it was claimed"
+                )
 
     def healed(self, run_id: str) -> bool:
         """Whether somebody has repaired what this run needs."""

@@ -126,7 +126,10 @@ def _check_state(world: World, subject: Subject, name: str, state: Any, index: i
         return
     executions, seen = world.history.executions, set()
     for node, number, key in graphs.numbers(state):
-        if not 0 < number <= len(executions) or (executions[number - 1].node, executions[number - 1].key) != (node, key):
+        if not 0 < number <= len(executions) or (executions[number - 1].node, executions[number - 1].key) != (
+            node,
+            key,
+        ):
             world.history.violate("I2", f"{name} has a result of {node!r} that no execution gave")
         elif number in seen:
             world.history.violate("I2", f"{name} has the result of execution {number} of {node!r} twice")
@@ -164,16 +167,17 @@ def _check_line(world: World, client: RunClient) -> None:
     line = state.lines.look(thread)
     codec = client.desk.codec_of(client.subject.graph)
     ids = set(state.history.look(thread))
-    at, steps = line.get("head", b"").decode(), []
+    steps: list[int] = []
+    at: str | None = line.get("head", b"").decode()
     while at and f"c:{at}" in line:
         found, _ = decode_record(codec, at, line[f"c:{at}"])
         ids.discard(at)
-        steps.append((found.source, found.step))
+        steps.append(found.step)
         at = found.parent
     if client.subject.keep == "all" and ids:
         world.history.violate("I4", f"thread {client.thread_id!r} has checkpoints beside its line: {sorted(ids)}")
     if client.subject.keep == "all" and client.subject.runs == 1:
-        numbers = [step for _, step in reversed(steps)]
+        numbers = steps[::-1]
         if numbers and numbers != list(range(-1, len(numbers) - 1)):
             world.history.violate("I4", f"run {client.run_id!r} has the steps {numbers}")
 
@@ -251,7 +255,19 @@ def _check_nothing_is_left(world: World) -> None:
         _delete(world, client)
     state = world.memory.state
     tables = ("records", "submitted", "outcomes", "claims", "tries", "logs", "effects", "threads", "due")
-    batches = ("manifests", "opened", "active", "parts", "digests", "finished", "inputs", "ready", "slices", "rows", "crashes")
+    batches = (
+        "manifests",
+        "opened",
+        "active",
+        "parts",
+        "digests",
+        "finished",
+        "inputs",
+        "ready",
+        "slices",
+        "rows",
+        "crashes",
+    )
     for name in (*tables, *batches):
         left = {key: held for key, held in getattr(state, name).items() if held or not isinstance(held, dict)}
         if left:
@@ -266,5 +282,3 @@ def _delete(world: World, client: Client) -> None:
         world.memory.runs.delete(Address(client.run_id, client.thread_id))
     elif isinstance(client, BatchClient):
         client.desk.batch(client.batch_id).delete()
-
-

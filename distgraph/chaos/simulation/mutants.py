@@ -44,7 +44,7 @@ def mutant(name: str) -> Iterator[None]:
     with ExitStack() as undo:
         for owner, attribute, made in MUTANTS[name].patches:
             own = vars(owner).get(attribute)
-            original = getattr(owner, attribute)
+            original = getattr(owner, attribute, None)
             setattr(owner, attribute, made(original))
             if own is not None:
                 undo.callback(setattr, owner, attribute, own)
@@ -97,7 +97,9 @@ def _last_wins(settle: Any) -> Any:
 
 
 def _counted(settle: Any) -> Any:
-    def settled(self: Any, address: Any, slot: str, epoch: int, head: str, task_id: str, nonce: bytes, *more: Any) -> Any:
+    def settled(
+        self: Any, address: Any, slot: str, epoch: int, head: str, task_id: str, nonce: bytes, *more: Any
+    ) -> Any:
         key = self.state.key(address)
         answer = settle(self, address, slot, epoch, head, task_id, nonce, *more)
         if answer.kind == "dup" or (answer.kind == "ok" and task_id in self.state.claims.look(key)):
@@ -308,17 +310,23 @@ MUTANTS: dict[str, Mutant] = {
     "early-barrier": Mutant("the barrier closes one task early", ((MemoryRuns, "_all_settled", _one_is_enough),)),
     "settle-at-any-head": Mutant("outcomes of older checkpoints count", ((MemoryRuns, "_not_at", _any_head),)),
     "lease-decides": Mutant("who lost the lease may not commit", ((MemoryRuns, "commit", _leased_only),)),
-    "counter-ids": Mutant("checkpoint ids are counters, the same after a roll-back", ((Workplace, "new_checkpoint_id", _counter_ids),)),
+    "counter-ids": Mutant(
+        "checkpoint ids are counters, the same after a roll-back", ((Workplace, "new_checkpoint_id", _counter_ids),)
+    ),
     "arrival-order": Mutant(
         "writes are applied as they come", ((apply, "sorted", _unlike), (Lane, "look", _as_they_came))
     ),
     "resume-runs-siblings": Mutant("a resume forgets what had finished", ((MemoryRuns, "control", _drop_all),)),
-    "hint-believed": Mutant("a hint is believed, though its task has settled", ((MemoryRuns, "claim_task", _believed),)),
+    "hint-believed": Mutant(
+        "a hint is believed, though its task has settled", ((MemoryRuns, "claim_task", _believed),)
+    ),
     "no-sweep": Mutant("nobody sweeps", ((Sweeper, "sweep", _no_sweep),)),
     "no-due-entry": Mutant("a run owes no look", ((MemoryRuns, "_owe", _nothing),)),
     "due-entry-dropped": Mutant("a swept entry does not come back", ((MemoryRuns, "sweep", _sweep_and_drop),)),
     "forgets-what-is-owed": Mutant("no entry is owed a look", ((MemoryRuns, "forget_due", _forgets),)),
-    "retry-forgotten": Mutant("a task that waits for its next attempt waits for ever", ((MemoryRuns, "retry_task", _no_wait),)),
+    "retry-forgotten": Mutant(
+        "a task that waits for its next attempt waits for ever", ((MemoryRuns, "retry_task", _no_wait),)
+    ),
     "retry-counted-twice": Mutant("each failure counts as two", ((MemoryRuns, "retry_task", _twice),)),
     "crash-not-counted": Mutant(
         "crashes are not counted",
@@ -328,7 +336,9 @@ MUTANTS: dict[str, Mutant] = {
         "one crash makes poison",
         tuple((module, "CRASHES_ALLOWED", _one_crash) for module in (drive, node_task, reclaim)),
     ),
-    "outage-taken-for-death": Mutant("no beat proves a death, also after an outage", ((Sweeper, "distrust", _nothing),)),
+    "outage-taken-for-death": Mutant(
+        "no beat proves a death, also after an outage", ((Sweeper, "distrust", _nothing),)
+    ),
     "living-slot-reclaimed": Mutant("every slot is taken for dead", ((Sweeper, "dead", _yes),)),
     "effect-not-recorded": Mutant("effects are not recorded", ((MemoryRuns, "effect", _unrecorded),)),
     "any-version": Mutant("a worker runs what another version began", ((Registry, "find", _any_version),)),
@@ -336,5 +346,7 @@ MUTANTS: dict[str, Mutant] = {
     "chunk-not-idempotent": Mutant("a chunk sent again is added again", ((MemoryBatches, "add", _added_again),)),
     "seal-miscounted": Mutant("a batch waits for an item too many", ((MemoryBatches, "seal", _miscounted),)),
     "row-counted-twice": Mutant("an item that ends again counts again", ((MemorySlices, "_apply", _end_twice),)),
-    "slice-forgotten": Mutant("items of a dead slice do not come back", ((MemoryBatches, "give_back", _slice_forgotten),)),
+    "slice-forgotten": Mutant(
+        "items of a dead slice do not come back", ((MemoryBatches, "give_back", _slice_forgotten),)
+    ),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from distgraph.chaos.simulation import graphs
 from distgraph.chaos.simulation.history import Violation
@@ -96,13 +97,15 @@ def _shorter(schedule: Schedule) -> Iterator[Schedule]:
         yield replace(schedule, hints=Faults())
         for name in ("lose", "repeat", "delay", "node_ms"):
             if getattr(schedule.hints, name):
-                yield replace(schedule, hints=replace(schedule.hints, **{name: 0}))
+                gentler: Any = {name: 0}
+                yield replace(schedule, hints=replace(schedule.hints, **gentler))
     if schedule.changed:
         yield replace(schedule, changed=False)
     for at, subject in enumerate(schedule.subjects):
         for name, less in (("cancel", 0), ("pause", 0), ("rivals", 1), ("deadly", 0)):
             if getattr(subject, name) > less:
-                eased = replace(subject, **{name: less})
+                change: Any = {name: less}
+                eased = replace(subject, **change)
                 yield replace(schedule, subjects=(*schedule.subjects[:at], eased, *schedule.subjects[at + 1 :]))
         if subject.items > 1:
             fewer = replace(subject, items=subject.items - 1)

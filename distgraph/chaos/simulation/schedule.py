@@ -83,13 +83,25 @@ class Subject:
     rivals: int = 1
 
     def __str__(self) -> str:
-        what = f"a batch of {self.items}" if self.items else f"{self.runs} runs on one thread" if self.runs > 1 else "a run"
-        more = [f"placement={self.placement}", f"keep={self.keep}"] if not self.items else [f"placement={self.placement}"]
+        what = (
+            f"a batch of {self.items}"
+            if self.items
+            else f"{self.runs} runs on one thread"
+            if self.runs > 1
+            else "a run"
+        )
+        more = (
+            [f"placement={self.placement}", f"keep={self.keep}"] if not self.items else [f"placement={self.placement}"]
+        )
         more += [f"{self.deadly} deadly"] if self.deadly else []
         more += [f"cancelled at turn {self.cancel}"] if self.cancel else []
         more += [f"paused at turn {self.pause}"] if self.pause else []
         more += [f"{self.rivals} people answer"] if self.rivals > 1 else []
         return f"{what} of {self.graph!r} ({', '.join(more)})"
+
+
+#: No hint comes to harm.
+CALM = Faults()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +119,7 @@ class Schedule:
     subjects: tuple[Subject, ...]
     fleet: tuple[int, ...] = (1, 1)
     changed: bool = False
-    hints: Faults = Faults()
+    hints: Faults = CALM
     faults: tuple[Fault, ...] = ()
 
     @property

@@ -135,9 +135,8 @@ class World:
         waiting = [f"{type(client).__name__} {client.number}" for client in self.clients if not client.ended]
         due = sorted(entry for table in self.memory.state.due.values() for entry in table)
         statuses = {key.run_id: record.get("status", b"").decode() for key, record in self.memory.state.records.items()}
-        return (
-            f"no end after {self.turns} turns: waiting {waiting}, due {due}, runs {statuses}, hints {self.broker.hints()[:3]}"
-        )
+        hints = self.broker.hints()[:3]
+        return f"no end after {self.turns} turns: waiting {waiting}, due {due}, runs {statuses}, hints {hints}"
 
     def heal(self) -> None:
         """Nothing strikes any more."""
@@ -219,7 +218,9 @@ class World:
                 self.tick(self.random.random() * self.broker.faults.node_ms)
         elif process.cut:
             process.cut -= 1
-            raise ServerUnreachableError("The server cannot be reached: this schedule says so.")
+            lost = ServerUnreachableError("The server cannot be reached: this schedule says so.")
+            lost.of_ledger = process.worker is not None
+            raise lost
 
     def _strike(self, fault: Fault, process: Process, label: str) -> None:
         kind, worker = fault.kind, process.worker
