@@ -46,8 +46,14 @@ class Desk(Cluster):
 
     def __init__(self, world: World, process: Process) -> None:
         # Not the base's: it builds a codec, which all schedules share here.
+        memory = world.memory
         self.ledger = SimpleNamespace(  # type: ignore[assignment]
-            runs=process.runs, batches=process.batches, fleet=world.memory.fleet, namespace="sim"
+            runs=process.runs,
+            batches=process.batches,
+            fleet=memory.fleet,
+            items=memory.items,
+            kept=memory.kept,
+            namespace="sim",
         )
         self.dispatcher = process.dispatcher  # type: ignore[assignment]
         self.persistence, self._secret, self._graphs = "memory", None, {}

@@ -301,15 +301,10 @@ def _slice_forgotten(give_back: Any) -> Any:
 
 
 MUTANTS: dict[str, Mutant] = {
-    "no-compare-and-set": Mutant("a commit is not compared with its parent", ((MemoryRuns, "_judge", _any_parent),)),
-    "no-compare-and-set-of-items": Mutant("nor is a step of an item", ((MemorySlices, "_apply", _any_item),)),
     "epoch-unchecked": Mutant("a commit of an older epoch passes", ((MemoryRuns, "_judge", _any_epoch),)),
     "cancel-without-epoch": Mutant("a cancelled run keeps its epoch", ((MemoryRuns, "control", _keep_epoch),)),
-    "settle-not-idempotent": Mutant("the last outcome of a task wins", ((MemoryRuns, "_settle_one", _last_wins),)),
-    "counter-barrier": Mutant("settlements are counted, not task ids", ((MemoryRuns, "_settle_one", _counted),)),
     "early-barrier": Mutant("the barrier closes one task early", ((MemoryRuns, "_all_settled", _one_is_enough),)),
     "settle-at-any-head": Mutant("outcomes of older checkpoints count", ((MemoryRuns, "_not_at", _any_head),)),
-    "lease-decides": Mutant("who lost the lease may not commit", ((MemoryRuns, "commit", _leased_only),)),
     "counter-ids": Mutant(
         "checkpoint ids are counters, the same after a roll-back", ((Workplace, "new_checkpoint_id", _counter_ids),)
     ),
@@ -323,7 +318,6 @@ MUTANTS: dict[str, Mutant] = {
     "no-sweep": Mutant("nobody sweeps", ((Sweeper, "sweep", _no_sweep),)),
     "no-due-entry": Mutant("a run owes no look", ((MemoryRuns, "_owe", _nothing),)),
     "due-entry-dropped": Mutant("a swept entry does not come back", ((MemoryRuns, "sweep", _sweep_and_drop),)),
-    "forgets-what-is-owed": Mutant("no entry is owed a look", ((MemoryRuns, "forget_due", _forgets),)),
     "retry-forgotten": Mutant(
         "a task that waits for its next attempt waits for ever", ((MemoryRuns, "retry_task", _no_wait),)
     ),
@@ -336,16 +330,11 @@ MUTANTS: dict[str, Mutant] = {
         "one crash makes poison",
         tuple((module, "CRASHES_ALLOWED", _one_crash) for module in (drive, node_task, reclaim)),
     ),
-    "outage-taken-for-death": Mutant(
-        "no beat proves a death, also after an outage", ((Sweeper, "distrust", _nothing),)
-    ),
-    "living-slot-reclaimed": Mutant("every slot is taken for dead", ((Sweeper, "dead", _yes),)),
     "effect-not-recorded": Mutant("effects are not recorded", ((MemoryRuns, "effect", _unrecorded),)),
     "any-version": Mutant("a worker runs what another version began", ((Registry, "find", _any_version),)),
     "thread-shared": Mutant("two runs are active on one thread", ((MemoryRuns, "submit", _crowded),)),
     "chunk-not-idempotent": Mutant("a chunk sent again is added again", ((MemoryBatches, "add", _added_again),)),
     "seal-miscounted": Mutant("a batch waits for an item too many", ((MemoryBatches, "seal", _miscounted),)),
-    "row-counted-twice": Mutant("an item that ends again counts again", ((MemorySlices, "_apply", _end_twice),)),
     "slice-forgotten": Mutant(
         "items of a dead slice do not come back", ((MemoryBatches, "give_back", _slice_forgotten),)
     ),

@@ -34,7 +34,7 @@ def test_a_broken_protocol_is_a_failure_that_can_be_repeated(call: Call) -> None
 
 
 def test_mutants_are_named(call: Call) -> None:
-    assert "no-compare-and-set" in call("chaos", "simulate", "--mutant", "list").out
+    assert "early-barrier" in call("chaos", "simulate", "--mutant", "list").out
     answer = call("chaos", "simulate", "--mutant", "nothing")
     assert answer.code == 2
     assert "There is no mutant 'nothing'" in answer.err

@@ -40,7 +40,7 @@ def test_a_failing_schedule_is_shortened() -> None:
 
 def test_a_mutant_is_undone() -> None:
     before = vars(MemoryRuns).copy()
-    with pytest.raises(ZeroDivisionError), mutant("no-compare-and-set"):
+    with pytest.raises(ZeroDivisionError), mutant("early-barrier"):
         assert vars(MemoryRuns).copy() != before
         raise ZeroDivisionError
     assert vars(MemoryRuns).copy() == before
