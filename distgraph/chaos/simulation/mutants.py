@@ -18,7 +18,6 @@ from distgraph.cluster.registry import Registry
 from distgraph.cluster.workplace import Workplace
 from distgraph.ledger.memory.batches import MemoryBatches
 from distgraph.ledger.memory.runs import MemoryRuns
-from distgraph.ledger.memory.slices import MemorySlices
 from distgraph.ledger.replies import Answer, Submitted
 from distgraph.superstep import apply
 from distgraph.superstep.identity import checkpoint_id, ticks_of
