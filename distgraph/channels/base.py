@@ -43,6 +43,8 @@ class BaseChannel(Generic[Value, Update]):
     consumable: ClassVar[bool] = False
     #: Part of checkpoints.
     tracked: ClassVar[bool] = True
+    #: Updates that are lists are appended to a value that is one; what was there stays as it is.
+    appends: bool = False
 
     def __init__(self, typ: Any = Any, key: str = "") -> None:
         self.typ = typ

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ _CONCRETE: dict[Any, Callable[[], Any]] = {
     collections.abc.Mapping: dict,
     collections.abc.MutableMapping: dict,
 }
+#: Reducers that make of two lists a new one, of the items of both.
+_APPENDING = (operator.add, operator.concat)
 
 
 def overwrite_of(update: Any) -> tuple[bool, Any]:
@@ -48,13 +51,14 @@ class BinaryOperatorAggregate(BaseChannel[Value, Value]):
         operator: ``(value, update) -> value``; pure. It must not change its left argument in place.
     """
 
-    __slots__ = ("_make", "operator")
+    __slots__ = ("_make", "appends", "operator")
 
     def __init__(self, typ: Any, operator: Callable[[Any, Any], Any], key: str = "") -> None:
         super().__init__(typ, key)
         self.operator = operator
         origin = getattr(typ, "__origin__", None) or typ
         self._make = _CONCRETE.get(origin, origin)
+        self.appends = operator in _APPENDING
 
     def spec(self) -> tuple[Any, ...]:
         return ("BinaryOperatorAggregate", reducer_name(self.operator))

@@ -64,6 +64,9 @@ class Checkpoint(TypedDict):
     updated_channels: list[str] | None
     #: The last version given out, to whatever channel.
     clock: NotRequired[Any]
+    #: Of a checkpoint to be stored: channels whose lists are the parent's with items appended. A saver may store the
+    #: end alone, or the whole value as for any other channel.
+    grown: NotRequired[list[str]]
 
 
 class CheckpointTuple(NamedTuple):

@@ -20,15 +20,20 @@ from distgraph.checkpoint.base import (
 )
 from distgraph.checkpoint.lines import encode_record, encode_value, value_field
 from distgraph.checkpoint.own import learn, own_codec
+from distgraph.checkpoint.parts import Parts, earlier, extended
+from distgraph.checkpoint.parts import parts_of as parts_of_list
 from distgraph.checkpoint.pending import parts_of
 from distgraph.checkpoint.reader import LineReader, config_of
 from distgraph.checkpoint.serde.sealed import SealedSerializer
+from distgraph.constants import TASKS
 from distgraph.errors import ConfigError, ThreadBusyError
 from distgraph.ledger.contract.lines import Lines
 from distgraph.ledger.places import Change, Place
 from distgraph.superstep import model
 from distgraph.wire import Codec
 
+#: Places whose last checkpoint a saver remembers the parts of.
+MOST_KNOWN = 256
 #: A method of a saver, ``put`` or ``put_writes``, and its arguments.
 Op = tuple[str, tuple[Any, ...]]
 
@@ -44,7 +49,9 @@ class LineSaver(BaseCheckpointSaver[str]):
     def __init__(self, lines: Lines, codec: Codec | None) -> None:
         self.codec = own_codec(codec)
         self._lines = lines
-        self._reader = LineReader(lines, self.codec)
+        self._reader = LineReader(lines, self.codec, self._note)
+        #: Place -> the checkpoint stored or read there last, and the parts of its lists.
+        self._known: dict[Place, tuple[str, dict[str, Parts]]] = {}
         super().__init__(serde=SealedSerializer(self.codec))
 
     def with_types(self, types: Iterable[Any]) -> Self:
@@ -95,15 +102,48 @@ class LineSaver(BaseCheckpointSaver[str]):
     def _checkpoint(
         self, config: Any, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
     ) -> Change:
-        codec, values = self.codec, checkpoint["channel_values"]
-        sets = [
-            (value_field(channel, version), encode_value(codec, channel, values[channel]))
-            for channel, version in new_versions.items()
-            if channel in values
-        ]
-        known = get_checkpoint_metadata(config, metadata)
-        sets.append((f"c:{checkpoint['id']}", encode_record(codec, _bare(config, checkpoint, metadata), known)))
-        return Change(_place(config), checkpoint["id"], sets)
+        codec, values, place = self.codec, checkpoint["channel_values"], _place(config)
+        parts = self._parts_before(place, get_checkpoint_id(config), checkpoint, new_versions)
+        grown, sets = checkpoint.get("grown", ()), []
+        for channel, version in new_versions.items():
+            if channel not in values:
+                continue
+            value, before = values[channel], parts.pop(channel, ())
+            if type(value) is list and channel != TASKS:
+                parts[channel], start = extended(before if channel in grown else (), version, len(value))
+                value = value[start:]
+            sets.append((value_field(channel, version), encode_value(codec, channel, value)))
+        versions = checkpoint["channel_versions"]
+        parts = {c: own for c, own in parts.items() if c in values and own[-1].version == versions.get(c)}
+        bare = _bare(config, checkpoint, metadata)._replace(logs=earlier(parts))
+        sets.append((f"c:{bare.id}", encode_record(codec, bare, get_checkpoint_metadata(config, metadata))))
+        self._remember(place, bare.id, parts)
+        return Change(place, bare.id, sets)
+
+    def _parts_before(
+        self, place: Place, parent: str | None, checkpoint: Checkpoint, new_versions: ChannelVersions
+    ) -> dict[str, Parts]:
+        """The parts of the lists that the parent has: those that stay as they are, and those that may be extended."""
+        stay = [c for c in checkpoint["channel_values"] if c not in new_versions]
+        if not parent or not (stay or checkpoint.get("grown")):
+            return {}
+        known = self._known.get(place)
+        if known is None or known[0] != parent:
+            # Somebody else's: whoever stores after what was read, or stored here, need not ask.
+            self._reader.at(place, parent)
+            known = self._known.get(place)
+        return {} if known is None or known[0] != parent else dict(known[1])
+
+    def _note(self, place: Place, at: model.Checkpoint, values: dict[str, Any]) -> None:
+        lists = {c: parts_of_list(at, c, len(value)) for c, value in values.items() if type(value) is list}
+        self._remember(place, at.id, lists)
+
+    def _remember(self, place: Place, checkpoint_id: str, parts: dict[str, Parts]) -> None:
+        self._known.pop(place, None)
+        self._known[place] = (checkpoint_id, parts)
+        while len(self._known) > MOST_KNOWN:
+            # another OS thread may be at it too
+            self._known.pop(next(iter([*self._known]), place), None)
 
     def _writes(self, config: Any, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> Change:
         before = get_checkpoint_id(config)

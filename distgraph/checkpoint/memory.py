@@ -22,6 +22,7 @@ from distgraph.checkpoint.base import (
     get_checkpoint_id,
     get_checkpoint_metadata,
 )
+from distgraph.checkpoint.parts import Parts, extended, joined
 
 _Typed = tuple[str, bytes]
 Pending = list[PendingWrite]
@@ -49,7 +50,8 @@ class InMemorySaver(BaseCheckpointSaver[str]):
 
     Attributes:
         storage: thread -> namespace -> checkpoint id -> what is kept of it.
-        blobs: (thread, namespace, channel, version) -> value.
+        blobs: (thread, namespace, channel, version) -> value, or the end of a list that grew.
+        parts: the same -> the parts of a list.
         writes: (thread, namespace, checkpoint id) -> task id -> what it wrote.
     """
 
@@ -57,6 +59,7 @@ class InMemorySaver(BaseCheckpointSaver[str]):
         super().__init__(serde=serde)
         self.storage: defaultdict[str, dict[str, dict[str, _Stored]]] = defaultdict(lambda: defaultdict(dict))
         self.blobs: dict[tuple[str, str, str, Any], _Typed] = {}
+        self.parts: dict[tuple[str, str, str, Any], Parts] = {}
         self.writes: defaultdict[tuple[str, str, str], dict[str, _Writes]] = defaultdict(dict)
 
     def __enter__(self) -> InMemorySaver:
@@ -78,14 +81,27 @@ class InMemorySaver(BaseCheckpointSaver[str]):
         thread, ns = configurable["thread_id"], configurable.get("checkpoint_ns", "")
         kept: dict[str, Any] = dict(checkpoint)
         values = kept.pop("channel_values")
-        dumps, blobs = self.serde.dumps_typed, self.blobs
+        kept.pop("grown", None)
+        grown = checkpoint.get("grown", ())
+        before = self._versions(thread, ns, configurable.get("checkpoint_id")) if grown else {}
+        dumps, blobs, parts = self.serde.dumps_typed, self.blobs, self.parts
         for channel, version in new_versions.items():
-            if channel in values:
-                blobs[thread, ns, channel, version] = dumps(values[channel])
+            if channel not in values:
+                continue
+            value, key = values[channel], (thread, ns, channel, version)
+            if type(value) is list:
+                known = parts.get((thread, ns, channel, before.get(channel)), ()) if channel in grown else ()
+                parts[key], start = extended(known, version, len(value))
+                value = value[start:] if start else value
+            blobs[key] = dumps(value)
         self.storage[thread][ns][checkpoint["id"]] = _Stored(
             kept, get_checkpoint_metadata(config, metadata), configurable.get("checkpoint_id")
         )
         return _config_of(thread, ns, checkpoint["id"])
+
+    def _versions(self, thread: str, ns: str, checkpoint_id: str | None) -> dict[str, Any]:
+        stored = self.storage[thread][ns].get(checkpoint_id or "")
+        return stored.checkpoint["channel_versions"] if stored is not None else {}
 
     def put_writes(self, config: Any, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> None:
         configurable = config["configurable"]
@@ -148,7 +164,7 @@ class InMemorySaver(BaseCheckpointSaver[str]):
 
     def delete_thread(self, thread_id: str) -> None:
         self.storage.pop(thread_id, None)
-        tables: tuple[dict[Any, Any], ...] = (self.blobs, self.writes)
+        tables: tuple[dict[Any, Any], ...] = (self.blobs, self.parts, self.writes)
         for table in tables:
             for key in [key for key in table if key[0] == thread_id]:
                 del table[key]
@@ -181,10 +197,10 @@ class InMemorySaver(BaseCheckpointSaver[str]):
         self.delete_thread(thread_id)
 
     def _tuple(self, thread: str, ns: str, cid: str, stored: _Stored, config: Any = None) -> CheckpointTuple:
-        loads, blobs = self.serde.loads_typed, self.blobs
+        blobs = self.blobs
         versions = stored.checkpoint["channel_versions"]
         values = {
-            channel: loads(blobs[thread, ns, channel, version])
+            channel: self._value(thread, ns, channel, version)
             for channel, version in versions.items()
             if (thread, ns, channel, version) in blobs
         }
@@ -201,6 +217,13 @@ class InMemorySaver(BaseCheckpointSaver[str]):
             _config_of(thread, ns, stored.parent) if stored.parent else None,
             self._pending(thread, ns, cid),
         )
+
+    def _value(self, thread: str, ns: str, channel: str, version: Any) -> Any:
+        loads, blobs = self.serde.loads_typed, self.blobs
+        parts = self.parts.get((thread, ns, channel, version), ())
+        if len(parts) < 2:
+            return loads(blobs[thread, ns, channel, version])
+        return joined([loads(blobs[thread, ns, channel, part.version]) for part in parts])
 
     def _pending(self, thread: str, ns: str, cid: str) -> Pending:
         loads = self.serde.loads_typed

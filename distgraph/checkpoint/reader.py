@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from distgraph.checkpoint.base import CheckpointTuple, to_public
-from distgraph.checkpoint.lines import decode_record, decode_value, value_field
+from distgraph.checkpoint.lines import decode_record, stored_values, value_fields
 from distgraph.checkpoint.pending import merged
 from distgraph.constants import TASKS
 from distgraph.errors import CheckpointCorruptError, DistgraphError
@@ -25,10 +25,11 @@ class LineReader:
     Args:
         lines: where they are.
         codec: reads the bytes.
+        read: is told of every checkpoint that is read: its place, its record, its values.
     """
 
-    def __init__(self, lines: Lines, codec: Codec) -> None:
-        self._lines, self._codec = lines, codec
+    def __init__(self, lines: Lines, codec: Codec, read: Callable[[Place, Checkpoint, dict[str, Any]], None]) -> None:
+        self._lines, self._codec, self._read = lines, codec, read
 
     def at(self, place: Place, checkpoint_id: str = "") -> CheckpointTuple | None:
         """One checkpoint, or the head; None if there is no such.
@@ -72,14 +73,16 @@ class LineReader:
     def _tuples(self, place: Place, found: Sequence[Found]) -> Iterator[CheckpointTuple]:
         """Those of ``found`` that are still there."""
         opened = [(one, *self._opened(place, one)) for one in found]
-        fields = dict.fromkeys(value_field(*pair) for _, at, _ in opened for pair in at.versions.items())
+        fields = dict.fromkeys(field for _, at, _ in opened for field in value_fields(at))
         values, writes = self._lines.read(place, [*fields], {one.checkpoint_id: one.writes for one in found})
         for one, at, metadata in opened:
-            lacks = next((c for c, v in at.versions.items() if values[value_field(c, v)] is None), None)
+            lacks = next((field for field in value_fields(at) if values[field] is None), None)
             if lacks is None:
                 yield self._tuple(place, one, at, metadata, values, writes.get(at.id, ()))
             elif self._lines.look(place, at.id) is not None:
-                raise CheckpointCorruptError(f"{_name(place, at.id)} lacks its value of key {lacks!r}.")
+                raise CheckpointCorruptError(
+                    f"{_name(place, at.id)} lacks its value of key {lacks[2:].rpartition('@')[0]!r}."
+                )
 
     def _tuple(
         self,
@@ -92,7 +95,10 @@ class LineReader:
     ) -> CheckpointTuple:
         outcomes = self._lines.outcomes(place.thread_id, found.run, at.id) if found.run and not place.ns else {}
         try:
-            whole = {c: self._value(c, values[value_field(c, v)]) for c, v in at.versions.items()}
+            whole, _ = stored_values(self._codec, at, values)
+            if TASKS in whole:
+                whole[TASKS] = [*whole[TASKS]]
+            self._read(place, at, whole)
             pending = merged(self._codec, writes, outcomes) if writes or outcomes else []
         except DistgraphError as exc:
             exc.add_note(f"In {_name(place, at.id)}.")
@@ -104,10 +110,6 @@ class LineReader:
             config_of(place, at.parent) if at.parent else None,
             pending,
         )
-
-    def _value(self, channel: str, data: bytes) -> Any:
-        value = decode_value(self._codec, channel, data)
-        return [*value] if channel == TASKS else value
 
     def _opened(self, place: Place, found: Found) -> tuple[Checkpoint, Any]:
         """A checkpoint without its values, and its metadata."""

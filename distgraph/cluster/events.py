@@ -2,7 +2,8 @@
 
 One entry per superstep, appended by the very commit that applies it, so the log's order is the run's order:
 
-    ["step", step, checkpoint id, source, [[node, task id, path, hidden, writes], ...], {channel: bytes}, [removed]]
+    ["step", step, checkpoint id, source, [[node, task id, path, hidden, writes], ...], {channel: bytes}, [removed],
+     {channel: where the bytes' items begin in a list that grew}]
     ["end", status, error record or None, [interrupts of a task, ...]]
     ["custom", task namespace, payload]            at once, in no order with commits
     ["input", ...] is a "step" entry with source "input"
@@ -47,7 +48,12 @@ def step_entry(run: Run, tasks: Sequence[Task], change: Delta) -> bytes:
         ]
         for task in tasks
     ]
-    kept = {c: data for c, data in (change.raw if run.first else change.changed).items() if c in shown}
+    kept = {c: data for c, data in change.changed.items() if c in shown}
+    starts = {c: start for c, start in change.starts.items() if c in shown}
+    if run.first:
+        whole = {c: run.lane.at.values[c] for c, pieces in change.raw.items() if c in shown and len(pieces) > 1}
+        kept = {c: pieces[0].data for c, pieces in change.raw.items() if c in shown}
+        kept, starts = {**kept, **{c: run.served.codec.encode(value) for c, value in whole.items()}}, {}
     gone = []
     for channel in shown.difference(change.raw):
         # A reducer's key that is empty shows its empty value, as a node sees it.
@@ -56,7 +62,7 @@ def step_entry(run: Run, tasks: Sequence[Task], change: Delta) -> bytes:
             gone.append(channel)
         else:
             kept[channel] = run.served.codec.encode(value)
-    return run.served.codec.encode(["step", at.step, at.id, at.source, settled, kept, gone])
+    return run.served.codec.encode(["step", at.step, at.id, at.source, settled, kept, gone, starts])
 
 
 def end_entry(run: Run, status: str, *, error: Any = None, waiting: Sequence[Task] = ()) -> bytes:
@@ -127,7 +133,8 @@ class Replay:
             yield from self._end()
 
     def _step(self, rest: list[Any]) -> Iterator[tuple[str, Any]]:
-        step, _, source, settled, kept, gone = rest
+        step, _, source, settled, kept, gone = rest[:6]
+        starts = rest[6] if len(rest) > 6 else {}
         if "updates" in self.modes:
             for name, _, _, hidden, writes in settled:
                 if not hidden:
@@ -135,7 +142,8 @@ class Replay:
                     cached = any(channel == CACHED for channel, _ in writes)
                     yield "updates", {**chunk, METADATA: {"cached": True}} if cached else chunk
         for channel, data in kept.items():
-            self.values[channel] = self.codec.decode(data)
+            value, start = self.codec.decode(data), starts.get(channel)
+            self.values[channel] = value if start is None else [*self.values[channel][:start], *value]
         for channel in gone:
             self.values.pop(channel, None)
         wanted = {self.keys} if isinstance(self.keys, str) else set(self.keys)

@@ -17,13 +17,16 @@ from typing import Any
 from distgraph.checkpoint.lines import (
     SHARED,
     Delta,
+    Piece,
+    Raw,
     decode_record,
     decode_value,
     delta,
     encode_value,
     fresh,
-    value_field,
+    stored_values,
 )
+from distgraph.checkpoint.parts import Growth
 from distgraph.cluster.failures import describe
 from distgraph.cluster.options import RunOptions
 from distgraph.cluster.registry import Served
@@ -59,7 +62,7 @@ class Lane:
 
     Attributes:
         at: the head, values as objects that no node ever sees.
-        raw: the head's values as stored.
+        raw: the stored head's values, as stored.
         stored: the head as the ledger has it; ``EMPTY`` before the first commit.
         base: id and version of the checkpoint that the run found on its thread.
         next: the tasks after the head, and the verdict.
@@ -67,25 +70,18 @@ class Lane:
     """
 
     __slots__ = (
-        "at",
-        "base",
-        "ctx",
-        "next",
-        "options",
-        "pending",
-        "place",
-        "raw",
-        "rules",
-        "served",
-        "stored",
-        "writer",
+        *("_growth", "_raw_next", "at", "base", "ctx", "next", "options"),
+        *("pending", "place", "raw", "rules", "served", "stored", "writer"),
     )
 
     def __init__(self, place: Workplace, served: Served, options: RunOptions, ctx: RunContext) -> None:
         self.place, self.served, self.options, self.ctx = place, served, options, ctx
         self.at: Checkpoint = EMPTY
         self.stored: Checkpoint = EMPTY
-        self.raw: dict[str, bytes] = {}
+        self.raw: Raw = {}
+        #: The same of a head that is being committed.
+        self._raw_next: Raw | None = None
+        self._growth = Growth()
         self.pending: dict[str, list[Write]] = {}
         self.rules = Rules(0)
         self.base = ("", "")
@@ -104,20 +100,13 @@ class Lane:
             raise CheckpointCorruptError(f"Checkpoint {head} has no record in the ledger.")
         codec = self.served.codec
         at, _ = decode_record(codec, head, record)
-        raw: dict[str, bytes] = {}
-        for channel, version in at.versions.items():
-            data = values.get(value_field(channel, version))
-            if data is None:
-                raise CheckpointCorruptError(
-                    f"Checkpoint {head} lacks its value of key {channel!r} (version {version})."
-                )
-            raw[channel] = data
-        self.raw = raw
-        self.at = self.stored = at._replace(values={c: decode_value(codec, c, data) for c, data in raw.items()})
+        found, self.raw = stored_values(codec, at, values)
+        self.at = self.stored = at._replace(values=found)
         self.writer = (values.get(WRITER) or b"").decode()
         hook = getattr(self.served.graph, "migrate", None)
         if hook is not None and self._foreign():
             self.at = migrated(self.served.program, self.at, hook, self.served.name, self.place.bump)
+            self._growth.rewrote(c for c, v in self.at.versions.items() if v != self.stored.versions.get(c))
 
     def _foreign(self) -> bool:
         """Whether another version of the graph wrote the head."""
@@ -170,6 +159,7 @@ class Lane:
             ts=self._now(),
             source="input",
         )
+        self._growth.note(self.at)
 
     def look(self) -> Next:
         """Plan the superstep after the head."""
@@ -259,7 +249,9 @@ class Lane:
         if mutable:
             codec = self.served.codec
             # What START has just made of the input is not stored yet.
-            unsaved = {name: encode_value(codec, name, values[name]) for name in mutable if self._unsaved(name)}
+            unsaved = {
+                name: (Piece("", encode_value(codec, name, values[name])),) for name in mutable if self._unsaved(name)
+            }
             task.at = self.at._replace(values=fresh(codec, self.at, {**self.raw, **unsaved}, mutable))
 
     def _unsaved(self, channel: str) -> bool:
@@ -290,6 +282,7 @@ class Lane:
             ts=self._now(),
         )
         self.at = self.next.at
+        self._growth.note(self.at)
         self.pending = {}
         seam.reach("reduce", "after")
         return tasks
@@ -312,19 +305,21 @@ class Lane:
             keep=self.options.keep == "all" or self.stored.id == found,
             since=version,
             metadata=metadata,
+            grown=self._growth.channels(),
         )
         if any(type(self.at.values[channel]) not in SHARED for channel in change.changed):
             values = dict(self.at.values)
             for channel, data in change.changed.items():
                 if type(values[channel]) not in SHARED:
                     # A node may still hold parts of what it returned; what it does to them must not reach the state.
-                    values[channel] = decode_value(self.served.codec, channel, data)
+                    own, start = decode_value(self.served.codec, channel, data), change.starts.get(channel)
+                    values[channel] = own if start is None else [*values[channel][:start], *own]
             self.at = self.at._replace(values=values)
             if self.next is not None:
                 self.next = self.next._replace(at=self.at)
                 for task in self.next.tasks:
                     task.at = self.at
-        self.raw = change.raw
+        self._raw_next = change.raw
         if self.writer != self.served.fingerprint[:SHORT]:
             self.writer = self.served.fingerprint[:SHORT]
             change.sets.append((WRITER, self.writer.encode()))
@@ -334,6 +329,9 @@ class Lane:
     def committed(self) -> None:
         """The ledger has the head now."""
         self.stored = self.at
+        if self._raw_next is not None:
+            self.raw, self._raw_next = self._raw_next, None
+        self._growth.stored()
 
     def settle(self, outcomes: Mapping[str, bytes]) -> None:
         """Take the settled tasks' outcomes from the ledger into the next look."""

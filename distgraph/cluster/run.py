@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from distgraph.checkpoint.lines import decode_record, value_field
+from distgraph.checkpoint.lines import decode_record, value_fields
 from distgraph.cluster import events
 from distgraph.cluster.hints import RunHint
 from distgraph.cluster.lane import WRITER, Lane, context_for
@@ -103,7 +103,7 @@ def load_head(place: Workplace, lane: Lane, address: Address, head: str) -> None
     fields: list[str] = []
     if record is not None:
         bare, _ = decode_record(lane.served.codec, head, record)
-        fields = [value_field(channel, version) for channel, version in bare.versions.items()]
+        fields = value_fields(bare)
     fields.append(WRITER)
     values = place.runs.read_line(address.thread_id, fields)
     lane.load(head, record, dict(zip(fields, values, strict=True)))

@@ -105,6 +105,7 @@ class _Opening:
         outside = self._take_command(command, forks) if command is not None else self._from_outside()
         if outside:
             session.at = apply_outside(self.program, session.at, outside, session._bump)
+            session.growth.rewrote(channel for channel, _ in outside)
         if resuming:
             self._resume(forks, travelling)
         elif given is not None:

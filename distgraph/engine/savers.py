@@ -7,6 +7,7 @@ now, ``adrive`` awaits them.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from distgraph.engine.execute import arun_task, run_task
@@ -89,3 +90,11 @@ async def acall(saver: Any, op: Op) -> Any:
         cache, given = args
         return await (cache.aget(given) if name == "cache_get" else cache.aset(given))
     return await getattr(saver, "a" + name)(*args)
+
+
+@lru_cache(maxsize=64)
+def takes_path(saver: Any) -> bool:
+    """Whether the saver's ``put_writes`` has the fourth parameter; older ones have three."""
+    from inspect import signature
+
+    return "task_path" in signature(saver.put_writes).parameters

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from random import getrandbits
 from time import time_ns
 from typing import Any, NamedTuple
 
 from distgraph.checkpoint.base import new_versions, to_public
+from distgraph.checkpoint.parts import Growth
 from distgraph.constants import ERROR_SOURCE, INTERRUPT, NS_END, RESUME, TASKS
 from distgraph.engine.caching import caches, keep_cached
 from distgraph.engine.events import handlers_of, interrupt_event, resume_event
@@ -22,7 +22,7 @@ from distgraph.engine.execute import failure_writes
 from distgraph.engine.naps import Naps
 from distgraph.engine.place import context_of, place_of
 from distgraph.engine.request import Request
-from distgraph.engine.savers import Op
+from distgraph.engine.savers import Op, takes_path
 from distgraph.engine.streams import Streams, checkpoint_chunk, keeps_state
 from distgraph.errors import (
     ErrorCode,
@@ -94,6 +94,7 @@ class Session:
         "drained",
         "errors",
         "events",
+        "growth",
         "interrupts",
         "ops",
         "output_keys",
@@ -136,6 +137,7 @@ class Session:
         self.ops: list[Op] = []
         self.events: list[tuple[Callable[[Any], Any], Any]] = []
         self._bump: Bump = self.saver.get_next_version if self.saver is not None else count_up
+        self.growth = Growth()
         self._ids = 0
         self._id_base = ""
         self._metadata: Mapping[str, Any] = {}
@@ -143,7 +145,7 @@ class Session:
         self._settled: list[tuple[Task, Sequence[Write]]] = []
         self._stored_id = ""
         self._stored_versions: Mapping[str, Any] = {}
-        self._takes_path = self.saver is not None and _takes_path(self.saver.__class__)
+        self._takes_path = self.saver is not None and takes_path(self.saver.__class__)
         self._unstored = False
         #: The config that names a checkpoint: asked for a few times in a row.
         self._address: tuple[str | None, dict[str, Any]] | None = None
@@ -281,6 +283,8 @@ class Session:
         if at.updated is not None and not self._keys.isdisjoint(at.updated):
             self.output(at)
         self.at = at
+        if self.saver is not None:
+            self.growth.note(at)
         self.store("loop")
         ctx = self.ctx
         if ctx.resuming:
@@ -394,6 +398,7 @@ class Session:
         """The head becomes what ``tasks`` make of it: those that are given up, and the one that holds the input."""
         ts = _now() if self.saver is not None else ""
         self.at = apply_writes(self.program, self.at, tasks, self._bump, new_id=self.new_id(), ts=ts, source="input")
+        self.growth.note(self.at)
         self.store("input")
 
     def store(self, source: str) -> None:
@@ -418,6 +423,9 @@ class Session:
             public["channel_values"][TASKS] = [_tracked(send, untracked) for send in public["channel_values"][TASKS]]
         versions = public["channel_versions"]
         changed = new_versions(self._stored_versions, versions)
+        if grown := self.growth.channels():
+            public["grown"] = sorted(grown)
+        self.growth.stored()
         self.ops.append(("put", (self.address(self._stored_id), public, self._metadata, changed)))
         self._stored_id, self._stored_versions, self._unstored = at.id, versions, False
 
@@ -488,11 +496,3 @@ def _tracked(value: Any, untracked: frozenset[str]) -> Any:
     if isinstance(value, Send) and isinstance(value.arg, dict) and not untracked.isdisjoint(value.arg):
         return Send(value.node, {key: part for key, part in value.arg.items() if key not in untracked}, value.timeout)
     return value
-
-
-@lru_cache(maxsize=64)
-def _takes_path(saver: Any) -> bool:
-    """Whether the saver's ``put_writes`` has the fourth parameter; older ones have three."""
-    from inspect import signature
-
-    return "task_path" in signature(saver.put_writes).parameters

@@ -68,6 +68,7 @@ def apply_writes(
         frozenset(step.updated),
         version,
         ts,
+        frozenset(step.grown) if step.grown else _NOTHING,
     )
 
 
@@ -83,10 +84,18 @@ def _grouped(program: Program, tasks: Sequence[Task]) -> dict[str, list[Any]]:
     return grouped
 
 
+_NOTHING: frozenset[str] = frozenset()
+
+
+def _all_lists(before: Any, updates: Sequence[Any]) -> bool:
+    """Whether a list was appended to, and nothing else (an Overwrite, say) happened to it."""
+    return type(before) is list and all(type(update) is list for update in updates)
+
+
 class _Step:
     """The tables of one superstep while it is applied; copies, so that the checkpoint it starts from stays whole."""
 
-    __slots__ = ("at", "channels", "program", "seen", "updated", "values", "version", "versions")
+    __slots__ = ("at", "channels", "grown", "program", "seen", "updated", "values", "version", "versions")
 
     def __init__(self, program: Program, at: Checkpoint, version: Any) -> None:
         self.program = program
@@ -97,6 +106,7 @@ class _Step:
         self.versions: dict[str, Any] = dict(at.versions)
         self.seen: dict[str, Mapping[str, Any]] = {}
         self.updated: set[str] = set()
+        self.grown: set[str] = set()
 
     def _set(self, channel: str, value: Any) -> None:
         if value is MISSING:
@@ -135,6 +145,8 @@ class _Step:
                 self._set(channel, after)
                 continue
             values[channel], versions[channel] = after, version
+            if rule.appends and type(after) is list and _all_lists(before, updates):
+                self.grown.add(channel)
             if rule.plain or rule.is_available(after):
                 self.updated.add(channel)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from distgraph.channels.base import BaseChannel
@@ -124,6 +125,9 @@ class Checkpoint(NamedTuple):
         updated: channels changed by the last superstep that may trigger nodes; ``None``: unknown, look at all.
         clock: the last version given out; versions grow along a line of checkpoints.
         ts: ISO 8601, UTC.
+        grown: channels of lists that the last superstep only appended to.
+        logs: of a checkpoint read from where it is stored: channel -> (version, items) of the parts of its list but the
+            last, each stored under that version.
     """
 
     id: str
@@ -136,6 +140,8 @@ class Checkpoint(NamedTuple):
     updated: frozenset[str] | None
     clock: Any
     ts: str
+    grown: frozenset[str] = frozenset()
+    logs: Mapping[str, Sequence[Sequence[Any]]] = MappingProxyType({})
 
 
 EMPTY = Checkpoint("", None, -2, "", {}, {}, {}, None, None, "")
