@@ -25,13 +25,13 @@ MOST = 500
 _PARTS = "CREATE TABLE IF NOT EXISTS dg_parts (part TEXT PRIMARY KEY, format INTEGER NOT NULL) WITHOUT ROWID"
 
 _REASONS = (
-    ("not a database", "it is no SQLite database, or is damaged. Give another path, or restore the file"),
-    ("malformed", "it is damaged. Restore it from a backup; `sqlite3 FILE .recover` may save the rest"),
+    ("not a database", "it is no SQLite database, or is damaged. Give another path, or restore the file."),
+    ("malformed", "it is damaged. Restore it from a backup; `sqlite3 FILE .recover` may save the rest."),
     ("unable to open", "it cannot be opened. Is its folder there, and may this user write to it?"),
     ("readonly", "it cannot be written. May this user write to the file and its folder?"),
-    ("locked", "others held it for too long. Who keeps a transaction open? A longer timeout= may help"),
-    ("busy", "others held it for too long. Who keeps a transaction open? A longer timeout= may help"),
-    ("full", "the disk is full. Nothing of this call was written"),
+    ("locked", "others held it for too long. Who keeps a transaction open? A longer timeout= may help."),
+    ("busy", "others held it for too long. Who keeps a transaction open? A longer timeout= may help."),
+    ("full", "the disk is full. Nothing of this call was written."),
 )
 
 
@@ -187,8 +187,8 @@ class SqliteFile:
             ) from exc
         except sqlite3.DatabaseError as exc:
             text = str(exc)
-            why = next((reason for mark, reason in _REASONS if mark in text), "SQLite refuses")
-            raise DatabaseFileError(f"{self._name} cannot be used: {why}. SQLite says: {text}.") from exc
+            why = next((reason for mark, reason in _REASONS if mark in text), "SQLite refuses.")
+            raise DatabaseFileError(f"{self._name} cannot be used: {why} SQLite says: {text}.") from exc
 
 
 def _give_up(connection: sqlite3.Connection) -> None:

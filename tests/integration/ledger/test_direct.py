@@ -48,7 +48,8 @@ def put(namespace: str, head: str) -> Call:
 
 def drop(namespace: str) -> Call:
     keys = Keys(namespace)
-    return Call("drop_thread", (keys.line("t"), keys.of("t", "pend", "t", ""), keys.of("t", "hist", "t", "")), ())
+    parts = (keys.of("t", "pend", "t", ""), keys.of("t", "hist", "t", ""), keys.of("t", "turns", "t"))
+    return Call("drop_thread", (keys.line("t"), *parts), ())
 
 
 def own(client: Any, namespace: str) -> list[str]:
