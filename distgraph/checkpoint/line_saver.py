@@ -188,6 +188,10 @@ class LineSaver(BaseCheckpointSaver[str]):
             for ns in ("", *self._lines.nested(thread)):
                 yield Place(thread, ns)
 
+    def threads(self) -> Iterator[str]:
+        """Every thread that has a line, in no order; walks all that is stored."""
+        return self._lines.threads()
+
     # ------------------------------------------------------------- deleting
 
     def delete_thread(self, thread_id: str) -> None:

@@ -18,6 +18,7 @@ from distgraph.cli.draw import draw
 from distgraph.cli.exits import EPILOG, USAGE, Detached, Reported, describe, exit_code
 from distgraph.cli.fleet import graphs, workers
 from distgraph.cli.flower import flower
+from distgraph.cli.interrupts import interrupts
 from distgraph.cli.options import root_options
 from distgraph.cli.output import error_row, print_line
 from distgraph.cli.plain import dumps
@@ -25,6 +26,7 @@ from distgraph.cli.profile import profile
 from distgraph.cli.run import run
 from distgraph.cli.runs import runs
 from distgraph.cli.session import Session, note_empty_variables
+from distgraph.cli.threads import threads
 from distgraph.cli.up import up
 from distgraph.cli.worker import worker
 
@@ -112,5 +114,11 @@ def app() -> None:
     note_empty_variables()
 
 
-for _command in (up, demo, worker, flower, run, batch, runs, graphs, workers, check, draw, profile, doctor, chaos):
+_COMMANDS: tuple[click.Command, ...] = (
+    *(up, demo, worker, flower),
+    *(run, batch, runs, threads, interrupts),
+    *(graphs, workers),
+    *(check, draw, profile, doctor, chaos),
+)
+for _command in _COMMANDS:
     app.add_command(_command)

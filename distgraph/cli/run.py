@@ -60,7 +60,7 @@ def run(session: Session, graph: str, given: str, thread: str | None, strategy: 
     with session.cluster() as cluster:
         handle = cluster.bind(graph).submit(value, config, multitask_strategy=strategy)
         try:
-            _streamed(session, handle) if stream else _waited(session, handle)
+            _streamed(session, handle) if stream else show_result(session, handle)
         except KeyboardInterrupt:
             again = session.command("runs", "show", handle.run_id)
             raise Detached(f"Detached; run {handle.run_id} goes on. Look at it with:\n  {again}") from None
@@ -120,7 +120,12 @@ def _input_text(given: str, name: str) -> str:
         raise InputError(f"{name} is no UTF-8 (byte {error.start:,}). Convert it first.") from None
 
 
-def _waited(session: Session, handle: RunHandle) -> None:
+def show_result(session: Session, handle: RunHandle) -> None:
+    """Wait for what a run comes to, and show it.
+
+    Raises:
+        RunError: the run failed or was cancelled.
+    """
     began, told = time.monotonic(), False
     with console(errors=True).status("submitted") as shown:
         while True:

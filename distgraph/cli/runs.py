@@ -1,4 +1,4 @@
-"""``distgraph runs ...``: what ran, what runs, and stopping it."""
+"""``distgraph runs ...``: what ran, what runs, stopping it, and letting it go on."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from distgraph.cli.exits import EPILOG, OK
 from distgraph.cli.options import global_options
 from distgraph.cli.output import Row, cell
 from distgraph.cli.plain import dumps, plain
+from distgraph.cli.run import read_input, show_result
 from distgraph.cli.session import Session
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ AT_REST = 5.0
 @click.group(epilog=EPILOG)
 @global_options
 def runs() -> None:
-    """What ran, what runs, and stopping it. Items of batches are found with `distgraph batch`."""
+    """What ran, what runs, stopping it, and letting it go on. Items of batches are found with `distgraph batch`."""
 
 
 @runs.command("list", epilog=EPILOG)
@@ -67,12 +68,40 @@ def cancel(session: Session, run_id: str) -> int:
     with session.cluster() as cluster:
         handle = cluster.run(run_id)
         handle.cancel()
-        row = _row(handle)
+        show_row(session, handle)
+    return OK
+
+
+@runs.command(epilog=EPILOG)
+@click.argument("run_id")
+@click.option(
+    "--value",
+    "given",
+    metavar="JSON|@FILE",
+    help="The answer; or an object of answers by interrupt id. A run that stands at a breakpoint needs none.",
+)
+@click.option("--wait", is_flag=True, help="Wait for what the run comes to, as `distgraph run` does.")
+@global_options
+@click.pass_obj
+def resume(session: Session, run_id: str, given: str | None, wait: bool) -> int:
+    """Answer what a run asks, and let it go on."""
+    value = None if given is None else read_input(given)
+    with session.cluster() as cluster:
+        handle = cluster.run(run_id).resume(value)
+        if wait:
+            show_result(session, handle)
+        else:
+            show_row(session, handle)
+    return OK
+
+
+def show_row(session: Session, handle: RunHandle) -> None:
+    """Where a run is, in one line."""
+    row = _row(handle)
     if session.json:
         session.output.document(row)
     else:
-        session.output.text(f"Run {run_id}: {row['status']}.")
-    return OK
+        session.output.text(f"Run {handle.run_id}: {row['status']}.")
 
 
 def _whole(handle: RunHandle) -> Row:

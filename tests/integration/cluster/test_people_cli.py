@@ -1,0 +1,96 @@
+"""People at the command line: what is asked, answered, looked at, forked and deleted, on a real cluster."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from distgraph.cli.app import app
+from distgraph.cluster.embedded import EmbeddedCluster
+from distgraph.examples import human_review
+from tests.graphs import hard
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.integration
+
+
+class Line:
+    """The command line, pointed at a cluster."""
+
+    def __init__(self, cluster: EmbeddedCluster) -> None:
+        self.options = ["--url", cluster.ledger.url, "--namespace", cluster.namespace]
+
+    def __call__(self, *words: str, code: int = 0) -> str:
+        result = CliRunner().invoke(app, [*self.options, *words])
+        assert result.exit_code == code, result.output
+        return result.stdout if code == 0 else result.output
+
+    def json(self, *words: str, code: int = 0) -> Any:
+        return json.loads(self(*words, "--json", code=code))
+
+
+@pytest.fixture
+def line(cluster: EmbeddedCluster) -> Line:
+    return Line(cluster)
+
+
+@pytest.fixture
+def asked(cluster: EmbeddedCluster) -> Any:
+    """A run that waits for a person."""
+    run = cluster.bind(human_review.graph).submit({"topic": "rain"})
+    wait_until(lambda: run.status() == "interrupted", 20)
+    return run
+
+
+def test_a_question_is_found_and_answered(line: Line, asked: Any) -> None:
+    (found,) = [one for one in line.json("interrupts", "list")["interrupts"] if one["run_id"] == asked.run_id]
+    assert found["value"]["question"] == "Publish this?"
+    assert found["id"] in line("interrupts", "list")
+    answer = line.json("interrupts", "answer", found["id"], "--value", '{"approved": true}', "--wait")
+    assert answer["result"]["published"] == "About rain"
+    again = line("interrupts", "answer", found["id"], "--value", "1", code=2)
+    assert "It may have been answered" in again
+
+
+def test_a_run_goes_on_with_an_answer(line: Line, asked: Any) -> None:
+    """Twice asked, twice answered."""
+    no = '{"approved": false, "comment": "mention snow"}'
+    assert line.json("runs", "resume", asked.run_id, "--value", no)["run_id"] == asked.run_id
+    wait_until(lambda: asked.status() == "interrupted", 20)
+    shown = line("runs", "resume", asked.run_id, "--value", '{"approved": true}', "--wait")
+    assert json.loads(shown)["published"] == "About rain (mention snow)"
+    assert "does not wait" in line("runs", "resume", asked.run_id, code=2) or asked.status() == "done"
+
+
+def test_one_of_several_questions(cluster: EmbeddedCluster, line: Line) -> None:
+    run = cluster.bind(hard.polls).submit({"names": []})
+    wait_until(lambda: run.status() == "interrupted", 20)
+    first, second = (one.id for one in run.interrupts())
+    line("interrupts", "answer", first, "--value", '"a"')
+    wait_until(lambda: run.status() == "interrupted" and len(run.interrupts()) == 1, 20)
+    line("interrupts", "answer", second, "--value", '"b"', "--wait")
+    assert run.status() == "done"
+
+
+def test_a_thread_is_looked_at_forked_and_deleted(cluster: EmbeddedCluster, line: Line, asked: Any) -> None:
+    """A fork goes on by itself: the question is asked there, too."""
+    thread, fork = asked.thread_id, f"fork-{uuid.uuid4().hex[:8]}"
+    assert thread in line.json("threads", "list", "--limit", "100000")["threads"]
+    history = line.json("threads", "history", thread, "--values")["checkpoints"]
+    assert [row["step"] for row in history] == [1, 0, -1]
+    assert history[0]["values"]["text"] == "About rain"
+    assert history[0]["checkpoint_id"] in line("threads", "history", thread)
+    assert line.json("threads", "fork", thread, fork)["checkpoint_id"] == history[0]["checkpoint_id"]
+    assert "already" in line("threads", "fork", thread, fork, code=2)
+    there = cluster.bind(human_review.graph).submit(None, {"configurable": {"thread_id": fork}})
+    wait_until(lambda: there.status() == "interrupted", 20)
+    there.resume({"approved": True})
+    assert there.result(20)["published"] == "About rain"
+    assert asked.status() == "interrupted"
+    line("threads", "delete", fork)
+    assert "no thread" in line("threads", "history", fork, code=2)
+    assert "no checkpoint 'x'" in line("threads", "fork", thread, "y", "--checkpoint", "x", code=2)
