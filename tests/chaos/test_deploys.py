@@ -92,9 +92,11 @@ def test_a_new_version_takes_over_when_the_old_one_is_gone(policy: str, tmp_path
     if policy == "compatible":
         env["GRAPH_ACCEPTS"] = deploys.make("1").fingerprint
     with Cluster.embedded(workers=1, graphs=["tests.graphs.deploys"]) as cluster:
-        run = cluster.bind(deploys.make("1")).submit({"slow": 0.3})
-        batch = cluster.bind(deploys.make("1")).submit_batch([{"slow": 0.1} for _ in range(20)])
-        wait_until(lambda: run.status() == "running", 10)
+        remote = cluster.bind(deploys.make("1"))
+        run = remote.submit({"slow": 0.3})
+        where: Any = {"configurable": {"thread_id": run.thread_id}}
+        batch = remote.submit_batch([{"slow": 0.1} for _ in range(20)])
+        wait_until(lambda: bool(remote.get_state(where).values.get("by")), 20)
         assert cluster.processes[0].stop(30)
         cluster.add_worker(env=env)
         by = run.result(30)["by"]
