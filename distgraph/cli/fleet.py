@@ -31,6 +31,9 @@ def workers(session: Session) -> int:
     with session.cluster() as cluster:
         hint = session.command("worker", "--graphs", "MODULE")
         _show(session, "workers", cluster.workers(), f"No worker is alive here. Start one: {hint}")
+        odd = cluster.unknown_hints()
+        if odd:
+            session.output.note(f"Workers were sent {odd:,} hints of another release, and left them to others.")
     return OK
 
 

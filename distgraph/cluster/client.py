@@ -257,6 +257,10 @@ class Cluster:
         ]
         return sorted(found, key=lambda worker: (worker.name, worker.pid))
 
+    def unknown_hints(self) -> int:
+        """How many hints workers here did not understand, ever: those of another release, which others took."""
+        return self.ledger.fleet.counts().get("unknown_hints", 0)
+
     def slot_count(self) -> int:
         """Slots of all workers that live."""
         return sum(worker.slots for worker in self.workers())

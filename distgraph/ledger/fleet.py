@@ -49,6 +49,17 @@ class FleetLedger:
             pipe.execute()
 
     @seam.passes("leave")
+    def count(self, what: str) -> None:
+        """Count something that happens rarely."""
+        with guard():
+            self.client.hincrby(self.keys.shared("counts"), what, 1)
+
+    def counts(self) -> dict[str, int]:
+        """What was counted, by name."""
+        with guard():
+            found: Any = self.client.hgetall(self.keys.shared("counts"))
+        return {name.decode(): int(number) for name, number in found.items()}
+
     def leave(self, boot: str) -> None:
         """A worker ends in an orderly way."""
         with guard(), self.client.pipeline(transaction=False) as pipe:

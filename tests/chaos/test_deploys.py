@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from distgraph.cluster import Cluster
+from distgraph.cluster.celery.envelope import RUN_TASK, going_round
 from distgraph.cluster.embedded import EmbeddedCluster
 from distgraph.cluster.handle import RunHandle
+from distgraph.cluster.hints import queue_name
 from tests.graphs import deploys, hard
 from tests.integration.cluster.at_rest import wait_at_rest
 from tests.waiting import wait_until
@@ -122,4 +124,17 @@ def test_a_node_that_outlasts_the_drain_is_handed_back(tmp_path: Path) -> None:
         assert run.result(20)["steps"] == ["first", "wait", "last"]
         assert len(log.read_text().splitlines()) == 2
         assert cluster.ledger.runs.record(run._address).get("x", b"0") == b"0"
+        wait_at_rest(cluster)
+
+
+def test_a_hint_that_a_worker_does_not_understand_is_counted_and_does_not_stop_the_run(tmp_path: Path) -> None:
+    """As a newer release in the same queue would send it: the worker of today hands it on, and what is due is done."""
+    with Cluster.embedded(workers=1, graphs=["tests.graphs.deploys"]) as cluster:
+        newer: list[Any] = ["run-9", "run-9", "deploys", "f" * 32, 0, False, {"new": "field"}]
+        sent = going_round(queue_name(cluster.namespace), RUN_TASK, newer, {"v": 2})
+        assert sent is not None
+        cluster.dispatcher.queues.push([sent])
+        assert cluster.bind(deploys.make("1")).submit({}).result(20)["by"] == ["1"] * deploys.STEPS
+        wait_until(lambda: cluster.ledger.fleet.counts().get("unknown_hints", 0) >= 19, 20)
+        assert "is not understood" in cluster.processes[0].log.read_text()
         wait_at_rest(cluster)

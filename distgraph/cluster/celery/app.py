@@ -15,17 +15,20 @@ from kombu import Exchange, Queue
 from distgraph.cluster import companion
 from distgraph.cluster.celery.config import settings
 from distgraph.cluster.celery.dispatcher import CeleryDispatcher
-from distgraph.cluster.celery.envelope import BATCH_TASK, NODE_TASK, RUN_TASK
+from distgraph.cluster.celery.envelope import KINDS, going_round, understood
 from distgraph.cluster.celery.pops import mark_pops
 from distgraph.cluster.celery.site import Site, SiteOptions
 from distgraph.cluster.deliver import deliver
-from distgraph.cluster.hints import BatchHint, NodeHint, RunHint, queue_name
+from distgraph.cluster.hints import BatchHint, queue_name
 from distgraph.cluster.recover import Sweeper
 from distgraph.cluster.watcher import LOOK_SECONDS, Watcher
 from distgraph.ledger import seam
 from distgraph.ledger.connection import check_server
 
 log = logging.getLogger(__name__)
+
+#: How often workers were sent hints they did not understand, as the fleet counts it.
+UNKNOWN_HINTS = "unknown_hints"
 
 
 def make_app(options: SiteOptions, overrides: dict[str, Any] | None = None) -> Celery:
@@ -72,17 +75,30 @@ def client_app(url: str, namespace: str) -> Celery:
 
 
 def _add_tasks(app: Celery, site: Site) -> None:
-    def run(*args: Any) -> None:
-        _work(site, RunHint(*args))
+    def work(task: Any, *args: Any, **more: Any) -> None:
+        hint = understood(task.name, args, more)
+        if hint is not None:
+            _work(site, hint)
+        else:
+            _hand_on(site, task, args, more)
 
-    def node(*args: Any) -> None:
-        _work(site, NodeHint(*args))
+    for name in KINDS:
+        app.task(work, name=name, bind=True, typing=False)
 
-    def batch(*args: Any) -> None:
-        _work(site, BatchHint(*args))
 
-    for name, function in ((RUN_TASK, run), (NODE_TASK, node), (BATCH_TASK, batch)):
-        app.task(function, name=name, bind=False, typing=False)
+def _hand_on(site: Site, task: Any, args: Any, more: Any) -> None:
+    """A hint of a newer release, say: it is counted, and goes back to its queue for workers that understand it."""
+    log.warning("a hint for %s is not understood by this version of distgraph: %s %s", task.name, args, more)
+    ledger = site.ledger("odd")
+    try:
+        ledger.fleet.count(UNKNOWN_HINTS)
+    finally:
+        ledger.close()
+    queue = (task.request.delivery_info or {}).get("routing_key") or queue_name(site.options.namespace)
+    message = going_round(queue, task.name, args, more)
+    if message is not None:
+        dispatcher: Any = site.workplace().dispatcher
+        dispatcher.queues.push([message])
 
 
 def _work(site: Site, hint: Any) -> None:

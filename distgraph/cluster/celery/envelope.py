@@ -10,14 +10,21 @@ import base64
 import json
 import sys
 import uuid
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from distgraph.cluster.hints import Hint, NodeHint, RunHint, queue_name
+from distgraph.cluster.hints import BatchHint, Hint, NodeHint, RunHint, queue_name
 from distgraph.ledger.keys import split_item
 
 RUN_TASK = "distgraph.run"
 NODE_TASK = "distgraph.node"
 BATCH_TASK = "distgraph.batch"
+
+#: The version of a hint's arguments. A hint says it only where it is another one than 1.
+FORMAT = 1
+#: How often a hint that is not understood goes round; then it is left to the sweep, which hints again what is due.
+ROUNDS = 20
+KINDS: dict[str, Any] = {RUN_TASK: RunHint, NODE_TASK: NodeHint, BATCH_TASK: BatchHint}
 
 _EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
@@ -75,11 +82,35 @@ def _family(run_id: str, own: str) -> str:
     return own if split_item(run_id) is not None else run_id
 
 
+def understood(task: str, args: Sequence[Any], more: Mapping[str, Any]) -> Hint | None:
+    """The hint that a message brought; None for one of another version, which others may understand."""
+    if more.get("v", FORMAT) != FORMAT:
+        return None
+    try:
+        hint: Hint = KINDS[task](*args)
+    except TypeError:
+        return None
+    return hint
+
+
+def going_round(queue: str, task: str, args: Sequence[Any], more: Mapping[str, Any]) -> tuple[str, str] | None:
+    """(queue, message) of a hint that was not understood, for other workers; None once it went round often enough."""
+    rounds = int(more.get("rounds", 0)) + 1
+    if rounds > ROUNDS:
+        return None
+    own = uuid.uuid4().hex
+    row = Row(task, task, own, own, {"rounds": rounds})
+    return queue, _message(queue, row, args, {**more, "rounds": rounds})
+
+
 def render(namespace: str, hint: Hint) -> tuple[str, str]:
     """(queue, message) of a hint."""
-    row = _row(hint)
     queue = queue_name(namespace, hint.queue if isinstance(hint, NodeHint) else None)
-    body = base64.b64encode(json.dumps([list(hint), {}, _EMBED]).encode()).decode()
+    return queue, _message(queue, _row(hint), list(hint), {})
+
+
+def _message(queue: str, row: Row, args: Sequence[Any], more: Mapping[str, Any]) -> str:
+    body = base64.b64encode(json.dumps([list(args), dict(more), _EMBED]).encode()).decode()
     message = {
         "body": body,
         "content-encoding": "utf-8",
@@ -115,4 +146,4 @@ def render(namespace: str, hint: Hint) -> tuple[str, str]:
             "delivery_tag": str(uuid.uuid4()),
         },
     }
-    return queue, json.dumps(message)
+    return json.dumps(message)

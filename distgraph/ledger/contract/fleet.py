@@ -36,6 +36,14 @@ class Fleet(Protocol):
         """Boot -> record of every worker that lives."""
         ...
 
+    def count(self, what: str) -> None:
+        """Count something that happens rarely, by name. A repeat may count it twice."""
+        ...
+
+    def counts(self) -> dict[str, int]:
+        """What was counted, by name."""
+        ...
+
     def server_id(self) -> str:
         """An id that changes when the server starts anew."""
         ...

@@ -31,6 +31,14 @@ class MemoryFleet:
         self.state.beats[boot] = (self.state.now_ms() + ttl_ms, json.dumps(dict(record)))
 
     @atomic
+    def count(self, what: str) -> None:
+        self.state.counts[what] = self.state.counts.get(what, 0) + 1
+
+    @atomic
+    def counts(self) -> dict[str, int]:
+        return dict(self.state.counts)
+
+    @atomic
     def leave(self, boot: str) -> None:
         self.state.beats.drop(boot)
 

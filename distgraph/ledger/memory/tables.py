@@ -170,6 +170,7 @@ class State:
         self.results: Tables[tuple[str, ...], tuple[bytes, int]] = Tables(journal)
 
         self.format: Table[str, int] = Table(journal)
+        self.counts: Table[str, int] = Table(journal)
         self.beats: Table[str, tuple[int, str]] = Table(journal)
         self.graphs: Table[tuple[str, str], str] = Table(journal)
 

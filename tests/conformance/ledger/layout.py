@@ -126,6 +126,7 @@ def _shared(state: State, keys: Keys) -> Dump:
     out[keys.shared("batches")] = {batch.encode(): float(ms) for batch, ms in state.opened.items()}
     out[keys.shared("active")] = {batch.encode() for batch in state.active}
     out[keys.shared("meta")] = _raw(state.format)
+    out[keys.shared("counts")] = _raw(state.counts)
     out[keys.shared("graphs")] = {"\n".join(graph).encode(): about.encode() for graph, about in state.graphs.items()}
     out[keys.shared("workers")] = {boot.encode() for boot in state.beats}
     out |= {keys.shared("worker", boot): record.encode() for boot, (_, record) in state.beats.items()}

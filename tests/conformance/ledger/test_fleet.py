@@ -64,3 +64,10 @@ def test_the_server_has_an_id(world: World) -> None:
     first = world.fleet.server_id()
     assert first
     assert world.fleet.server_id() == first
+
+
+def test_what_happens_rarely_is_counted(world: World) -> None:
+    assert world.fleet.counts() == {}
+    for what in ("unknown_hints", "other", "unknown_hints"):
+        world.fleet.count(what)
+    assert world.fleet.counts() == {"unknown_hints": 2, "other": 1}

@@ -264,6 +264,9 @@ class FakeCluster:
     def runs(self, limit: int = 100) -> list[FakeRun]:
         return list(self.all_runs.values())[:limit]
 
+    def unknown_hints(self) -> int:
+        return 0
+
     def workers(self) -> list[Worker]:
         return [Worker("worker-1", "host", 7, "prefork", 2, 1, ("double",), ("dg.default",))]
 

@@ -11,7 +11,7 @@ import pytest
 from celery import Celery
 
 from distgraph.cluster.celery.config import settings
-from distgraph.cluster.celery.envelope import BATCH_TASK, NODE_TASK, RUN_TASK, render
+from distgraph.cluster.celery.envelope import BATCH_TASK, NODE_TASK, RUN_TASK, going_round, render, understood
 from distgraph.cluster.hints import BatchHint, Hint, NodeHint, RunHint
 
 pytestmark = pytest.mark.unit
@@ -139,3 +139,20 @@ def test_a_hint_waits_in_the_queue_of_its_namespace_and_node() -> None:
         *("dg.shop", "dg.shop", "dg.shop.gpu", "dg.shop"),
     ]
     assert [headers(hint)["task"] for hint in (RUN, node("t1"), BATCH)] == [RUN_TASK, NODE_TASK, BATCH_TASK]
+
+
+def test_a_hint_of_another_version_is_not_run_but_goes_round() -> None:
+    """To workers that may understand it; not for ever, for a sweep hints again what is due."""
+    assert understood(RUN_TASK, RUN, {}) == RUN
+    assert understood(RUN_TASK, list(RUN), {"v": 1}) == RUN
+    assert understood(RUN_TASK, RUN, {"v": 2}) is None
+    assert understood(RUN_TASK, [*RUN, "what is this?"], {}) is None
+    more: dict[str, Any] = {"v": 2, "new": "thing"}
+    rounds = 0
+    while (sent := going_round("dg.shop.gpu", RUN_TASK, [*RUN, "more"], more)) is not None:
+        queue, text = sent
+        args, more, _ = json.loads(base64.b64decode(json.loads(text)["body"]))
+        assert (queue, args, more["v"], more["new"]) == ("dg.shop.gpu", [*RUN, "more"], 2, "thing")
+        assert json.loads(text)["headers"]["task"] == RUN_TASK
+        rounds += 1
+    assert rounds == 20
