@@ -48,10 +48,12 @@ class Twins(RuleBasedStateMachine):
     """
 
     about: list[Address]
+    #: Of the server.
+    kind = "bundled"
 
     @initialize()
     def begin(self) -> None:
-        server = open_world("bundled")
+        server = open_world(self.kind)
         assert isinstance(server, ServerWorld)
         self.server = server
         self.twin = MemoryWorld(server.keys.namespace)

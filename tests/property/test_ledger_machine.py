@@ -158,6 +158,30 @@ class Items(Twins):
         self.both("manifest", lambda w: w.batches.manifest(BATCH))
 
 
+class RunsOnRedis7(Runs):
+    kind = "redis"
+
+
+class ItemsOnRedis7(Items):
+    kind = "redis"
+
+
+class RunsOnRedis62(Runs):
+    kind = "redis62"
+
+
+class ItemsOnRedis62(Items):
+    kind = "redis62"
+
+
 TestRuns = Runs.TestCase
 TestItems = Items.TestCase
+TestRunsOnRedis7 = RunsOnRedis7.TestCase
+TestItemsOnRedis7 = ItemsOnRedis7.TestCase
+TestRunsOnRedis62 = RunsOnRedis62.TestCase
+TestItemsOnRedis62 = ItemsOnRedis62.TestCase
 TestRuns.settings = TestItems.settings = settings(settings(), stateful_step_count=60)
+# What differs between servers is how they run a script, not what it says: a few long examples show that.
+_FEW = settings(settings(), stateful_step_count=60, max_examples=max(10, settings().max_examples // 6))
+TestRunsOnRedis7.settings = TestItemsOnRedis7.settings = _FEW
+TestRunsOnRedis62.settings = TestItemsOnRedis62.settings = _FEW

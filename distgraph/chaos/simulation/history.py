@@ -41,7 +41,7 @@ class Execution(NamedTuple):
 class Facts:
     """What is committed, as told by answers of the ledger. Values are the event at which it came to be."""
 
-    __slots__ = ("cancelled", "heads", "moved", "recorded", "rested", "rows", "settled", "submitted")
+    __slots__ = ("cancelled", "heads", "moved", "outcomes", "recorded", "rested", "rows", "settled", "submitted")
 
     def __init__(self) -> None:
         #: (thread, parent) -> head.
@@ -56,6 +56,8 @@ class Facts:
         self.rows: dict[tuple[str, int], bytes] = {}
         #: thread -> the run that was accepted last.
         self.submitted: dict[str, str] = {}
+        #: (run, epoch, task) -> nonce of the attempt that settled it.
+        self.outcomes: dict[tuple[str, int, str], bytes] = {}
         #: Keys of effects.
         self.recorded: set[str] = set()
 
@@ -142,6 +144,9 @@ class History:
                     self.violate("I4", f"two checkpoints of thread {thread!r} follow {parent!r}")
             case "settled":
                 facts.settled.setdefault(rest[0], event)
+            case "outcome":
+                if facts.outcomes.setdefault(rest[0], rest[1]) != rest[1]:
+                    self.violate("I2", f"two attempts settled task {rest[0][2]} of run {rest[0][0]!r}")
             case "unsettled":
                 facts.settled.pop(rest[0], None)
             case "cancelled":
@@ -221,6 +226,7 @@ class History:
             if answer.kind == "stale" and self._fits(address, epoch, head) and self._is_open(address):
                 self.violate("I14", f"what a task of run {address.run_id!r} came to was refused although it fits")
             if answer.kind in ("ok", "closed"):
+                self._tell(self.events, "outcome", (address.run_id, epoch, task_id), call.args[5])
                 self._tell(self.events, "settled", (address.run_id, task_id))
 
     def _is_open(self, address: Address) -> bool:

@@ -18,6 +18,7 @@ from distgraph.cluster.registry import Registry
 from distgraph.cluster.workplace import Workplace
 from distgraph.ledger.memory.batches import MemoryBatches
 from distgraph.ledger.memory.runs import MemoryRuns
+from distgraph.ledger.memory.slices import MemorySlices
 from distgraph.ledger.replies import Answer, Submitted
 from distgraph.superstep import apply
 from distgraph.superstep.identity import checkpoint_id, ticks_of
@@ -57,7 +58,12 @@ def mutant(name: str) -> Iterator[None]:
 
 def _any_parent(judge: Any) -> Any:
     def judged(self: Any, key: Any, commit: Any, item: Any) -> Any:
-        return judge(self, key, replace(commit, parent=self._head(commit.address)), item)
+        record = self.state.records.get(key)
+        if record is not None and record["status"] == b"done" and commit.head and int(record["epoch"]) == commit.epoch:
+            self._set(key, {"status": "running"})
+        answer = judge(self, key, replace(commit, parent=self._head(commit.address)), item)
+        # Ids that grow would refuse most of them all the same.
+        return None if answer == Answer("stale", "order") else answer
 
     return judged
 
@@ -85,28 +91,6 @@ def _keep_epoch(control: Any) -> Any:
         return answer
 
     return controlled
-
-
-def _last_wins(settle: Any) -> Any:
-    def settled(self: Any, address: Any, slot: str, epoch: int, head: str, task_id: str, *more: Any) -> Any:
-        self.state.outcomes.at(self.state.key(address)).drop(task_id)
-        return settle(self, address, slot, epoch, head, task_id, *more)
-
-    return settled
-
-
-def _counted(settle: Any) -> Any:
-    def settled(
-        self: Any, address: Any, slot: str, epoch: int, head: str, task_id: str, nonce: bytes, *more: Any
-    ) -> Any:
-        key = self.state.key(address)
-        answer = settle(self, address, slot, epoch, head, task_id, nonce, *more)
-        if answer.kind == "dup" or (answer.kind == "ok" and task_id in self.state.claims.look(key)):
-            self.state.outcomes.at(key)[f"{task_id} again"] = nonce + more[0]
-            return Answer("closed") if self._close(key, slot, self.state.now_ms() + 1000) else answer
-        return answer
-
-    return settled
 
 
 def _any_head(not_at: Any) -> Any:
@@ -187,13 +171,6 @@ def _yes(_: Any) -> Any:
 
 def _no_sweep(_: Any) -> Any:
     return lambda self: 1.0
-
-
-def _forgets(_: Any) -> Any:
-    def forgotten(self: Any, partition: int, entry: str) -> None:
-        self.state.due.at(partition).drop(entry)
-
-    return forgotten
 
 
 def _sweep_and_drop(sweep: Any) -> Any:
@@ -286,8 +263,10 @@ def _end_twice(apply_: Any) -> Any:
 
 def _any_item(apply_: Any) -> Any:
     def applied(self: Any, at: Any, slot: str, chunk: int, step: Any) -> bool:
-        head = self.state.lines.look((f"{at[0]}:{step.index}", "")).get("head", b"").decode()
-        return bool(apply_(self, at, slot, chunk, replace(step, parent=head)))
+        line = self.state.lines.look((f"{at[0]}:{step.index}", ""))
+        if step.kind == "end" and self.state.rows.look((at[0], chunk)).get(step.index) != step.row:
+            self.state.rows.at((at[0], chunk)).drop(step.index)
+        return bool(apply_(self, at, slot, chunk, replace(step, parent=line.get("head", b"").decode())))
 
     return applied
 
@@ -300,10 +279,13 @@ def _slice_forgotten(give_back: Any) -> Any:
 
 
 MUTANTS: dict[str, Mutant] = {
+    "no-compare-and-set": Mutant("a commit is not compared with its parent", ((MemoryRuns, "_judge", _any_parent),)),
+    "no-compare-and-set-of-items": Mutant("nor is a step of an item", ((MemorySlices, "_apply", _any_item),)),
     "epoch-unchecked": Mutant("a commit of an older epoch passes", ((MemoryRuns, "_judge", _any_epoch),)),
     "cancel-without-epoch": Mutant("a cancelled run keeps its epoch", ((MemoryRuns, "control", _keep_epoch),)),
     "early-barrier": Mutant("the barrier closes one task early", ((MemoryRuns, "_all_settled", _one_is_enough),)),
     "settle-at-any-head": Mutant("outcomes of older checkpoints count", ((MemoryRuns, "_not_at", _any_head),)),
+    "lease-decides": Mutant("who lost the lease may not commit", ((MemoryRuns, "commit", _leased_only),)),
     "counter-ids": Mutant(
         "checkpoint ids are counters, the same after a roll-back", ((Workplace, "new_checkpoint_id", _counter_ids),)
     ),
@@ -329,11 +311,13 @@ MUTANTS: dict[str, Mutant] = {
         "one crash makes poison",
         tuple((module, "CRASHES_ALLOWED", _one_crash) for module in (drive, node_task, reclaim)),
     ),
+    "living-slot-reclaimed": Mutant("every slot is taken for dead", ((Sweeper, "dead", _yes),)),
     "effect-not-recorded": Mutant("effects are not recorded", ((MemoryRuns, "effect", _unrecorded),)),
     "any-version": Mutant("a worker runs what another version began", ((Registry, "find", _any_version),)),
     "thread-shared": Mutant("two runs are active on one thread", ((MemoryRuns, "submit", _crowded),)),
     "chunk-not-idempotent": Mutant("a chunk sent again is added again", ((MemoryBatches, "add", _added_again),)),
     "seal-miscounted": Mutant("a batch waits for an item too many", ((MemoryBatches, "seal", _miscounted),)),
+    "row-counted-twice": Mutant("an item that ends again counts again", ((MemorySlices, "_apply", _end_twice),)),
     "slice-forgotten": Mutant(
         "items of a dead slice do not come back", ((MemoryBatches, "give_back", _slice_forgotten),)
     ),
