@@ -205,7 +205,7 @@ def asked_run(trial: Trial) -> None:
         trial.ask("resume", graph="human_review", run_id=trial.run_id, value={"approved": True})
     except Refused as error:
         # It was answered before the submitter died.
-        trial.expect((error.args[0], trial.stand.struck), ("UnknownInterruptError", True), "answering again")
+        trial.expect((error.args[0], trial.stand.struck), ("AlreadyResumedError", True), "answering again")
     trial.stand.wait_for(lambda: trial.status() != "interrupted", "the answer was taken")
     trial.expect(trial.result()["published"], "About rain", "what was published")
     trial.end_run("human_review")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from distgraph.cluster.hints import BatchHint
 from distgraph.cluster.options import RunOptions
-from distgraph.cluster.rows import item_data, split_item_data, split_row
+from distgraph.cluster.rows import item_data, naming, split_item_data, split_row
 from distgraph.errors import BatchExistsError, BatchNotFoundError, InputError, WaitTimeoutError
 from distgraph.ledger.keys import CHUNK, item_id
 from distgraph.ledger.replies import Address
@@ -193,9 +193,10 @@ class Batch:
         return None if row is None else self._result(index, row)
 
     def _result(self, index: int, row: bytes) -> ItemResult:
-        kind, key, data = split_row(row)
-        value = self._codec.decode(data)
-        named = self._codec.decode(key) if key else None
+        with naming(f"Result of item {index} of batch {self.batch_id!r}"):
+            kind, key, data = split_row(row)
+            value = self._codec.decode(data)
+            named = self._codec.decode(key) if key else None
         run_id = item_id(self.batch_id, index)
         if kind == "d":
             return ItemResult(index, named, run_id, "done", value=value)

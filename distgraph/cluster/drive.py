@@ -16,6 +16,7 @@ from distgraph.cluster.hints import RunHint
 from distgraph.cluster.offer import node_hints, offer, offer_again, put_off, travels, worth_offering
 from distgraph.cluster.reclaim import poison
 from distgraph.cluster.registry import Served
+from distgraph.cluster.rows import naming
 from distgraph.cluster.run import Left, Run, hint_of, open_run
 from distgraph.cluster.workplace import CRASHES_ALLOWED, HINT_GRACE_MS, LEASE_CHECK_MS, QUANTUM, Workplace
 from distgraph.errors import CheckpointCorruptError, DistgraphError, StoreError
@@ -123,7 +124,9 @@ def _begin(place: Workplace, run: Run) -> bool:
     lane.limit()
     lane.base = (lane.stored.id, lane.stored.clock or "")
     try:
-        lane.begin(run.served.codec.decode(record["input"]))
+        with naming(f"Input of run {run.address.run_id!r}"):
+            given = run.served.codec.decode(record["input"])
+        lane.begin(given)
         for field, data in record.items():
             if field.startswith("o:"):
                 # Of the superstep that another program left half done.

@@ -13,10 +13,12 @@ from distgraph.cluster.events import Replay
 from distgraph.cluster.failures import rebuild
 from distgraph.cluster.hints import RunHint
 from distgraph.cluster.options import RunOptions
+from distgraph.cluster.rows import naming
 from distgraph.cluster.turns import CANCELLED, DUE_MS, hint_next
 from distgraph.constants import INTERRUPT, RESUME
 from distgraph.errors import (
     AlreadyResumedError,
+    LedgerCorruptError,
     RunCancelledError,
     RunNotFoundError,
     ThreadBusyError,
@@ -76,7 +78,13 @@ class RunHandle:
             return RunStatus(row.status)
         if not record:
             return RunStatus.QUEUED
-        status = RunStatus(record["status"].decode())
+        try:
+            status = RunStatus(record["status"].decode())
+        except (KeyError, ValueError):
+            raise LedgerCorruptError(
+                f"The record of run {self.run_id!r} has no status that is known: {record.get('status')!r}. Cancel the run, "
+                "or restore the ledger from a backup."
+            ) from None
         if status in AT_REST:
             return status
         served = self._cluster.serves(record["graph"].decode(), record["fp"].decode())
@@ -128,7 +136,8 @@ class RunHandle:
 
     def _outcomes(self) -> dict[str, list[Write]]:
         raw = self._runs.outcomes(self._address)
-        return {tid: [(channel, value) for channel, value in self._codec.decode(data)] for tid, data in raw.items()}
+        with naming(f"Outcome of a task of run {self.run_id!r}"):
+            return {tid: [(channel, value) for channel, value in self._codec.decode(data)] for tid, data in raw.items()}
 
     # ------------------------------------------------------------- waiting
 
@@ -156,8 +165,11 @@ class RunHandle:
                 raise rebuild(row.error)
             return row.value
         if status == b"failed":
-            raise rebuild(self._codec.decode(record["error"]))
-        output = self._codec.decode(record["output"]) if "output" in record else None
+            with naming(f"Error of run {self.run_id!r}"):
+                error = self._codec.decode(record["error"])
+            raise rebuild(error)
+        with naming(f"Output of run {self.run_id!r}"):
+            output = self._codec.decode(record["output"]) if "output" in record else None
         if status == b"interrupted" and isinstance(output, dict | None):
             # Of the record that says so: what its tasks have come to may be of a later moment, when somebody has answered.
             asked = [question for task in self._codec.decode(record["asked"]) for question in task]

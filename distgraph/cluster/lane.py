@@ -30,6 +30,7 @@ from distgraph.checkpoint.parts import Growth
 from distgraph.cluster.failures import describe
 from distgraph.cluster.options import RunOptions
 from distgraph.cluster.registry import Served
+from distgraph.cluster.rows import naming
 from distgraph.cluster.shelves import NO_SHELF, Shelf
 from distgraph.cluster.versions import SHORT, check_reachable, migrated
 from distgraph.cluster.workplace import Workplace
@@ -99,8 +100,10 @@ class Lane:
         if record is None:
             raise CheckpointCorruptError(f"Checkpoint {head} has no record in the ledger.")
         codec = self.served.codec
-        at, _ = decode_record(codec, head, record)
-        found, self.raw = stored_values(codec, at, values)
+        with naming(f"Record of checkpoint {head}"):
+            at, _ = decode_record(codec, head, record)
+        with naming(f"Value of a key in checkpoint {head}"):
+            found, self.raw = stored_values(codec, at, values)
         self.at = self.stored = at._replace(values=found)
         self.writer = (values.get(WRITER) or b"").decode()
         hook = getattr(self.served.graph, "migrate", None)
@@ -335,7 +338,8 @@ class Lane:
 
     def settle(self, outcomes: Mapping[str, bytes]) -> None:
         """Take the settled tasks' outcomes from the ledger into the next look."""
-        self.pending = {tid: [(c, v) for c, v in self.served.codec.decode(data)] for tid, data in outcomes.items()}
+        with naming(f"Outcome of a task after checkpoint {self.at.id}"):
+            self.pending = {tid: [(c, v) for c, v in self.served.codec.decode(data)] for tid, data in outcomes.items()}
         if self.next is not None:
             self._mark_settled(self.next)
 

@@ -17,6 +17,7 @@ from distgraph.cluster.registry import Registry
 from distgraph.cluster.suspects import Suspects
 from distgraph.cluster.wanted import wanted
 from distgraph.cluster.workplace import TREE_DIED
+from distgraph.errors import LedgerCorruptError, StoreError
 from distgraph.ledger.batches import BatchLedger
 from distgraph.ledger.fleet import FleetLedger
 from distgraph.ledger.keys import CHUNK, item_id
@@ -93,7 +94,7 @@ class Sweeper(Reclaimer):
             swept = self.runs.sweep(partition, most=MOST, push_ms=PUSH_MS)
             again = self._suspects.among(partition)
             for due in dict.fromkeys([*swept.due, *again]):
-                self._handle(partition, due, swept.now_ms)
+                self._handle_safely(partition, due, swept.now_ms)
             if swept.next_ms >= 0:
                 soonest = min(soonest, swept.next_ms / 1000)
         return max(0.02, soonest)
@@ -136,6 +137,17 @@ class Sweeper(Reclaimer):
         if slot in self._fallen:
             return True
         return slot.partition(":")[0] not in self._live and self.monotonic() >= self._trusted_from
+
+    def _handle_safely(self, partition: int, due: Due, now_ms: int) -> None:
+        """What is damaged is said, and holds up nothing else."""
+        try:
+            self._handle(partition, due, now_ms)
+        except StoreError as exc:
+            if not isinstance(exc, LedgerCorruptError):
+                raise
+            log.warning("%s %r cannot be looked after: %s", due.kind, due.name, exc)
+        except (ValueError, LookupError) as exc:
+            log.warning("%s %r cannot be looked after: %r", due.kind, due.name, exc)
 
     def _handle(self, partition: int, due: Due, now_ms: int) -> None:
         self._suspects.begin(partition, due)

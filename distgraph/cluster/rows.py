@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from distgraph.errors import CheckpointCorruptError
 from distgraph.wire import Codec
+
+#: Kind, length of the key, checksum of both and of the key. The output or error after it has a checksum of its own.
+_HEAD = 9
 
 
 def item_data(codec: Codec, key: Any, value: Any) -> bytes:
@@ -20,11 +27,35 @@ def split_item_data(codec: Codec, data: bytes) -> tuple[bytes, Any]:
 
 
 def result_row(kind: str, key: bytes, data: bytes) -> bytes:
-    """A batch item's row: 'd' (done) or 'f' (failed), the length of the item's key, the key, the output or error."""
-    return kind.encode() + len(key).to_bytes(4, "big") + key + data
+    """A batch item's row: 'd' (done) or 'f' (failed), the length of the item's key, a checksum, the key, the rest.
+
+    The checksum is of all before and of the key: a damaged row must not show a failure as a result.
+    """
+    head = kind.encode() + len(key).to_bytes(4, "big")
+    return head + zlib.crc32(key, zlib.crc32(head)).to_bytes(4, "big") + key + data
 
 
 def split_row(row: bytes) -> tuple[str, bytes, bytes]:
-    """(kind, key, data) from ``result_row``."""
+    """(kind, key, data) from ``result_row``.
+
+    Raises:
+        CheckpointCorruptError: it is damaged.
+    """
     size = int.from_bytes(row[1:5], "big")
-    return chr(row[0]), row[5 : 5 + size], row[5 + size :]
+    key = row[_HEAD : _HEAD + size]
+    if len(row) < _HEAD + size or zlib.crc32(key, zlib.crc32(row[:5])) != int.from_bytes(row[5:_HEAD], "big"):
+        raise CheckpointCorruptError("Stored value is damaged: the checksum of this result's row is wrong.")
+    return chr(row[0]), key, row[_HEAD + size :]
+
+
+@contextmanager
+def naming(what: str) -> Iterator[None]:
+    """Says what was read where something damaged is read inside.
+
+    Raises:
+        CheckpointCorruptError: of the same class, its text begins with ``what``.
+    """
+    try:
+        yield
+    except CheckpointCorruptError as exc:
+        raise type(exc)(f"{what}: {exc}") from exc

@@ -10,7 +10,7 @@ from distgraph.cluster.liveness import Called
 from distgraph.cluster.naps import LedgerNaps
 from distgraph.cluster.options import RunOptions
 from distgraph.cluster.registry import Served
-from distgraph.cluster.rows import result_row
+from distgraph.cluster.rows import naming, result_row
 from distgraph.cluster.workplace import TREE_DIED, Workplace
 from distgraph.ledger import seam
 from distgraph.ledger.replies import Address, Record
@@ -53,7 +53,8 @@ def open_run(place: Workplace, served: Served, address: Address, head: str, reco
         CheckpointCorruptError: the head cannot be read.
         Left: the run has gone on meanwhile.
     """
-    options = RunOptions.of(served.codec.decode(record["config"]))
+    with naming(f"Options of run {address.run_id!r}"):
+        options = RunOptions.of(served.codec.decode(record["config"]))
     emit = events.emitter(place, served, address) if options.log else None
     effects = events.LedgerEffects(place.runs, served.codec, address)
     naps = LedgerNaps(place.runs, address)

@@ -21,7 +21,7 @@ from distgraph.cluster.naps import LedgerNaps
 from distgraph.cluster.offer import node_hints, put_off, travels, worth_offering
 from distgraph.cluster.options import RunOptions
 from distgraph.cluster.registry import Served
-from distgraph.cluster.rows import result_row, split_item_data
+from distgraph.cluster.rows import naming, result_row, split_item_data
 from distgraph.cluster.run import Left, open_run
 from distgraph.cluster.workplace import HINTS_A_SLOT, LEASE_CHECK_MS, QUANTUM, Workplace
 from distgraph.constants import ERROR, INTERRUPT
@@ -205,9 +205,12 @@ class Slice:
         item = Item(index, Address(name, name), plan, lane, self.taken, self.slice_id)
         self.live.append(item)
         try:
-            item.key, given = split_item_data(plan.served.codec, data)
+            with naming(f"Input of item {index} of batch {plan.batch_id!r}"):
+                item.key, given = split_item_data(plan.served.codec, data)
             if line.get(b"head"):
                 head = line[b"head"].decode()
+                # Should it not be readable, the item ends here: as one that stands at this checkpoint.
+                lane.stored = lane.stored._replace(id=head)
                 fields = {key.decode(): value for key, value in line.items()}
                 lane.load(head, fields.get(f"c:{head}"), fields)
                 lane.go_on_here()

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from distgraph.errors import LedgerCorruptError
 from distgraph.ledger import seam
 from distgraph.ledger.connection import guard
 from distgraph.ledger.keys import CHUNK, Keys, item_id, split_item
@@ -54,9 +55,13 @@ class BatchLedger:
             found: Any = self.client.hgetall(self.keys.shared("manifest", batch_id))
         if b"manifest" not in found:
             return None
-        out: dict[str, Any] = json.loads(found[b"manifest"])
-        out["created"] = int(found.get(b"created", 0))
-        out["total"] = int(found[b"total"]) if b"total" in found else None
+        try:
+            out: dict[str, Any] = json.loads(found[b"manifest"])
+            out["created"] = int(found.get(b"created", 0))
+            out["total"] = int(found[b"total"]) if b"total" in found else None
+        except (KeyError, ValueError):
+            key = self.keys.shared("manifest", batch_id)
+            raise LedgerCorruptError(f"The manifest of batch {batch_id!r}, {key!r}, is damaged.") from None
         out["content"] = text(found[b"content"]) if b"content" in found else None
         out["pinned"] = text(found[b"pinned"]) if b"pinned" in found else out.get("fp")
         return out

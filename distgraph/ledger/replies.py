@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, NamedTuple
+
+log = logging.getLogger(__name__)
 
 #: A run's record as stored: text fields decoded, values as bytes.
 Record = Mapping[str, bytes]
@@ -184,6 +187,17 @@ class Due(NamedTuple):
             "b": "batch",
         }
         return Due(kinds[entry[0]], name, part)
+
+    @staticmethod
+    def of(entries: Iterable[bytes]) -> list[Due]:
+        """From what was found in the due index; what is damaged there, or of somebody else, must not hold up the rest."""
+        found = []
+        for entry in entries:
+            try:
+                found.append(Due.parse(entry.decode()))
+            except (LookupError, UnicodeDecodeError):
+                log.warning("the due index has an entry that nobody understands: %r", entry)
+        return found
 
 
 class Swept(NamedTuple):

@@ -373,7 +373,7 @@ class RunLedger(RunReads):
     def sweep(self, partition: int, *, most: int, push_ms: int) -> Swept:
         """What is overdue in a partition; each entry is pushed forward by ``push_ms``."""
         reply = self.scripts.run(Call("sweep", (self.keys.due(partition),), (most, push_ms)))
-        return Swept(int(reply[0]), int(reply[1]), [Due.parse(text(entry)) for entry in reply[2:]])
+        return Swept(int(reply[0]), int(reply[1]), Due.of(reply[2:]))
 
     def forget_due(self, partition: int, entry: str) -> None:
         """Drop an entry of the due index, unless what it stands for is owed a look again."""

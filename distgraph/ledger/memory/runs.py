@@ -241,7 +241,7 @@ class MemoryRuns(MemoryTasks, MemoryArrivals):
         overdue = sorted((ms, entry) for entry, ms in due.items() if ms <= now)[:most]
         due.write((entry, now + push_ms) for _, entry in overdue)
         next_ms = max(0, min(due.values()) - now) if due else -1
-        return Swept(now, next_ms, [Due.parse(entry) for _, entry in overdue])
+        return Swept(now, next_ms, Due.of(entry.encode() for _, entry in overdue))
 
     @atomic
     def forget_due(self, partition: int, entry: str) -> None:
