@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from distgraph.cluster.hints import BatchHint
 from distgraph.cluster.options import RunOptions
-from distgraph.cluster.rows import item_data, naming, split_item_data, split_row
+from distgraph.cluster.rows import item_data, item_key, naming, split_row
 from distgraph.errors import BatchExistsError, BatchNotFoundError, InputError, WaitTimeoutError
 from distgraph.ledger.keys import CHUNK, item_id
 from distgraph.ledger.replies import Address
@@ -208,8 +208,9 @@ class Batch:
 
         offset = index % CHUNK
         found = self._ledger.items(self.batch_id, Taken(index // CHUNK, offset, offset + 1, "n", ""))
-        key = split_item_data(self._codec, found[0])[0] if found else b""
-        return self._codec.decode(key) if key else None
+        key = item_key(found[0]) if found else b""
+        with naming(f"Key of item {index} of batch {self.batch_id!r}"):
+            return self._codec.decode(key) if key else None
 
     def _total(self) -> int:
         manifest = self._ledger.manifest(self.batch_id) or {}

@@ -21,9 +21,18 @@ def item_data(codec: Codec, key: Any, value: Any) -> bytes:
 
 
 def split_item_data(codec: Codec, data: bytes) -> tuple[bytes, Any]:
-    """(key as stored, input) from ``item_data``."""
-    size = int.from_bytes(data[:4], "big")
-    return data[4 : 4 + size], codec.decode(data[4 + size :])
+    """(key as stored, input) from ``item_data``.
+
+    Raises:
+        CheckpointCorruptError: the input is damaged.
+    """
+    key = item_key(data)
+    return key, codec.decode(data[4 + len(key) :])
+
+
+def item_key(data: bytes) -> bytes:
+    """The key as stored, from ``item_data``; of an item whose input is damaged, too."""
+    return data[4 : 4 + int.from_bytes(data[:4], "big")]
 
 
 def result_row(kind: str, key: bytes, data: bytes) -> bytes:

@@ -204,13 +204,13 @@ class Slice:
         lane = Lane(place, plan.served, plan.options, ctx)
         item = Item(index, Address(name, name), plan, lane, self.taken, self.slice_id)
         self.live.append(item)
+        head = line.get(b"head", b"").decode()
+        # Should something not be readable, the item ends here: as one that stands at this checkpoint.
+        lane.stored = lane.stored._replace(id=head)
         try:
             with naming(f"Input of item {index} of batch {plan.batch_id!r}"):
                 item.key, given = split_item_data(plan.served.codec, data)
-            if line.get(b"head"):
-                head = line[b"head"].decode()
-                # Should it not be readable, the item ends here: as one that stands at this checkpoint.
-                lane.stored = lane.stored._replace(id=head)
+            if head:
                 fields = {key.decode(): value for key, value in line.items()}
                 lane.load(head, fields.get(f"c:{head}"), fields)
                 lane.go_on_here()

@@ -148,7 +148,7 @@ def test_an_outcome_that_is_damaged_is_said() -> None:
         run = cluster.bind(hard.polls).submit({}, run_id="mine")
         run.result(20)
         key = key_of(cluster, "open", "mine")
-        flip(cluster, key, next(iter(cluster.ledger.client.hkeys(key))))  # type: ignore[arg-type]
+        flip(cluster, key, next(iter(cluster.ledger.client.hkeys(key))))
         with pytest.raises(CheckpointCorruptError, match="Outcome of a task of run 'mine'"):
             run.interrupts()
         with pytest.raises(CheckpointCorruptError):
