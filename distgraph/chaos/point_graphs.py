@@ -17,8 +17,9 @@ import time
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
-from distgraph import END, START, StateGraph
 from distgraph.cache.memory import InMemoryCache
+from distgraph.constants import END, START
+from distgraph.graph.state import StateGraph
 from distgraph.runtime import Runtime
 from distgraph.types import CachePolicy
 
