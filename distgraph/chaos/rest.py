@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from distgraph.cluster import Cluster
+from distgraph.ledger.leaks import leaks
 
 
 def unrest(cluster: Cluster) -> list[str]:
-    """What is still owed or held in the cluster's namespace, one line each."""
+    """What is still owed or held in the cluster's namespace, or has no owner; one line each."""
     client, keys = cluster.ledger.client, cluster.ledger.keys
     found: list[str] = []
     for partition in range(keys.partitions):
@@ -29,7 +30,7 @@ def unrest(cluster: Cluster) -> list[str]:
             promoted, state = client.hmget(key, "promoted", "state")
             if int(promoted or 0) and state != b"cancelled":
                 found.append(f"batch {key!r}: {promoted!r} items promoted and never ended")
-    return found
+    return [*found, *leaks(client, keys)]
 
 
 def crashes(cluster: Cluster, batch_id: str) -> dict[int, int]:
