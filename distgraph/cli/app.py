@@ -13,6 +13,7 @@ from distgraph.cli.batch import batch
 from distgraph.cli.chaos import chaos
 from distgraph.cli.check import check
 from distgraph.cli.demo import demo
+from distgraph.cli.dlq import dlq
 from distgraph.cli.doctor import doctor
 from distgraph.cli.draw import draw
 from distgraph.cli.exits import EPILOG, USAGE, Detached, Reported, describe, exit_code
@@ -116,7 +117,7 @@ def app() -> None:
 
 _COMMANDS: tuple[click.Command, ...] = (
     *(up, demo, worker, flower),
-    *(run, batch, runs, threads, interrupts),
+    *(run, batch, runs, threads, interrupts, dlq),
     *(graphs, workers),
     *(check, draw, profile, doctor, chaos),
 )

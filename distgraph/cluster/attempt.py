@@ -82,8 +82,6 @@ def _call(place: Workplace, run: Any, turn: _Turn, attempt: int) -> float | Grap
     limits = limits_of(task)
     late = take_note(run, task, attempt) if limits is not None and not run.fresh else ""
     given = run.served.codec.decode(turn.answers) if turn.answers else ()
-    if run.suspect:
-        place.alone(True)
     clock = _Clock(place, run, task, attempt, limits)
     seam.reach("node", "before")
     try:
@@ -112,8 +110,6 @@ def _call(place: Workplace, run: Any, turn: _Turn, attempt: int) -> float | Grap
     finally:
         place.watch("", None)
         place.tidy()
-        if run.suspect:
-            place.alone(False)
     return None
 
 

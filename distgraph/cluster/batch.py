@@ -7,12 +7,14 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from distgraph.cluster.hints import BatchHint
 from distgraph.cluster.options import RunOptions
 from distgraph.cluster.rows import item_data, item_key, naming, split_row
+from distgraph.cluster.sizes import check_input
 from distgraph.errors import BatchExistsError, BatchNotFoundError, InputError, WaitTimeoutError
 from distgraph.ledger.keys import CHUNK, item_id
 from distgraph.ledger.replies import Address
@@ -248,6 +250,14 @@ class Batch:
             self._hint()
         return again
 
+    def retry_item(self, index: int) -> bool:
+        """Run one failed item again, from where it failed; False: it has not failed."""
+        again = self._ledger.retry_failed(self.batch_id, self._chunks(), only=[index])
+        if again:
+            self._ledger.reopen(self.batch_id)
+            self._hint()
+        return again == 1
+
     def delete(self) -> None:
         """Delete the batch, its results included. Cancel it first if it still runs."""
         if not self.status().finished:
@@ -279,6 +289,8 @@ def submit(
         BatchExistsError: a batch of that id has another graph, options or items; it stays as it is.
         BatchNotFoundError: it was deleted, or lost by the server, while its items were sent.
         CodecError: an item cannot be stored; what was submitted before it stays, unsealed.
+        StateTooLargeError: an item is larger than is stored; likewise.
+        OverloadedError: there is no room; likewise, and the same call goes on later.
     """
     name = batch_id or uuid.uuid4().hex
     told = {"graph": graph, "fp": fingerprint, "config": codec.encode(options.plain()).hex()}
@@ -303,7 +315,7 @@ def submit(
 
 
 def _add_items(batch: Batch, codec: Codec, items: Iterable[Any], key: Any) -> tuple[int, str]:
-    ledger, source = batch._ledger, iter(items)
+    ledger, source, gate = batch._ledger, iter(items), batch._cluster.gate
     whole = hashlib.blake2b(digest_size=16)
     total = chunk = 0
     while values := list(islice(source, CHUNK)):
@@ -312,7 +324,9 @@ def _add_items(batch: Batch, codec: Codec, items: Iterable[Any], key: Any) -> tu
         sealed = batch._manifest["total"]
         # A sealed batch takes no more; those it has are compared.
         more = sealed is not None and total + len(values) > int(sealed)
-        answer = "conflict" if more else ledger.add(batch.batch_id, chunk, digest, packed, due_ms=1000)
+        answer = (
+            "conflict" if more else gate.put(partial(ledger.add, batch.batch_id, chunk, digest, packed, due_ms=1000))
+        )
         if answer == "cancelled":
             break
         if answer == "conflict":
@@ -330,7 +344,7 @@ def _add_items(batch: Batch, codec: Codec, items: Iterable[Any], key: Any) -> tu
 
 def _packed(codec: Codec, key: Any, value: Any, index: int) -> bytes:
     try:
-        return item_data(codec, _key(key, value), value)
+        return check_input("The item", item_data(codec, _key(key, value), value))
     except Exception as exc:
         exc.add_note(f"Item {index} of the batch. The items before it are submitted; the batch is not sealed.")
         raise

@@ -12,7 +12,9 @@ from distgraph.checkpoint.base import BaseCheckpointSaver
 from distgraph.checkpoint.redis import RedisSaver
 from distgraph.cluster.batch import Batch
 from distgraph.cluster.celery.dispatcher import CeleryDispatcher
+from distgraph.cluster.dead import DeadLetter, dead_letter, dead_letters, retry
 from distgraph.cluster.handle import RunHandle
+from distgraph.cluster.overload import PATIENCE, Gate, Overload
 from distgraph.cluster.registry import codec_for
 from distgraph.cluster.versions import SHORT, differences
 from distgraph.config import check_id
@@ -57,7 +59,17 @@ class Cluster:
     Make one with ``Cluster.connect`` or ``Cluster.embedded``; safe to share between OS threads.
     """
 
-    def __init__(self, ledger: Ledger, dispatcher: CeleryDispatcher, *, persistence: str, secret: bytes | None) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        dispatcher: CeleryDispatcher,
+        *,
+        persistence: str,
+        secret: bytes | None,
+        overload: str = "wait",
+        overload_timeout: float = PATIENCE,
+    ) -> None:
+        self.gate = Gate(self, overload, overload_timeout)
         self.ledger, self.dispatcher, self.persistence = ledger, dispatcher, persistence
         self._secret = secret
         self._graphs: dict[str, Any] = {}
@@ -71,6 +83,8 @@ class Cluster:
         namespace: str | None = None,
         secret: str | bytes | None = None,
         allow_eviction: bool = False,
+        overload: Overload = "wait",
+        overload_timeout: float = PATIENCE,
     ) -> Cluster:
         """A client of the cluster at ``url``.
 
@@ -79,6 +93,8 @@ class Cluster:
             namespace: keeps users of one server apart; default: DISTGRAPH_NAMESPACE, else "default".
             secret: signs stored values; the same on every worker and client. Default: DISTGRAPH_SECRET.
             allow_eviction: use a server that may evict keys; work will be lost when it does.
+            overload: what a submission does while the server is nearly full, or the queue too long: "wait", or "refuse".
+            overload_timeout: seconds that it waits, at most, before it is refused all the same.
 
         Raises:
             ConfigError: no URL, or one that is not understood.
@@ -97,6 +113,8 @@ class Cluster:
             CeleryDispatcher(url, namespace),
             persistence=str(report.persistence or "unknown"),
             secret=key.encode() if isinstance(key, str) else key,
+            overload=overload,
+            overload_timeout=overload_timeout,
         )
 
     @classmethod
@@ -306,6 +324,22 @@ class Cluster:
         """The newest batches, newest first."""
         found = (self.find_batch(name) for name in self.ledger.batches.ids(most=limit))
         return [batch for batch in found if batch is not None]
+
+    def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
+        """The newest runs and items of batches that were quarantined for killing their process, newest first."""
+        return list(dead_letters(self, limit))
+
+    def dead_letter(self, run_id: str) -> DeadLetter:
+        """The dead letter of that run or item.
+
+        Raises:
+            RunNotFoundError: it is none.
+        """
+        return dead_letter(self, run_id)
+
+    def retry_dead_letter(self, letter: DeadLetter) -> None:
+        """Give a dead letter three more chances: it goes on where it died."""
+        retry(self, letter)
 
     def saver(self, codec: Codec) -> BaseCheckpointSaver[str] | None:
         """Reads and writes the lines of checkpoints of this cluster's threads, from here."""

@@ -18,7 +18,7 @@ from distgraph.cluster.run import Run
 from distgraph.cluster.turns import hint_next
 from distgraph.cluster.workplace import HINTS_A_SLOT, LEASE_CHECK_MS, Workplace
 from distgraph.constants import ERROR, INTERRUPT
-from distgraph.errors import DistgraphError, GraphRecursionError
+from distgraph.errors import DistgraphError, GraphRecursionError, PoisonTaskError
 from distgraph.ledger.keys import split_item
 from distgraph.ledger.places import numbered
 from distgraph.ledger.replies import Address, Answer, Commit, Record
@@ -57,7 +57,10 @@ def close(place: Workplace, run: Run, tasks: Sequence[Task]) -> bool:
         if int(run.record.get("plan", b"0")) == 0 and open_superstep(place, run, tasks) != "closed":
             return False
         if failed:
-            _end(place, run, "failed", error=failed[0].control(ERROR))
+            error = failed[0].control(ERROR)
+            if error.get("kind") == "poison":
+                place.runs.note_dead(run.address, int(place.now() * 1000))
+            _end(place, run, "failed", error=error)
         else:
             _end(place, run, "interrupted", waiting=asking)
         return False
@@ -160,6 +163,8 @@ def rest(place: Workplace, run: Run, verdict: Verdict) -> None:
 
 def fail(place: Workplace, run: Run, exc: BaseException) -> None:
     """End the run as failed with ``exc``; its state stays at the head."""
+    if isinstance(exc, PoisonTaskError):
+        place.runs.note_dead(run.address, int(place.now() * 1000))
     _end(place, run, "failed", error=describe(exc))
 
 

@@ -41,6 +41,8 @@ def deliver(place: Workplace, hint: Hint, wait: Callable[[], None]) -> None:
         # Counted as a crash, so that it does not come again for ever.
         _let_go_in_time(place, hint, wait, why=f"its driver failed with {type(exc).__name__}: {exc}"[:500])
         raise
+    finally:
+        place.alone(False)
 
 
 def _let_go_in_time(place: Workplace, hint: Hint, wait: Callable[[], None], *, why: str = "") -> None:

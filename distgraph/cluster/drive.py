@@ -27,6 +27,9 @@ from distgraph.types import Write
 
 log = logging.getLogger(__name__)
 
+#: A suspect that cannot run alone now is looked at again after this. Milliseconds.
+ALONE_MS = 200
+
 
 def drive(place: Workplace, hint: RunHint) -> None:
     """Drive a run on, if it needs driving and this process can."""
@@ -75,6 +78,9 @@ def carry_on(
         if int(record.get("x", b"0")) >= CRASHES_ALLOWED:
             why = record.get("why", b"").decode()
             fail(place, run, poison(f"Run {address.run_id!r}", int(record["x"]), why))
+            return
+        if run.suspect and not place.alone(True):
+            place.runs.release(address, place.slot, due_ms=ALONE_MS)
             return
         _drive_until_rest(place, run)
     except StoreError:

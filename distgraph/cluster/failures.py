@@ -46,7 +46,7 @@ def describe(exc: BaseException, *, node: str = "") -> dict[str, Any]:
         "args": [redact(arg) if isinstance(arg, str) else arg for arg in args] if len(args) == len(exc.args) else None,
         "notes": [redact(str(note)) for note in getattr(exc, "__notes__", ())][:10],
         "traceback": redact("".join(traceback.format_exception(exc, limit=-8)))[-LIMIT:],
-        "node": node,
+        "node": node or (exc.node if isinstance(exc, errors.PoisonTaskError) else ""),
         "kind": "poison" if dead else "error",
         **dead,
         "code": getattr(exc, "code", type(exc).__name__) if isinstance(exc, errors.DistgraphError) else "NODE_FAILED",
@@ -77,6 +77,7 @@ def rebuild(record: dict[str, Any]) -> BaseException:
         exc = RemoteNodeError(shown, type_name=str(record.get("type")), traceback_text=str(record.get("traceback", "")))
     if isinstance(exc, errors.PoisonTaskError):
         exc.reason, exc.crashes = str(record.get("reason", "")), int(record.get("crashes", 0))
+        exc.node = str(record.get("node", ""))
     for note in record.get("notes", ()):
         exc.add_note(str(note))
     if record.get("traceback"):

@@ -32,6 +32,7 @@ from distgraph.cluster.options import RunOptions
 from distgraph.cluster.registry import Served
 from distgraph.cluster.rows import naming
 from distgraph.cluster.shelves import NO_SHELF, Shelf
+from distgraph.cluster.sizes import WRITES, check_state, writes_too_large
 from distgraph.cluster.versions import SHORT, check_reachable, migrated
 from distgraph.cluster.workplace import Workplace
 from distgraph.constants import CACHED, ERROR, ERROR_SOURCE, INPUT, INTERRUPT, RESUME
@@ -295,6 +296,7 @@ class Lane:
 
         Raises:
             CodecError: a value cannot be stored.
+            StateTooLargeError: a value, or the state, is larger than is stored.
         """
         found, version = self.base
         seam.reach("encode", "before")
@@ -310,6 +312,7 @@ class Lane:
             metadata=metadata,
             grown=self._growth.channels(),
         )
+        check_state(change.changed, change.raw)
         if any(type(self.at.values[channel]) not in SHARED for channel in change.changed):
             values = dict(self.at.values)
             for channel, data in change.changed.items():
@@ -354,14 +357,19 @@ class Lane:
 
         Raises:
             CodecError: a write cannot be stored.
+            StateTooLargeError: they are larger than is stored.
         """
+        codec = self.served.codec
         try:
-            return self.served.codec.encode([[channel, value] for channel, value in writes])
+            data = codec.encode([[channel, value] for channel, value in writes])
         except CodecError:
             # Again one by one, so that the error names the key and the place in its value.
             for channel, value in writes:
-                encode_value(self.served.codec, channel, value)
+                encode_value(codec, channel, value)
             raise
+        if len(data) > WRITES:
+            raise writes_too_large(data, [(channel, len(codec.encode(value))) for channel, value in writes])
+        return data
 
     def failure(self, task: Task, exc: BaseException) -> list[Write]:
         """The writes of a task that failed for good."""

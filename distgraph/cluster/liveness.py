@@ -222,22 +222,29 @@ class Mark:
 
     # ------------------------------------------------------------- alone
 
-    def alone(self, wanted: bool) -> None:
-        """Run the next node while no other slot of this worker runs one, as far as that can be had; or stop doing so.
+    def alone(self, wanted: bool) -> bool:
+        """Run what comes next while no other slot of this worker runs a node, or stop doing so.
 
-        Who may have killed a whole worker is tried like this: should the worker die again, it is known by what.
+        Who may have killed a whole worker is tried like this: should the worker die again, it is known by what. Hence
+        nothing that may have done so is taken before this slot is the one; it waits then until others have ended theirs.
+
+        Returns:
+            Whether this slot is the one; False: another one is.
         """
         if not wanted:
             if self.table.lone() == self.row + 1:
                 self.table.set_lone(0)
-            return
+            return False
+        if not self._free():
+            return False
+        self.table.set_lone(self.row + 1)
+        time.sleep(0.005)
+        if self.table.lone() != self.row + 1:
+            return False  # two came at once
         patience = time.monotonic() + ALONE_SECONDS
-        while self.table.lone() != self.row + 1 and time.monotonic() < patience:
-            if self._free():
-                self.table.set_lone(self.row + 1)
-            time.sleep(0.01)
         while self._others() and time.monotonic() < patience:
             time.sleep(0.01)
+        return True
 
     def _let_pass(self) -> None:
         self.table.write(self.row, self.pid, self.busy, 0.0, self._kept, self._call)

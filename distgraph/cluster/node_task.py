@@ -41,6 +41,10 @@ def run_tasks(place: Workplace, hint: NodeHint) -> None:
             except CheckpointCorruptError as exc:
                 _settle_unread(place, served, address, hint, task_id, exc)
                 return
+        if claimed.crashes and claimed.why == TREE_DIED and not place.alone(True):
+            # It may have killed a whole worker, and another such task runs in this one.
+            place.runs.reclaim(address, place.slot, crashed=False)
+            return
         run.record = claimed.record
         task = task_at(served.program, run.lane.at, tuple(path))
         if task is None or task.id != task_id:
@@ -92,7 +96,6 @@ def _attempt(place: Workplace, run: Run, task: Task, claimed: ClaimedTask) -> bo
         what = f"Task {task.name!r} of run {run.address.run_id!r}"
         task.writes = run.lane.failure(task, poison(what, claimed.crashes, claimed.why, "the run"))
         return True
-    run.suspect = claimed.crashes > 0 and claimed.why == TREE_DIED
     delay = attempt_task(place, run, task, claimed.attempts + 1)
     if delay is None:
         return True

@@ -124,7 +124,7 @@ class Reclaimer:
 
     def _quarantine(self, batch_id: str, index: int, why: str) -> bytes:
         error = poison(f"Item {index} of batch {batch_id!r}", CRASHES_ALLOWED, why, "the failed items")
-        return result_row("f", b"", self.registry.plain_codec().encode(describe(error, node=_node(why))))
+        return result_row("f", b"", self.registry.plain_codec().encode(describe(error)))
 
     def hint_batch(self, batch_id: str, count: int, *, first: bool = False) -> None:
         """Hint items of a batch so many times."""
@@ -155,7 +155,7 @@ def poison(what: str, crashes: int, why: str, again: str = "it") -> PoisonTaskEr
         f"{what} was quarantined: {crashes} worker processes died while it ran; the last one: {why or TREE_DIED}. Look at "
         f"what its nodes do to their process (memory, os._exit, native code), then retry {again}."
     )
-    error.reason, error.crashes = why or TREE_DIED, crashes
+    error.reason, error.crashes, error.node = why or TREE_DIED, crashes, _node(why)
     return error
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from distgraph.cluster.hints import Dispatcher, Hint, NodeHint, RunHint, path_from
 from distgraph.cluster.liveness import Called
+from distgraph.cluster.overload import FULL
 from distgraph.cluster.reclaim import Reclaimer
 from distgraph.cluster.registry import Registry
 from distgraph.cluster.suspects import Suspects
@@ -62,6 +63,8 @@ class Sweeper(Reclaimer):
         self._served: set[tuple[str, str]] = set()
         self._idle = 0
         self._slots = 0
+        #: The server is so full that no new items of batches are to be taken.
+        self.full = False
         self._waiting = 0
 
     def distrust(self) -> None:
@@ -107,6 +110,8 @@ class Sweeper(Reclaimer):
             self.fleet.serve(self.registry.about())
 
     def _look_around(self) -> None:
+        used, limit = self.fleet.memory()
+        self.full = bool(limit) and used >= FULL * limit
         server = self.fleet.server_id()
         if server != self._server:
             if self._server:
@@ -251,7 +256,7 @@ class Sweeper(Reclaimer):
     def _batch(self, partition: int, batch_id: str) -> None:
         if not self.batches.ready(batch_id, partition):
             self.runs.forget_due(partition, f"b:{batch_id}")
-        elif self._waiting == 0 and self._may_go_on(batch_id):
+        elif self._waiting == 0 and not self.full and self._may_go_on(batch_id):
             self.hint_batch(batch_id, max(1, self._idle))
 
     def _may_go_on(self, batch_id: str) -> bool:

@@ -7,6 +7,7 @@ import contextlib
 import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from distgraph.cluster.batch import Batch
@@ -17,6 +18,7 @@ from distgraph.cluster.handle import RunHandle
 from distgraph.cluster.hints import RunHint
 from distgraph.cluster.options import PLACEMENTS, options_from
 from distgraph.cluster.shelves import shelf_of
+from distgraph.cluster.sizes import check_input
 from distgraph.cluster.turns import CANCELLED, arrive, check_strategy
 from distgraph.config import check_id, ensure_config
 from distgraph.constants import INTERRUPT
@@ -114,11 +116,14 @@ class NamedGraph:
         address = Address(check_id("run_id", name), check_id("thread_id", thread))
         options = options_from(merged, placement=self._placement, **more)
         fingerprint = self._cluster.check_served(self.name, self._fingerprint)
-        data, stored = self._codec.encode(input), self._codec.encode(options.plain())
+        data, stored = check_input("The input", self._codec.encode(input)), self._codec.encode(options.plain())
         fields = {"graph": self.name, "fp": fingerprint, "thread": thread, "input": data, "config": stored}
         digest = digest_of([self.name, data.hex(), stored.hex(), thread])
         runs, entry = self._cluster.ledger.runs, self._codec.encode(CANCELLED)
-        answer = arrive(runs, address, digest, {**fields, **(known or {})}, strategy=strategy, entry=entry, head=head)
+        told = {**fields, **(known or {})}
+        answer = self._cluster.gate.put(
+            partial(arrive, runs, address, digest, told, strategy=strategy, entry=entry, head=head)
+        )
         if answer.kind == "moved":
             raise AlreadyResumedError(
                 f"Thread {thread!r} has gone on meanwhile: somebody else has answered what it asked. Look at its state, and "

@@ -21,7 +21,7 @@ class Run:
 
     __slots__ = (
         *("address", "batch_epoch", "epoch", "first", "lane", "options"),
-        *("record", "served", "suspect", "until"),
+        *("record", "served", "until"),
     )
     #: Its tasks may have been tried before.
     fresh = False
@@ -31,10 +31,13 @@ class Run:
         self.epoch = int(record["epoch"])
         self.batch_epoch = record.get("batch_e", b"").decode()
         self.until = 0.0
-        #: It may have killed a whole worker: its tasks run alone.
-        self.suspect = int(record.get("x", b"0")) > 0 and record.get("why", b"").decode() == TREE_DIED
         #: Nothing was committed yet since the run was submitted or resumed.
         self.first = "stop" not in record or record.get("go", b"") == lane.stored.id.encode()
+
+    @property
+    def suspect(self) -> bool:
+        """It may have killed a whole worker: its tasks run alone."""
+        return int(self.record.get("x", b"0")) > 0 and self.record.get("why", b"").decode() == TREE_DIED
 
     def row(self, kind: str, data: bytes) -> bytes:
         """The result row of a batch item; empty for a run that is none."""

@@ -23,7 +23,8 @@ from distgraph.cluster.options import RunOptions
 from distgraph.cluster.registry import Served
 from distgraph.cluster.rows import naming, result_row, split_item_data
 from distgraph.cluster.run import Left, open_run
-from distgraph.cluster.workplace import HINTS_A_SLOT, LEASE_CHECK_MS, QUANTUM, Workplace
+from distgraph.cluster.sizes import VALUE
+from distgraph.cluster.workplace import HINTS_A_SLOT, LEASE_CHECK_MS, QUANTUM, TREE_DIED, Workplace
 from distgraph.constants import ERROR, INTERRUPT
 from distgraph.errors import DistgraphError, GraphRecursionError, GraphSleep
 from distgraph.ledger.keys import CHUNK, item_id
@@ -60,7 +61,7 @@ class Item:
 
     __slots__ = (
         *("address", "batch_epoch", "epoch", "fresh", "index", "key", "lane"),
-        *("options", "record", "retry", "served", "settled", "slice_id", "step", "suspect"),
+        *("options", "record", "retry", "served", "settled", "slice_id", "step"),
     )
 
     def __init__(self, index: int, address: Address, plan: BatchPlan, lane: Lane, taken: Taken, slice_id: str) -> None:
@@ -68,8 +69,6 @@ class Item:
         self.served, self.options, self.batch_epoch = plan.served, plan.options, taken.epoch
         #: No slot has had it before.
         self.fresh = taken.flag == "n"
-        #: It may have killed a whole worker: its tasks run alone.
-        self.suspect = taken.flag == "a"
         self.epoch = 1
         self.record: dict[str, bytes] = {}
         #: The task that failed here and is to be tried again, and after how many seconds; or that sleeps.
@@ -109,19 +108,23 @@ def run_batch(place: Workplace, hint: BatchHint) -> None:
     until = place.monotonic() + QUANTUM
     partitions = place.batches.ready_partitions(hint.batch_id)
     turn = 0
-    while partitions and not place.draining() and place.monotonic() < until:
+    while partitions and not place.draining() and not place.full() and place.monotonic() < until:
         if plan.travels and place.promoted and place.dispatcher.waiting() >= 2 * HINTS_A_SLOT * place.slots():
             # What was taken has work for every slot in the queue; who ends an item takes the next ones.
             break
         partition = partitions[turn % len(partitions)]
         slice_id = place.nonce().decode()
         k = HINTS_A_SLOT if plan.travels else _size(place, hint.batch_id)
+        if place.batches.next_flag(hint.batch_id, partition) == "a" and not place.alone(True):
+            partitions.remove(partition)
+            continue
         taken = place.batches.take(hint.batch_id, partition, slice_id, place.slot, k, sweep_ms=LEASE_CHECK_MS)
         if taken is None:
             partitions.remove(partition)
             continue
         began = place.monotonic()
         Slice(place, plan, slice_id, taken).run()
+        place.alone(False)
         if taken.flag == "n":
             # What was taken before goes first, to its end; from there on no partition is better than another.
             turn = place.noise(16)
@@ -282,7 +285,11 @@ class Slice:
     def _finish(self, item: Item, verdict: Verdict) -> None:
         if verdict is Verdict.DONE:
             try:
-                self._end_item(item, result_row("d", item.key, item.lane.output()))
+                output = item.lane.output()
+                if len(output) > VALUE:
+                    # No checkpoint of its end is stored, but what is too large for one is too large everywhere.
+                    item.lane.changes()
+                self._end_item(item, result_row("d", item.key, output))
             except Exception as exc:
                 self._fail_item(item, describe(exc))
         elif verdict is Verdict.OUT_OF_STEPS:
@@ -331,6 +338,8 @@ class Slice:
                 ("digest", ""),
                 ("key", item.key),
             ]
+            if self.taken.flag == "a":
+                fields += [("x", 1), ("why", TREE_DIED)]
         sets = change.sets if lane.at.id != parent else []
         drops = change.drops if lane.at.id != parent else []
         item.step = ItemStep(kind, item.index, parent, lane.at.id, sets, drops, fields=fields)

@@ -45,8 +45,9 @@ class Workplace:
             no limit), so that a crash has a culprit and a node that hangs can be stopped.
         renew: what runs makes progress and has so many seconds from now.
         cancelled: whether what runs was told that nobody wants it any more.
-        alone: run the next node while no other slot of this worker runs one (True), or no longer so (False).
+        alone: run what comes while no other slot of this worker runs a node (False: another slot does so), or stop.
         tidy: undo what the node that has ended may not leave to the next one.
+        full: the server is so full that no new items of batches are to be taken.
         hand_over: undo what a delivery's nodes did to their process.
         draining: whether to hand work back instead of going on.
         idle: how many slots of the fleet wait for work, as far as this process knows.
@@ -63,8 +64,9 @@ class Workplace:
     watch: Callable[[str, float | None], None] = _nobody
     renew: Callable[[str, float], None] = _nobody
     cancelled: Callable[[], bool] = lambda: False
-    alone: Callable[[bool], None] = lambda wanted: None
+    alone: Callable[[bool], bool] = lambda wanted: wanted
     tidy: Callable[[], None] = lambda: None
+    full: Callable[[], bool] = lambda: False
     hand_over: Callable[[], None] = lambda: None
     draining: Callable[[], bool] = lambda: False
     idle: Callable[[], int] = lambda: 1

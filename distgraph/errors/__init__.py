@@ -30,6 +30,7 @@
     │   ├── RunExistsError             the id is taken by a run with another input
     │   ├── BatchExistsError           the id is taken by a batch with other content
     │   ├── ThreadBusyError            the thread has an active run already
+    │   ├── StateTooLargeError         a value, a task's writes or a state is larger than is stored
     │   ├── GraphMismatchError         workers serve another version of the graph
     │   ├── GraphDrained               the run stopped at a superstep because a drain was asked for
     │   └── WaitTimeoutError           a wait ran out of its time; the work goes on   (TimeoutError)
@@ -49,6 +50,7 @@
         ├── ServerLoadingError         the server is still loading its data
         ├── ServerNotReadyError        it cannot serve now: too many clients, a full disk, ...
         ├── ServerProtocolError        what answers is not Redis
+        ├── OverloadedError            there is no room for more work now
         ├── ServerOutOfMemoryError     maxmemory is reached; nothing was written
         └── LedgerCorruptError         a key holds what distgraph did not put there
 
@@ -228,6 +230,12 @@ class StepTimeoutError(RunError, TimeoutError):
     code = "STEP_TIMEOUT"
 
 
+class StateTooLargeError(RunError):
+    """A value, what one task writes, or a whole state is larger than is stored; nothing of that superstep was."""
+
+    code = "STATE_TOO_LARGE"
+
+
 class ReducerError(RunError):
     """A reducer raised; the state stays at the previous checkpoint."""
 
@@ -268,6 +276,7 @@ class PoisonTaskError(RunError):
     code = "TASK_POISON"
     reason = ""
     crashes = 0
+    node = ""
 
 
 class WorkerLostError(RunError):

@@ -7,6 +7,7 @@ from distgraph.errors.base import DistgraphError
 __all__ = [
     "DatabaseFileError",
     "LedgerCorruptError",
+    "OverloadedError",
     "ServerAuthError",
     "ServerLoadingError",
     "ServerNotReadyError",
@@ -92,3 +93,9 @@ class DatabaseFileError(StoreError):
     """A database file cannot be opened or written, is damaged or none at all, or others held it for too long."""
 
     code = "DATABASE_FILE"
+
+
+class OverloadedError(StoreError):
+    """The server is nearly full, or too much waits already; nothing was submitted by this call, or not all of it."""
+
+    code = "OVERLOADED"

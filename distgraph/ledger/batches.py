@@ -236,6 +236,12 @@ class BatchLedger:
         slot, _, span = value.decode().rpartition("|")
         return slot, Taken.parse(span)
 
+    def next_flag(self, batch_id: str, partition: int) -> str:
+        """The flag of the items that would be taken next; '' if there are none."""
+        with guard():
+            found: Any = self.client.lindex(self.keys.batch(partition, "ready", batch_id), 0)
+        return found[-1:].decode() if found else ""
+
     def epoch(self, batch_id: str, partition: int) -> str:
         """The epoch of the batch in one partition; '' if nothing of it is there."""
         with guard():
@@ -268,6 +274,7 @@ class BatchLedger:
             self.keys.due(part),
             self.keys.batch(part, "crash", batch_id),
             self.keys.batch(part, "out", batch_id, taken.chunk),
+            self.keys.dead(part),
         )
         args = (batch_id, slice_id, slot, "" if crashed is None else crashed, allowed, row, *spans)
         return answer_of(self.scripts.run(Call("batch_return", keys, args)))
@@ -337,8 +344,8 @@ class BatchLedger:
                         found.add(item[1])
         return sorted(found)
 
-    def retry_failed(self, batch_id: str, chunks: int) -> int:
-        """Make all failed items ready again; how many."""
+    def retry_failed(self, batch_id: str, chunks: int, only: Sequence[int] | None = None) -> int:
+        """Make all failed items ready again, or only these; how many."""
         calls = []
         for chunk in range(chunks):
             part = self.keys.chunk_partition(batch_id, chunk)
@@ -349,7 +356,9 @@ class BatchLedger:
                 self.keys.due(part),
                 self.keys.batch(part, "crash", batch_id),
             )
-            calls.append(Call("batch_retry", keys, (batch_id, chunk, chunk * CHUNK)))
+            chosen = () if only is None else tuple(index for index in only if index // CHUNK == chunk)
+            if only is None or chosen:
+                calls.append(Call("batch_retry", keys, (batch_id, chunk, chunk * CHUNK, *chosen)))
         return sum(
             int(again)
             for first in range(0, len(calls), 100)
@@ -383,7 +392,12 @@ class BatchLedger:
                     pipe.hkeys(self.keys.batch(part, "slices", batch_id))
                 slices = pipe.execute()
                 for part in parts:
+                    pipe.zrange(self.keys.dead(part), 0, -1)
+                dead = [[name for name in names if _of_batch(name, batch_id)] for names in pipe.execute()]
+                for part in parts:
                     pipe.unlink(*(self.keys.batch(part, kind, batch_id) for kind in OF_PARTITION))
+                    if dead[part]:
+                        pipe.zrem(self.keys.dead(part), *dead[part])
                     entries = [f"s:{batch_id}\n{name.decode()}" for name in slices[part]]
                     pipe.zrem(self.keys.due(part), f"b:{batch_id}", *entries)
                 pipe.unlink(self.keys.shared("manifest", batch_id))
@@ -402,3 +416,8 @@ class BatchLedger:
         """(index, row) of finished items, chunk by chunk in order of index."""
         for chunk in range(chunks):
             yield from sorted(self.rows(batch_id, chunk).items())
+
+
+def _of_batch(name: bytes, batch_id: str) -> bool:
+    item = split_item(name.decode())
+    return item is not None and item[0] == batch_id

@@ -82,6 +82,12 @@ class FleetLedger:
             boot.decode(): json.loads(record) for boot, record in zip(boots, found, strict=True) if record is not None
         }
 
+    def memory(self) -> tuple[int, int]:
+        """(bytes the server holds, bytes it may hold; 0: no limit)."""
+        with guard():
+            info: Any = self.client.info("memory")
+        return int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
+
     def server_id(self) -> str:
         """The server process's own id: another one after a restart."""
         with guard():

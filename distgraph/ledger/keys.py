@@ -29,6 +29,7 @@ touch one tag and the state can be spread over several servers later. ``T`` is `
     T:ready:<batch>         LIST    ranges of items nobody has taken.                        taken empty
     T:slices:<batch>        HASH    slice -> slot and range.                                 the slice's end
     T:out:<batch>:<chunk>   HASH    index -> result row.                                     delete of the batch
+    T:dead                  ZSET    run id -> ms when it was quarantined.                    a look that finds it is not
     T:crash:<batch>         HASH    index -> crashes counted while it ran alone or was named. delete of the batch
     T:spaces                ZSET    a store's namespaces with items, by name.                its last item
     T:items:<ns>            ZSET    key of an item -> microseconds when it was first put.    its last item
@@ -137,6 +138,9 @@ class Keys:
 
     def due(self, partition: int) -> str:
         return self._parts[partition] + "due"
+
+    def dead(self, partition: int) -> str:
+        return self._parts[partition] + "dead"
 
     # ------------------------------------------------- runs, of a thread's partition
 

@@ -156,6 +156,29 @@ class RunReads:
         with guard():
             self.client.unlink(self._run(address, "once"))
 
+    def note_dead(self, address: Address, now_ms: int) -> None:
+        """Note that a run is about to be quarantined; whoever looks asks the run itself."""
+        with guard():
+            self.client.zadd(self.keys.dead(self.keys.partition(address.thread_id)), {address.run_id: now_ms})
+
+    def dead(self, *, most: int) -> list[tuple[Address, int]]:
+        """(run, ms) of runs and items that were quarantined, newest first; some may have been retried since."""
+        found: list[tuple[float, str]] = []
+        with guard(), self.client.pipeline(transaction=False) as pipe:
+            for partition in range(self.keys.partitions):
+                pipe.zrevrange(self.keys.dead(partition), 0, most - 1, withscores=True)
+            for part in pipe.execute():
+                found.extend((score, member.decode()) for member, score in part)
+        newest = sorted(found, reverse=True)[:most]
+        return [(self.address(name) or Address(name, name), int(ms)) for ms, name in newest]
+
+    def revive(self, address: Address) -> None:
+        """Note that a run is quarantined no more."""
+        with guard(), self.client.pipeline(transaction=False) as pipe:
+            for thread in {*address}:
+                pipe.zrem(self.keys.dead(self.keys.partition(thread)), address.run_id)
+            pipe.execute()
+
     def delete(self, address: Address) -> None:
         """Delete a resting run's record, log and effects; the thread's checkpoints stay."""
         with guard(), self.client.pipeline(transaction=False) as pipe:
@@ -163,5 +186,6 @@ class RunReads:
                 pipe.delete(self._run(address, kind))
             pipe.zrem(self.keys.of(address.thread_id, "runs"), address.run_id)
             pipe.zrem(self._due(address), f"r:{address.run_id}")
+            pipe.zrem(self.keys.dead(self.keys.partition(address.thread_id)), address.run_id)
             pipe.delete(self.keys.directory(address.run_id))
             pipe.execute()

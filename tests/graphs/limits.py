@@ -3,7 +3,8 @@
 hangs      START -> work -> END             `work` may take 1 second and does not end, in the way its item says
 mixed      START -> before -> risky -> END  `risky` is a coroutine that harms its process in the way its item says
 waits      START -> first -> wait -> last   `wait` goes on until it is told to stop, or for good
-exits      START -> work -> END             `work` leaves something behind in its process
+loops      START -> count -> count ...      goes on for as long as its recursion limit lets it
+leaves     START -> work -> END             `work` leaves something behind in its process
 """
 
 from __future__ import annotations
@@ -178,6 +179,24 @@ def build_waits() -> StateGraph[Any, Any, Any, Any]:
     return builder
 
 
+# ------------------------------------------------------------------ loops
+
+
+class Loops(TypedDict, total=False):
+    n: int
+
+
+def count(state: Loops) -> Loops:
+    return {"n": state["n"] + 1}
+
+
+def build_loops() -> StateGraph[Any, Any, Any, Any]:
+    builder = StateGraph(Loops)
+    builder.add_node(count)
+    builder.add_edge(START, "count")
+    return builder.add_conditional_edges("count", lambda state: END if state["n"] > 1_000_000 else "count")
+
+
 # ------------------------------------------------------------------ exits
 
 
@@ -215,4 +234,5 @@ hangs_for_good = build_hangs().compile(name="hangs-for-good")
 beats_graph = build_beats().compile(name="beats")
 mixed = build_mixed().compile(name="mixed")
 waits = build_waits().compile(name="waits")
+loops = build_loops().compile(name="loops")
 leaves = build_leaves().compile(name="leaves")

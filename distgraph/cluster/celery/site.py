@@ -113,6 +113,7 @@ class Site:
             tidy=tidy.after_node,
             hand_over=tidy.after_delivery,
             draining=lambda: self.table.read(DRAIN_ROW).busy,
+            full=lambda: self.fleet()[2],
             idle=lambda: self.fleet()[0],
             slots=lambda: self.fleet()[1],
             monotonic=time.monotonic,
@@ -138,11 +139,12 @@ class Site:
         self.table.write(DRAIN_ROW, 0, True, 0.0, "")
         seam.reach("drain", "after")
 
-    def know_fleet(self, idle: int, slots: int) -> None:
-        """Leave what the watcher knows of the fleet, for the processes that work."""
-        self.table.write(FLEET_ROW, 0, False, 0.0, f"{idle} {slots}")
+    def know_fleet(self, idle: int, slots: int, full: bool = False) -> None:
+        """Leave what the watcher knows of the fleet and the server, for the processes that work."""
+        self.table.write(FLEET_ROW, 0, full, 0.0, f"{idle} {slots}")
 
-    def fleet(self) -> tuple[int, int]:
-        """(idle slots, slots) of the fleet, as last known; at least one slot, this one."""
-        said = self.table.read(FLEET_ROW).what.split()
-        return (int(said[0]), max(1, int(said[1]))) if len(said) == 2 else (1, 1)
+    def fleet(self) -> tuple[int, int, bool]:
+        """(idle slots, slots, is the server full), as last known; at least one slot, this one."""
+        row = self.table.read(FLEET_ROW)
+        said = row.what.split()
+        return (int(said[0]), max(1, int(said[1])), row.busy) if len(said) == 2 else (1, 1, row.busy)

@@ -83,6 +83,10 @@ class Batches(Protocol):
         """
         ...
 
+    def next_flag(self, batch_id: str, partition: int) -> str:
+        """The flag of the items that would be taken next; '' if there are none."""
+        ...
+
     def epoch(self, batch_id: str, partition: int) -> str:
         """The epoch of the batch in one partition, which its cancellation ends; '' if nothing of it is there."""
         ...
@@ -151,7 +155,8 @@ class Batches(Protocol):
     ) -> Answer:
         """End a slice before its items: ``spans`` are ready again, before all others; none if the batch was cancelled.
 
-        ``crashed``: the item a crash is counted for. At ``allowed`` crashes it gets ``row``, unless it has one.
+        ``crashed``: the item a crash is counted for. At ``allowed`` crashes it gets ``row``, unless it has one, and is
+        among the dead.
 
         Returns:
             ``ok`` or ``quarantined`` with the crashes counted for the item (0: none was); ``stale`` if the slice is not
@@ -173,8 +178,10 @@ class Batches(Protocol):
         """Indexes of items that go on as runs of their own and are owed a look, in order. Not one moment's view."""
         ...
 
-    def retry_failed(self, batch_id: str, chunks: int) -> int:
+    def retry_failed(self, batch_id: str, chunks: int, only: Sequence[int] | None = None) -> int:
         """Make all failed items ready again, chunk by chunk, their crashes forgotten; nothing of a cancelled batch.
+
+        ``only``: indexes; of those that failed the others stay.
 
         Returns:
             How many. A repeat finds none.

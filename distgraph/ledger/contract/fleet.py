@@ -44,6 +44,10 @@ class Fleet(Protocol):
         """What was counted, by name."""
         ...
 
+    def memory(self) -> tuple[int, int]:
+        """(bytes the server holds, bytes it may hold; 0: no limit)."""
+        ...
+
     def server_id(self) -> str:
         """An id that changes when the server starts anew."""
         ...

@@ -346,6 +346,18 @@ class Runs(Protocol):
         """The recorded result of an effect or None; with ``value``, it is recorded unless somebody was first."""
         ...
 
+    def note_dead(self, address: Address, now_ms: int) -> None:
+        """Note that a run is about to be quarantined; whoever looks asks the run itself."""
+        ...
+
+    def dead(self, *, most: int) -> list[tuple[Address, int]]:
+        """(run, ms) of runs and items that were quarantined, newest first; some may have been retried since."""
+        ...
+
+    def revive(self, address: Address) -> None:
+        """Note that a run is quarantined no more."""
+        ...
+
     def forget_effect(self, address: Address, key: str) -> None:
         """Drop one recorded effect."""
         ...

@@ -7,11 +7,14 @@ local batch, ready, due = KEYS[1], KEYS[2], KEYS[3]
 local what = ARGV[2]
 if redis.call('HGET', batch, 'state') == 'cancelled' then return {'ok', 'cancelled'} end
 redis.call('ZCARD', due)
+redis.call('LLEN', ready)
+redis.call('LLEN', ready)
 if what == 'cancel' then
-  redis.call('HSET', batch, 'state', 'cancelled')
-  redis.call('HINCRBY', batch, 'e', 1)
+  -- deletes first: a full server lets a script go on that has begun with one, and this is to get room again
   redis.call('DEL', ready)
   redis.call('ZREM', due, 'b:' .. ARGV[1])
+  redis.call('HSET', batch, 'state', 'cancelled')
+  redis.call('HINCRBY', batch, 'e', 1)
   return {'ok', 'cancelled'}
 end
 local state = what == 'pause' and 'paused' or ''

@@ -41,11 +41,12 @@ if ARGV[5] ~= '' then redis.call('XLEN', log) end
 if index ~= '' then redis.call('HLEN', batch) redis.call('HLEN', rows) end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+-- a delete first: a full server lets a script go on that has begun with one, and a cancelled run makes room
+redis.call('DEL', claims, tries, naps)
 local epoch = redis.call('HINCRBY', line, 'e', 1)
 redis.call('HSET', run, 'epoch', epoch, 'op', nonce, 'lease', '', 'plan', 0, 'updated', now, 'x', 0)
 local at = 10 + 2 * ARGV[9]
 if at > 10 then redis.call('HSET', run, unpack(ARGV, 10, at - 1)) end
-redis.call('DEL', claims, tries, naps)
 redis.call('HDEL', run, 'wake')
 -- tasks that wait for their next attempt wait for nothing now
 for _, field in ipairs(redis.call('HKEYS', run)) do

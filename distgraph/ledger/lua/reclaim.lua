@@ -11,6 +11,9 @@ local got = redis.call('HMGET', run, 'lease', 'status', 'x')
 local held = redis.call('HGETALL', claims)
 redis.call('HLEN', tries)
 redis.call('ZCARD', due)
+-- a delete first (of nothing): a full server lets a script go on that has begun with one, and the dead must not keep what
+-- they hold
+redis.call('HDEL', claims, '')
 local freed, crashes = 0, 0
 if got[1] == slot then
   redis.call('HSET', run, 'lease', '')

@@ -12,6 +12,7 @@ if got[1] ~= slot then return {'stale'} end
 redis.call('ZCARD', due)
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+redis.call('HDEL', run, '') -- of nothing: what begins with a delete goes on where a server is full
 redis.call('HSET', run, 'lease', '', 'left', slot, 'hinted', now)
 redis.call('ZADD', due, now + ARGV[3], 'r:' .. ARGV[1])
 return {'ok', tostring(now)}

@@ -96,6 +96,11 @@ class MemoryBatches(MemorySlices):
         return (batch_id, partition) in self.state.ready
 
     @atomic
+    def next_flag(self, batch_id: str, partition: int) -> str:
+        ready = self.state.ready.get((batch_id, partition), ())
+        return ready[0].flag if ready else ""
+
+    @atomic
     def epoch(self, batch_id: str, partition: int) -> str:
         part = self.state.parts.get((batch_id, partition), Part())
         return "" if part.epoch is None else str(part.epoch)
@@ -164,14 +169,16 @@ class MemoryBatches(MemorySlices):
         return sorted(item[1] for item in items if item is not None and item[0] == batch_id)
 
     @atomic
-    def retry_failed(self, batch_id: str, chunks: int) -> int:
-        return sum(self._retry_chunk(batch_id, chunk) for chunk in range(chunks))
+    def retry_failed(self, batch_id: str, chunks: int, only: Sequence[int] | None = None) -> int:
+        return sum(self._retry_chunk(batch_id, chunk, only) for chunk in range(chunks))
 
-    def _retry_chunk(self, batch_id: str, chunk: int) -> int:
+    def _retry_chunk(self, batch_id: str, chunk: int, only: Sequence[int] | None) -> int:
         at = (batch_id, self.keys.chunk_partition(batch_id, chunk))
         part = self.state.parts.get(at, Part())
         rows = self.state.rows.at((batch_id, chunk))
-        failed = sorted(index for index, row in rows.items() if row.startswith(b"f"))
+        failed = sorted(
+            index for index, row in rows.items() if row.startswith(b"f") and (only is None or index in only)
+        )
         if not failed or part.state == "cancelled":
             return 0
         for index in failed:
@@ -207,6 +214,9 @@ class MemoryBatches(MemorySlices):
             for slice_id in sorted(state.slices.look(at)):
                 state.due.at(partition).drop(f"s:{batch_id}\n{slice_id}")
             self._settle_debt(at)
+            dead = state.dead.at(partition)
+            for name in [name for name in dead if (split_item(name) or ("",))[0] == batch_id]:
+                dead.drop(name)
             for whole in (state.parts, state.digests, state.ready, state.slices, state.crashes):
                 whole.drop(at)
         for named in (state.manifests, state.opened, state.active):

@@ -49,6 +49,10 @@ class MemoryFleet:
             self.state.beats.drop(boot)
         return {boot: json.loads(record) for boot, (_, record) in sorted(self.state.beats.items())}
 
+    def memory(self) -> tuple[int, int]:
+        """The twin has no limit."""
+        return 0, 0
+
     @atomic
     def server_id(self) -> str:
         return f"memory-{self.state.starts}"

@@ -84,6 +84,20 @@ class MemoryRunReads(RunState):
         return self.state.effects.at(self.state.key(address)).first(key, value)
 
     @atomic
+    def note_dead(self, address: Address, now_ms: int) -> None:
+        self.state.dead.at(self.state.key(address).partition)[address.run_id] = now_ms
+
+    @atomic
+    def dead(self, *, most: int) -> list[tuple[Address, int]]:
+        found = [(ms, name) for dead in self.state.dead.values() for name, ms in dead.items()]
+        newest = sorted(found, reverse=True)[:most]
+        return [(Address(name, self.state.thread_of(name) or name), ms) for ms, name in newest]
+
+    @atomic
+    def revive(self, address: Address) -> None:
+        self.state.dead.at(self.state.key(address).partition).drop(address.run_id)
+
+    @atomic
     def forget_effect(self, address: Address, key: str) -> None:
         self.state.effects.at(self.state.key(address)).drop(key)
 
@@ -98,4 +112,5 @@ class MemoryRunReads(RunState):
             table.drop(key)
         state.submitted.drop(key)
         state.threads.drop(address.run_id)
+        self.state.dead.at(key.partition).drop(address.run_id)
         self._settle_debt(key)

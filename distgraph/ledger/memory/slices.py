@@ -143,8 +143,13 @@ class MemorySlices(Items):
             return Answer("stale")
         counted = 0 if crashed is None else self._count_crash(at, crashed)
         answer = "quarantined" if crashed is not None and counted >= allowed else "ok"
-        if answer == "quarantined" and crashed not in self.state.rows.look((batch_id, taken.chunk)):
+        if (
+            crashed is not None
+            and answer == "quarantined"
+            and crashed not in self.state.rows.look((batch_id, taken.chunk))
+        ):
             self.state.rows.at((batch_id, taken.chunk))[crashed] = row
+            self.state.dead.at(at[1])[item_id(batch_id, crashed)] = self.state.now_ms()
             part = part._replace(failed=part.failed + 1)
         self.state.parts[at] = part._replace(returned=(slice_id, slot, answer, counted))
         self._end_slice(at, slice_id)

@@ -153,6 +153,7 @@ class State:
         #: Thread -> runs that wait for it.
         self.turns: Table[str, tuple[str, ...]] = Table(journal)
         self.due: Tables[int, int] = Tables(journal)
+        self.dead: Tables[int, int] = Tables(journal)
 
         self.manifests: Tables[str, Any] = Tables(journal)
         self.opened: Table[str, int] = Table(journal)

@@ -155,7 +155,10 @@ READS = {"look", "asleep", "item_touch"}
 #: A repeat is answered otherwise, as the contract says: it is not new any more, or finds nothing left.
 ANSWERS_ANEW = ("submit", "batch_add", "reclaim", "batch_retry", "sweep")
 #: What frees memory goes on when there is none.
-FREES = ("forget", "drop_thread", "reclaim", "item_drop", "kept_drop")
+FREES = (
+    *("forget", "drop_thread", "reclaim", "release_run", "batch_return", "batch_control"),
+    *("control", "control: item", "item_drop", "kept_drop"),
+)
 
 SCRIPTS = {path.stem for path in LUA.glob("*.lua")}
 WRITERS = sorted(CASES.keys() - READS)

@@ -80,7 +80,9 @@ def test_a_batch_taken_empty_is_not_due(world: World) -> None:
 
 def test_what_crashed_comes_alone(world: World) -> None:
     of = taken(world, 4)
+    assert world.batches.next_flag(BATCH, part_of(world)) == ""
     give_back(world, of, ["0:0:3:c", "0:3:4:r"])
+    assert world.batches.next_flag(BATCH, part_of(world)) == "c"
     assert take(world, "s2") == Taken(0, 0, 1, "c", "0")
 
 

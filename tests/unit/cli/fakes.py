@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from distgraph.cli.stage import Settings
+from distgraph.cluster.dead import DeadLetter
 from distgraph.errors import (
     BatchExistsError,
     BatchNotFoundError,
@@ -232,6 +233,7 @@ class FakeCluster:
     """The cluster; ``graphs_here`` is what its workers serve."""
 
     def __init__(self) -> None:
+        self.dead: list[DeadLetter] = []
         self.graphs_here: dict[str, Graph] = {"double": double}
         self.all_batches: dict[str, FakeBatch] = {}
         self.all_runs: dict[str, FakeRun] = {}
@@ -266,6 +268,18 @@ class FakeCluster:
 
     def unknown_hints(self) -> int:
         return 0
+
+    def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
+        return self.dead[:limit]
+
+    def dead_letter(self, run_id: str) -> DeadLetter:
+        for letter in self.dead:
+            if letter.run_id == run_id:
+                return letter
+        raise RunNotFoundError(f"There is no dead letter {run_id!r}.")
+
+    def retry_dead_letter(self, letter: DeadLetter) -> None:
+        self.dead.remove(letter)
 
     def workers(self) -> list[Worker]:
         return [Worker("worker-1", "host", 7, "prefork", 2, 1, ("double",), ("dg.default",))]

@@ -46,7 +46,7 @@ class Sweeps:
         self.late: list[Called] = []
         self.unwanted: set[str] = set()
         self.swept = self.distrusted = 0
-        self.idle, self.slots = 1, 2
+        self.idle, self.slots, self.full = 1, 2, False
 
     def sweep(self) -> float:
         self.swept += 1
@@ -69,7 +69,7 @@ class Sweeps:
 class Watched:
     def __init__(self, *, beats: bool = True) -> None:
         self.fleet, self.sweeps, self.table = Fleet(), Sweeps(), SlotTable(8)
-        self.known: list[tuple[int, int]] = []
+        self.known: list[tuple[int, int, bool]] = []
         fleet: Any = self.fleet
         sweeps: Any = self.sweeps
         self.watcher = Watcher(
@@ -79,7 +79,7 @@ class Watched:
             "boot",
             {"name": "w", "concurrency": 2},
             beats=beats,
-            know=lambda idle, slots: self.known.append((idle, slots)),
+            know=lambda idle, slots, full: self.known.append((idle, slots, full)),
         )
 
 
@@ -110,7 +110,7 @@ def test_it_is_seen_before_it_works(watched: Watched) -> None:
     assert watched.fleet.beats
     wait_until(lambda: len(watched.fleet.beats) > 2)
     wait_until(lambda: watched.sweeps.swept > 1)
-    assert watched.known[0] == (1, 2)
+    assert watched.known[0] == (1, 2, False)
 
 
 def test_it_says_goodbye() -> None:
