@@ -187,6 +187,11 @@ class Runtime(Generic[ContextT]):
         """Whether the run was asked to stop at the next superstep."""
         return self.control is not None and self.control.drain_requested
 
+    @property
+    def drain_reason(self) -> str | None:
+        """Why the run was asked to stop; None: it was not."""
+        return self.control.drain_reason if self.control is not None else None
+
     def merge(self, other: Runtime[Any]) -> Runtime[Any]:
         """This runtime with what ``other`` sets."""
         return replace(
@@ -205,6 +210,16 @@ class Runtime(Generic[ContextT]):
     def override(self, **changes: Any) -> Runtime[Any]:
         """A copy with these fields changed."""
         return replace(self, **changes)
+
+    def patch_execution_info(self, **changes: Any) -> Runtime[Any]:
+        """A copy with these fields of its execution info changed.
+
+        Raises:
+            RuntimeError: no node runs with this runtime.
+        """
+        if self.execution_info is None:
+            raise RuntimeError("Cannot patch execution_info before it has been set: no node runs with this runtime.")
+        return replace(self, execution_info=self.execution_info.patch(**changes))
 
 
 DEFAULT_RUNTIME: Runtime[Any] = Runtime()

@@ -132,6 +132,17 @@ class Interrupt:
     id: str = "placeholder-id"
     response_schema: Any = None
 
+    @property
+    def interrupt_id(self) -> str:
+        """The older name of ``id``."""
+        import warnings
+
+        from distgraph.warnings import LangGraphDeprecatedSinceV10
+
+        text = "`interrupt_id` is deprecated. Use `id` instead."
+        warnings.warn(text, LangGraphDeprecatedSinceV10, stacklevel=2)
+        return self.id
+
 
 class CacheKey(NamedTuple):
     """Where a node's writes are cached."""
@@ -265,8 +276,7 @@ class StateUpdate(NamedTuple):
     task_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PregelTask:
+class PregelTask(NamedTuple):
     """One activation of a node as a snapshot shows it."""
 
     id: str

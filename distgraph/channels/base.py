@@ -104,6 +104,16 @@ class BaseChannel(Generic[Value, Update]):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({getattr(self.typ, '__name__', self.typ)!s})"
 
+    @property
+    def ValueType(self) -> Any:
+        """The type of what a task reads."""
+        return self.typ
+
+    @property
+    def UpdateType(self) -> Any:
+        """The type of one update."""
+        return self.typ
+
     # -------------------------------------------------- the stateful face
 
     def _value(self, value: Any) -> Any:
@@ -114,6 +124,10 @@ class BaseChannel(Generic[Value, Update]):
         twin = copy(self)
         twin._held = self.initial() if checkpoint is MISSING else checkpoint
         return twin
+
+    def copy(self) -> BaseChannel[Value, Update]:
+        """A copy that holds the same value."""
+        return copy(self)
 
     def checkpoint(self) -> Any:
         """The held value, as a checkpoint stores it."""

@@ -19,6 +19,14 @@ class Topic(BaseChannel[Sequence[Value], Update]):
         super().__init__(typ, key)
         self.accumulate = accumulate
 
+    @property
+    def ValueType(self) -> Any:
+        return _sequence_of(self.typ)
+
+    @property
+    def UpdateType(self) -> Any:
+        return _one_or_more_of(self.typ)
+
     def spec(self) -> tuple[Any, ...]:
         return ("Topic", self.accumulate)
 
@@ -32,3 +40,11 @@ class Topic(BaseChannel[Sequence[Value], Update]):
             else:
                 collected.append(update)
         return collected or MISSING
+
+
+def _sequence_of(typ: Any) -> Any:
+    return Sequence[typ]
+
+
+def _one_or_more_of(typ: Any) -> Any:
+    return typ | list[typ]

@@ -6,7 +6,7 @@ Savers keep *public* checkpoints: plain dicts that users may look at and that ou
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from random import getrandbits
 from typing import Any, Generic, Literal, NamedTuple, NotRequired, TypedDict, TypeVar
 
@@ -267,6 +267,14 @@ def from_public(saved: CheckpointTuple) -> model.Checkpoint:
         clock=public.get("clock") or max(public["channel_versions"].values(), default=None),
         ts=public["ts"],
     )
+
+
+def version_rule(saver: BaseCheckpointSaver[Any]) -> Callable[[Any], Any]:
+    """How ``saver`` counts versions; a program's own saver takes the channel too, as older ones do."""
+    own = type(saver).get_next_version
+    if own is BaseCheckpointSaver.get_next_version and "get_next_version" not in vars(saver):
+        return saver.get_next_version
+    return lambda last: saver.get_next_version(last, None)
 
 
 def new_versions(before: Mapping[str, Any], after: Mapping[str, Any]) -> ChannelVersions:

@@ -166,7 +166,8 @@ def take_note(run: Any, task: Task, attempt: int) -> str:
 def _too_late(task: Task, limits: TimeoutPolicy, kind: str) -> NodeTimeoutError:
     return NodeTimeoutError(
         task.name,
-        timeout=limits.idle_timeout if kind == "idle" else limits.run_timeout,
+        # What is known of an attempt whose process was ended is that it took this long.
+        limits.idle_timeout if kind == "idle" else limits.run_timeout,
         kind=kind,
         run_timeout=limits.run_timeout,
         idle_timeout=limits.idle_timeout,

@@ -84,7 +84,7 @@ class NodeCall:
         invoke, ainvoke = getattr(fn, "invoke", None), getattr(fn, "ainvoke", None)
         self.sync_ok = invoke is not None
         self.call = (lambda value, scope: invoke(value, scope.config)) if invoke is not None else self._no_sync
-        if ainvoke is not None:
+        if ainvoke is not None and not _only_sync(fn):
             self._afn = lambda value, scope: ainvoke(value, scope.config)
 
     def _of_callable(self, fn: Callable[..., Any]) -> None:
@@ -188,7 +188,17 @@ def names_in(annotation: Any) -> Iterable[str]:
 def _is_runnable(fn: Any) -> bool:
     if isinstance(fn, FunctionType | MethodType | partial | type):
         return False
-    return callable(getattr(fn, "invoke", None)) or callable(getattr(fn, "ainvoke", None))
+    # What can be called and answers to any name, as a mock does, is what it is called as.
+    where = type(fn) if callable(fn) else fn
+    return callable(getattr(where, "invoke", None)) or callable(getattr(where, "ainvoke", None))
+
+
+def _only_sync(fn: Any) -> bool:
+    """Whether a runnable's ``ainvoke`` just gives a plain function an OS thread, in one of its parts at least."""
+    parts = getattr(fn, "steps", None) or [*(getattr(fn, "steps__", None) or {}).values()]
+    if isinstance(parts, list) and parts:
+        return any(map(_only_sync, parts))
+    return hasattr(fn, "func") and not hasattr(fn, "afunc")
 
 
 def _body(fn: Any) -> Any:

@@ -16,7 +16,37 @@ def handlers_of(config: Mapping[str, Any], method: str) -> list[Callable[[Any], 
     if not callbacks:
         return []
     handlers = callbacks if isinstance(callbacks, list | tuple) else getattr(callbacks, "handlers", ())
-    return [getattr(handler, method) for handler in handlers if hasattr(handler, method)]
+    return [_careful(handler, getattr(handler, method)) for handler in handlers if hasattr(handler, method)]
+
+
+def _careful(handler: Any, call: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """``call``, whose failures are no failures of the run, unless the handler asks for that."""
+    if getattr(handler, "raise_error", False):
+        return call
+
+    def told(event: Any) -> Any:
+        try:
+            answer = call(event)
+        except Exception as exc:
+            _report(call, exc)
+            return None
+        return _awaited(call, answer) if hasattr(answer, "__await__") else answer
+
+    return told
+
+
+async def _awaited(call: Callable[[Any], Any], answer: Any) -> None:
+    try:
+        await answer
+    except Exception as exc:
+        _report(call, exc)
+
+
+def _report(call: Callable[[Any], Any], exc: Exception) -> None:
+    import logging
+
+    name = getattr(call, "__qualname__", repr(call))
+    logging.getLogger("distgraph").warning("Callback %s failed; the run goes on.", name, exc_info=exc)
 
 
 def resume_event(run_id: str, checkpoint_id: str, ns: tuple[str, ...]) -> GraphResumeEvent:

@@ -57,7 +57,8 @@ async def within(limits: TimeoutPolicy, task: Task, attempt: Callable[[Progress]
 
     loop = asyncio.get_running_loop()
     idle = float(limits.idle_timeout or inf)
-    ends = loop.time() + float(limits.run_timeout or inf)
+    began = loop.time()
+    ends = began + float(limits.run_timeout or inf)
     running = True
 
     def due() -> float:
@@ -76,10 +77,13 @@ async def within(limits: TimeoutPolicy, task: Task, attempt: Callable[[Progress]
     finally:
         running = False
     if limit.expired():
-        kind = "run" if loop.time() >= ends else "idle"
-        spent = limits.run_timeout if kind == "run" else limits.idle_timeout
+        now = loop.time()
         error = NodeTimeoutError(
-            task.name, timeout=spent, kind=kind, run_timeout=limits.run_timeout, idle_timeout=limits.idle_timeout
+            task.name,
+            now - began,
+            kind="run" if now >= ends else "idle",
+            run_timeout=limits.run_timeout,
+            idle_timeout=limits.idle_timeout,
         )
         error.add_note(f"During task with name '{task.name}' and id '{task.id}'")
         raise error

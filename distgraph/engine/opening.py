@@ -52,6 +52,10 @@ class _Opening:
         self.metadata: Mapping[str, Any] = {}
         #: The caller, or a replaying parent, named the checkpoint.
         self.addressed = bool(session.place.wanted)
+        #: A replaying parent takes the graph back: it takes its input anew.
+        self.replays = False
+        #: It goes back to an earlier checkpoint.
+        self.travelling = False
         #: The thread has gone on from the checkpoint that was named.
         self.superseded = False
 
@@ -61,7 +65,7 @@ class _Opening:
         session, wanted = self.session, self.place.wanted
         replay = self.ctx.replay = self._replay_of_parent()
         if replay is not None and not wanted:
-            self.addressed = True
+            self.addressed = self.replays = True
         if replay is not None and not wanted and replay.first_visit(self.ctx.ns):
             before = {"configurable": {"thread_id": self.place.thread_id, "checkpoint_id": replay.before}}
             found = yield ("list", (session.address(None), before, 1, None))
@@ -95,7 +99,7 @@ class _Opening:
         given = request.input
         command = given if isinstance(given, Command) else None
         resuming = bool(session.at.versions) and self._resumes(given)
-        travelling = self._travels(command)
+        travelling = self.travelling = self._travels(command)
         forks = resuming and travelling and (self.metadata.get("source") not in ("update", "fork") or self.superseded)
         if travelling:
             self._forget(RESUME)
@@ -133,7 +137,7 @@ class _Opening:
             return True
         scope = self.place.scope
         if scope is not None:
-            return scope.ctx.resuming or scope.attempt > 1
+            return not self.replays and (scope.ctx.resuming or scope.attempt > 1)
         run_id = (self.place.config.get("metadata") or {}).get("run_id") or self.place.configurable.get("run_id")
         return run_id is not None and run_id == self.metadata.get("run_id")
 
@@ -145,7 +149,7 @@ class _Opening:
         if scope is not None and self.ctx.ns in (self.place.configurable.get("checkpoint_map") or {}):
             return True
         answered = command is not None and command.resume is not None
-        return not (answered or (scope is not None and scope.ctx.resuming))
+        return not (answered or (scope is not None and scope.ctx.resuming and not self.replays))
 
     def _planned(self) -> list[Task]:
         """The tasks that may have asked: those planned, and error handlers of those that failed."""
@@ -169,9 +173,9 @@ class _Opening:
             before = session.at.parent
         session.at = resumed(session.at)
         if forks:
+            # The questions of the original wait there, not here.
+            self._forget(INTERRUPT)
             session.fork()
-            if self.metadata.get("source") not in ("update", "fork"):
-                before = session.at.id
         if travelling and self.place.scope is None:
             self.ctx.replay = Replay(before)
         session.output(session.at)
@@ -252,6 +256,9 @@ class _Opening:
             self.ctx.loose = [*self.ctx.loose, *answers.values()]
             return
         given = give_answers(tasks, self.pending, answers)
+        if self.travelling and len(answers) == 1 and not given.tasks and not given.nested:
+            # It went back to before the question, which will be asked again under another id.
+            self.ctx.loose = [*self.ctx.loose, *answers.values()]
         for task_id, own in given.tasks.items():
             self.pending.setdefault(task_id, []).append((RESUME, own))
             self.session.keep_from_outside(task_id, [(RESUME, own)])

@@ -11,7 +11,7 @@ from distgraph.engine.context import Emit, RunContext
 from distgraph.engine.request import Request
 from distgraph.engine.scope import NodeScope
 from distgraph.errors import ConfigError
-from distgraph.runtime import RunControl, Runtime, _scope
+from distgraph.runtime import RunControl, Runtime, ServerInfo, _scope
 
 #: Keys of ``configurable`` that name a place among the checkpoints.
 _ADDRESS = ("thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map")
@@ -139,7 +139,7 @@ def context_of(request: Request, place: Place, sink: Callable[[Any], None] | Non
             store=request.store if parent is None else base.store,
             heartbeat=base.heartbeat,
             previous=base.previous,
-            server_info=base.server_info,
+            server_info=base.server_info or _server_of(configurable),
             control=request.control or base.control or RunControl(),
             effects=base.effects,
         ),
@@ -164,6 +164,14 @@ def context_of(request: Request, place: Place, sink: Callable[[Any], None] | Non
     elif parent is not None:
         ctx.nested_emit, ctx.nested_modes = parent.nested_emit, parent.nested_modes
     return ctx
+
+
+def _server_of(configurable: Mapping[str, Any]) -> ServerInfo | None:
+    """Where the run is served, if whoever serves it says so in the config."""
+    assistant, graph = configurable.get("assistant_id"), configurable.get("graph_id")
+    if not assistant and not graph:
+        return None
+    return ServerInfo(str(assistant or ""), str(graph or ""), configurable.get("langgraph_auth_user"))
 
 
 def _emission(

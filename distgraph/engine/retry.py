@@ -6,10 +6,10 @@ sleep of the task's OS thread or coroutine.
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from random import random
-from time import sleep, time
 from typing import Any
 
 from distgraph.engine.context import RunContext
@@ -49,7 +49,7 @@ def run_with_retries(
             return run_task(ctx, task, answers=answers, error=error)
         except GraphSleep as asleep:
             _nap(ctx, task, asleep)
-    attempt, first = 1, time()
+    attempt, first = 1, time.time()
     while True:
         try:
             return run_task(ctx, task, answers=answers, attempt=attempt, first_attempt_time=first, error=error)
@@ -57,10 +57,10 @@ def run_with_retries(
             _nap(ctx, task, asleep)
             continue
         except Exception as exc:
-            delay = next_delay(policies, exc, attempt, random())
+            delay = next_delay(policies, exc, attempt, random.uniform(0, 1))
             if delay is None:
                 raise
-        sleep(delay)
+        time.sleep(delay)
         attempt += 1
 
 
@@ -68,7 +68,7 @@ async def arun_with_retries(
     ctx: RunContext, task: Task, answers: Sequence[Any] = (), error: NodeError | None = None
 ) -> list[Write]:
     """``run_with_retries`` under an event loop: waits without an OS thread."""
-    from asyncio import sleep as wait_for
+    import asyncio
 
     policies, limits = task.node.retry, limits_of(task)
     while not policies and limits is None:
@@ -76,7 +76,7 @@ async def arun_with_retries(
             return await arun_task(ctx, task, answers=answers, error=error)
         except GraphSleep as asleep:
             await _anap(ctx, task, asleep)
-    attempt, first = 1, time()
+    attempt, first = 1, time.time()
     once = partial(arun_task, ctx, task, answers=answers, first_attempt_time=first, error=error)
     while True:
         try:
@@ -87,10 +87,10 @@ async def arun_with_retries(
             await _anap(ctx, task, asleep)
             continue
         except Exception as exc:
-            delay = next_delay(policies, exc, attempt, random())
+            delay = next_delay(policies, exc, attempt, random.uniform(0, 1))
             if delay is None:
                 raise
-        await wait_for(delay)
+        await asyncio.sleep(delay)
         attempt += 1
 
 
@@ -104,18 +104,18 @@ def _nap(ctx: RunContext, task: Task, asleep: GraphSleep) -> None:
         raise asleep
     if op := ctx.naps.begin(task, asleep):
         call(ctx.saver, op)
-    sleep(ctx.naps.left(task, asleep))
+    time.sleep(ctx.naps.left(task, asleep))
 
 
 async def _anap(ctx: RunContext, task: Task, asleep: GraphSleep) -> None:
     """``_nap`` under an event loop."""
-    from asyncio import sleep as wait_for
+    import asyncio
 
     if not ctx.naps.waits:
         raise asleep
     if op := ctx.naps.begin(task, asleep):
         await acall(ctx.saver, op)
-    await wait_for(ctx.naps.left(task, asleep))
+    await asyncio.sleep(ctx.naps.left(task, asleep))
 
 
 async def _observed(once: Callable[..., Awaitable[list[Write]]], attempt: int, progress: Progress) -> list[Write]:

@@ -13,7 +13,7 @@ from random import getrandbits
 from time import time_ns
 from typing import Any, NamedTuple
 
-from distgraph.checkpoint.base import new_versions, to_public
+from distgraph.checkpoint.base import new_versions, to_public, version_rule
 from distgraph.checkpoint.parts import Growth
 from distgraph.constants import ERROR_SOURCE, INTERRUPT, NS_END, RESUME, TASKS
 from distgraph.engine.caching import caches, keep_cached
@@ -136,7 +136,7 @@ class Session:
         self.cached_as: dict[str, CacheKey] = {}
         self.ops: list[Op] = []
         self.events: list[tuple[Callable[[Any], Any], Any]] = []
-        self._bump: Bump = self.saver.get_next_version if self.saver is not None else count_up
+        self._bump: Bump = version_rule(self.saver) if self.saver is not None else count_up
         self.growth = Growth()
         self._ids = 0
         self._id_base = ""

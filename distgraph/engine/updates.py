@@ -9,7 +9,7 @@ from time import time_ns
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
-from distgraph.checkpoint.base import NULL_TASK_ID, CheckpointTuple, from_public, new_versions, to_public
+from distgraph.checkpoint.base import NULL_TASK_ID, CheckpointTuple, from_public, new_versions, to_public, version_rule
 from distgraph.constants import COPY, END, INPUT, INTERRUPT, NO_WRITES
 from distgraph.engine.context import RunContext
 from distgraph.engine.opening import apply_outside, input_writes, outside_task
@@ -69,7 +69,7 @@ class _Change:
         self.target = target
         self.program = target.program
         self.config = target.address(config)
-        self.bump = target.saver.get_next_version
+        self.bump = version_rule(target.saver)
         self.saved: CheckpointTuple | None = None
         self.at: Checkpoint = EMPTY
         self.pending: dict[str, list[Write]] = {}

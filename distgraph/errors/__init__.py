@@ -69,7 +69,12 @@ from distgraph.errors.signals import GraphBubbleUp as GraphBubbleUp
 from distgraph.errors.signals import GraphDrained as GraphDrained
 from distgraph.errors.signals import GraphInterrupt as GraphInterrupt
 from distgraph.errors.signals import GraphSleep as GraphSleep
+from distgraph.errors.signals import NodeError as NodeError
+from distgraph.errors.signals import NodeInterrupt as NodeInterrupt
 from distgraph.errors.signals import ParentCommand as ParentCommand
+from distgraph.errors.signals import invalid_resume_of as invalid_resume_of
+from distgraph.errors.signals import is_invalid_resume as is_invalid_resume
+from distgraph.errors.signals import mark_invalid_resume as mark_invalid_resume
 from distgraph.errors.storage import *  # noqa: F403 - its __all__ says what they are
 
 
@@ -142,13 +147,25 @@ class InvalidNodeReturnError(InvalidUpdateError):
 
 
 class UnknownInterruptError(InputError, RuntimeError):
-    """A resume value names an interrupt that is not pending."""
+    """A resume value names an interrupt that is not pending.
+
+    ``reason`` is "not_pending", "empty_map" or "ambiguous"; ``interrupt_ids`` are the ids that nobody waits for,
+    ``pending_ids`` those that wait.
+    """
 
     code = "INTERRUPT_UNKNOWN"
 
-    def __init__(self, message: str, *, reason: str = "not_pending") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str = "not_pending",
+        interrupt_ids: Sequence[str] = (),
+        pending_ids: Sequence[str] = (),
+    ) -> None:
         super().__init__(message)
         self.reason = reason
+        self.interrupt_ids, self.pending_ids = tuple(interrupt_ids), tuple(pending_ids)
 
 
 class AlreadyResumedError(UnknownInterruptError):
@@ -192,23 +209,27 @@ class GraphRecursionError(RunError, RecursionError):
 
 
 class NodeTimeoutError(RunError):
-    """A node ran out of its time. ``kind`` is "run" or "idle"; durations are seconds."""
+    """A node ran out of its time. ``kind`` is "run" or "idle", ``timeout`` its limit; durations are seconds."""
 
     code = "NODE_TIMEOUT"
 
     def __init__(
         self,
         node: str,
+        elapsed: float,
         *,
-        timeout: float,
         kind: str = "run",
-        run_timeout: float | None = None,
         idle_timeout: float | None = None,
+        run_timeout: float | None = None,
     ) -> None:
+        limit = {"run": run_timeout, "idle": idle_timeout}.get(kind)
+        if limit is None:
+            raise ValueError(f"{kind}_timeout is required when kind={kind!r}; kind must be 'idle' or 'run'.")
         super().__init__(
-            f"Node {node!r} exceeded its {kind} timeout of {timeout:g} s. Raise the node's timeout, or make the node faster."
+            f"Node {node!r} exceeded its {kind} timeout of {limit:.3f}s{' without making progress' * (kind == 'idle')} "
+            f"(elapsed: {elapsed:.3f}s). Raise the node's timeout, or make the node faster."
         )
-        self.node, self.timeout, self.kind = node, timeout, kind
+        self.node, self.timeout, self.kind, self.elapsed = node, limit, kind, elapsed
         self.run_timeout, self.idle_timeout = run_timeout, idle_timeout
 
 
@@ -217,9 +238,10 @@ class NodeCancelledError(RunError):
 
     code = "NODE_CANCELLED"
 
-    def __init__(self, node: str) -> None:
+    def __init__(self, node: str, message: str | None = None) -> None:
         super().__init__(
-            f"Node {node!r} cancelled itself: it raised CancelledError although its run was not cancelled."
+            message
+            or f"Node {node!r} raised asyncio.CancelledError: it cancelled itself, although its run was not cancelled."
         )
         self.node = node
 
@@ -386,14 +408,6 @@ class TaskNotFound(DistgraphError):
     code = "TASK_NOT_FOUND"
 
 
-class NodeError(Exception):
-    """What an error handler receives: the failed node's name and its exception."""
-
-    def __init__(self, node: str, error: BaseException) -> None:
-        super().__init__(node, error)
-        self.node, self.error = node, error
-
-
 def create_error_message(*, message: str, error_code: ErrorCode) -> str:
     """The text with its code, in the form users search for."""
     return f"{message}\nError code: {error_code.value}"
@@ -403,19 +417,3 @@ class ProcessFailedError(DistgraphError, RuntimeError):
     """A process that distgraph starts (server, worker, Flower) ended, or was not ready in time; with its log's end."""
 
     code = "PROCESS_FAILED"
-
-
-def mark_invalid_resume(exc: BaseException, index: int) -> None:
-    """Note on ``exc`` that the answer to a task's ``index``-th question did not fit the question's schema."""
-    exc.__dict__["invalid_resume"] = index
-
-
-def invalid_resume_of(exc: BaseException) -> int | None:
-    """Which answer of its task did not fit, if that is what ``exc`` is about."""
-    found: int | None = getattr(exc, "__dict__", {}).get("invalid_resume")
-    return found
-
-
-def is_invalid_resume(exc: BaseException) -> bool:
-    """Whether ``exc`` means that an answer did not fit its question's schema; the question still waits."""
-    return invalid_resume_of(exc) is not None

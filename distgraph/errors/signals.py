@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from distgraph.warnings import LangGraphDeprecatedSinceV10
 
 if TYPE_CHECKING:
     from distgraph.types import Command, Interrupt
@@ -46,9 +50,44 @@ class ParentCommand(GraphBubbleUp):
         super().__init__(command)
 
 
+class NodeInterrupt(GraphInterrupt):
+    """The older way to ask: raised by a node, which asks again until its state says otherwise. Use ``interrupt``."""
+
+    def __init__(self, value: Any, id: str | None = None) -> None:
+        from distgraph.types import Interrupt
+
+        text = "NodeInterrupt is deprecated. Please use `distgraph.types.interrupt` instead."
+        warnings.warn(text, LangGraphDeprecatedSinceV10, stacklevel=2)
+        super().__init__([Interrupt(value) if id is None else Interrupt(value, id)])
+
+
 class GraphDrained(GraphBubbleUp):
     """The run stopped at a superstep boundary because a drain was asked for, and can be continued."""
 
     def __init__(self, reason: str = "shutdown") -> None:
         super().__init__(f"Graph drained: {reason}")
         self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class NodeError:
+    """What an error handler receives: the failed node's name and its exception."""
+
+    node: str
+    error: BaseException
+
+
+def mark_invalid_resume(exc: BaseException, index: int) -> None:
+    """Note on ``exc`` that the answer to a task's ``index``-th question did not fit the question's schema."""
+    exc.__dict__["invalid_resume"] = index
+
+
+def invalid_resume_of(exc: BaseException) -> int | None:
+    """Which answer of its task did not fit, if that is what ``exc`` is about."""
+    found: int | None = getattr(exc, "__dict__", {}).get("invalid_resume")
+    return found
+
+
+def is_invalid_resume(error: BaseException) -> bool:
+    """Whether ``error`` means that an answer did not fit its question's schema; the question still waits."""
+    return invalid_resume_of(error) is not None

@@ -86,8 +86,8 @@ class entrypoint:
         call = NodeCall(func, name=name)
         if self.timeout is not None and not call.is_async:
             raise ConfigError(
-                "Entrypoint timeouts are only supported for async entrypoints because a running sync function cannot "
-                f"be stopped: {name!r} is sync."
+                "Entrypoint timeouts are only supported for async nodes and entrypoints because a sync function cannot be "
+                f"stopped: {name!r} is sync."
             )
         given, result, saved = _types_of(func, parameters[0])
         node = Node(

@@ -102,7 +102,7 @@ def task(
         call = ArgumentsCall(fn, name=own)
         if limits is not None and not call.is_async:
             raise ConfigError(
-                f"Task timeouts are only supported for async tasks because a running sync function cannot be stopped: "
+                f"Task timeouts are only supported for async nodes and tasks because a sync function cannot be stopped: "
                 f"{own!r} is sync."
             )
         node = Node(own, (PUSH,), (), call, returned, retry=retry, cache=cache_policy, timeout=limits)

@@ -7,7 +7,6 @@ adds a barrier channel. A deferred node's channels open only when nothing else i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal
 
 from distgraph.channels import (
@@ -21,6 +20,7 @@ from distgraph.channels import (
 from distgraph.constants import BRANCH_TO, END, ROOT, START, TAG_HIDDEN, TASKS
 from distgraph.engine.call import NodeCall
 from distgraph.graph.declarations import policies_of
+from distgraph.graph.inside import graph_in
 from distgraph.graph.nodes import Writer, naming_writer, root_writer, state_writer
 from distgraph.graph.specs import BranchSpec, NodeSpec
 from distgraph.superstep.identity import digest_of
@@ -146,7 +146,7 @@ class _Build:
             defer=spec.defer,
             queue=spec.queue,
             placement=spec.placement,
-            subgraph=None if isinstance(spec.runnable, FunctionType) else _graph_in(spec.runnable),
+            subgraph=graph_in(spec.runnable),
         )
 
     def _writer(self, name: str, keys: frozenset[str]) -> Writer:
@@ -190,11 +190,6 @@ class _Build:
 
 def _name(item: tuple[str, Any]) -> str:
     return item[0]
-
-
-def _graph_in(action: Any) -> Any:
-    """The compiled graph that a node runs as such, if it does."""
-    return action if hasattr(action, "program") else None
 
 
 def merges_messages(rule: BaseChannel[Any, Any]) -> bool:

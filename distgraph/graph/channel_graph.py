@@ -10,7 +10,7 @@ from distgraph.channels import BaseChannel, Topic
 from distgraph.config import RunnableConfig
 from distgraph.constants import END, RESERVED, START, TASKS
 from distgraph.graph.calls import Modes
-from distgraph.graph.declarations import DEFAULT_NAME, check_checkpointer, policies_of, stops_of
+from distgraph.graph.declarations import DEFAULT_NAME, NO_SYNC_TIMEOUT, check_checkpointer, policies_of, stops_of
 from distgraph.graph.face import GraphFace
 from distgraph.graph.node_builder import NodeBuilder
 from distgraph.graph.problems import Problem, refusal
@@ -95,6 +95,47 @@ class Pregel(GraphFace[StateT, ContextT, InputT, OutputT]):
         self.context_schema = context_schema
         self.config = config
 
+    # ------------------------------------------------------------ what it takes and gives
+
+    def get_input_schema(self, config: RunnableConfig | None = None) -> Any:
+        """A pydantic model of what ``invoke`` takes."""
+        return self._model(self.program.inputs, "Input", "UpdateType")
+
+    def get_output_schema(self, config: RunnableConfig | None = None) -> Any:
+        """A pydantic model of what ``invoke`` returns."""
+        return self._model(self.program.outputs, "Output", "ValueType")
+
+    @property
+    def input_schema(self) -> Any:
+        """A pydantic model of what ``invoke`` takes."""
+        return self.get_input_schema()
+
+    @property
+    def output_schema(self) -> Any:
+        """A pydantic model of what ``invoke`` returns."""
+        return self.get_output_schema()
+
+    def get_input_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
+        """JSON schema of what ``invoke`` takes."""
+        found: dict[str, Any] = self.get_input_schema(config).model_json_schema()
+        return found
+
+    def get_output_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
+        """JSON schema of what ``invoke`` returns."""
+        found: dict[str, Any] = self.get_output_schema(config).model_json_schema()
+        return found
+
+    def get_context_jsonschema(self) -> dict[str, Any] | None:
+        """JSON schema of ``context=``; None where the graph declares none."""
+        from distgraph.graph.json_schema import context_schema
+
+        return context_schema(self.context_schema)
+
+    def _model(self, names: str | tuple[str, ...], suffix: str, kind: str) -> Any:
+        from distgraph.graph.json_schema import channels_schema
+
+        return channels_schema(names, self.program.channels, self.get_name(suffix), kind)
+
 
 def _keys(names: str | Sequence[str]) -> str | tuple[str, ...]:
     return names if isinstance(names, str) else tuple(names)
@@ -122,6 +163,8 @@ def _problems(program: Program) -> Iterator[Problem]:
         for channel in (node.reads,) if isinstance(node.reads, str) else node.reads:
             if channel not in known:
                 yield _unknown(f"Node {name} reads channel '{channel}' not in known channels", channel, known)
+        if node.timeout is not None and not getattr(node.action, "is_async", False):
+            yield Problem("sync-timeout", NO_SYNC_TIMEOUT.format(name=name), "Make it async.")
         for channel in node.triggers:
             if channel not in program.channels:
                 yield _unknown(f"Subscribed channel '{channel}' not in known channels", channel, known)

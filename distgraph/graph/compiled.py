@@ -102,12 +102,6 @@ class CompiledGraph(Pregel[StateT, ContextT, InputT, OutputT]):
         """JSON schema of what ``invoke`` returns."""
         return self._jsonschema(self.builder.output_schema, "Output")
 
-    def get_context_jsonschema(self) -> dict[str, Any] | None:
-        """JSON schema of ``context=``; None where the graph declares none."""
-        from distgraph.graph.json_schema import context_schema
-
-        return context_schema(self.context_schema)
-
     def _jsonschema(self, typ: Any, suffix: str) -> dict[str, Any]:
         from distgraph.graph.json_schema import json_schema
 

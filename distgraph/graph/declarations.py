@@ -14,9 +14,14 @@ from distgraph.graph.specs import NodeDefaults, NodeSpec
 from distgraph.types import Placement, RetryPolicy
 from distgraph.warnings import LangGraphDeprecatedSinceV05, LangGraphDeprecatedSinceV10
 
-DEFAULT_NAME = "DistGraph"
+#: The peer's: a program that never named its graph sees the same in schemas and traces.
+DEFAULT_NAME = "LangGraph"
 HANDLER = "__error_handler__"
 DEFAULT_HANDLER = "__default_error_handler__"
+NO_SYNC_TIMEOUT = (
+    "Node timeouts are only supported for async nodes because a running sync function cannot be stopped without its "
+    "process. Node {name!r} is sync."
+)
 _PLACEMENTS = (None, "auto", "spread", "local")
 _GIVE_ACTION = "Give a function, an async function, a callable object, a runnable or a compiled graph."
 

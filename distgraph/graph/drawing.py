@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def draw(graph: CompiledGraph[Any, Any, Any, Any], xray: int | bool = False) -> Drawing:
     """The drawing of a compiled graph; with ``xray`` nested graphs are opened, to that depth."""
     specs = graph.specs
-    edges = sorted(_edges(graph), key=lambda edge: (edge.source, edge.target, edge.conditional, edge.data or ""))
+    edges = sorted(_edges(graph), key=_place)
     unique: dict[tuple[str, str], Edge] = {}
     for edge in edges:
         unique.setdefault((edge.source, edge.target), edge)
@@ -58,6 +58,11 @@ def _edges(graph: CompiledGraph[Any, Any, Any, Any]) -> Iterator[Edge]:
                 yield Edge(name, end, None, True)
         if spec.error_handler_node is not None:
             yield Edge(name, spec.error_handler_node, "error", True)
+
+
+def _place(edge: Edge) -> tuple[Any, ...]:
+    """Where an edge is drawn: by its nodes' names, those that just end a path after all others."""
+    return edge.target == END and not edge.conditional, edge.source, edge.target, edge.conditional, edge.data or ""
 
 
 def _conditional(source: str, end: str, label: str) -> Edge:

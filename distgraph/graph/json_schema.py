@@ -39,6 +39,24 @@ def json_schema(typ: Any, channels: Mapping[str, BaseChannel[Any, Any]], name: s
     return made.model_json_schema()
 
 
+def channels_schema(
+    names: str | tuple[str, ...], channels: Mapping[str, BaseChannel[Any, Any]], title: str, kind: str
+) -> type[BaseModel]:
+    """A model of the values of channels: of one, or of several by name, none of which must be given.
+
+    Args:
+        names: of the channels.
+        channels: all of the graph's.
+        title: the model's name.
+        kind: "ValueType" of what is read, "UpdateType" of what is written.
+    """
+    if isinstance(names, str):
+        made: Any = RootModel.__class_getitem__(getattr(channels[names], kind))
+        return type(title, (made,), {"__module__": __name__, "__doc__": None})
+    given: dict[str, Any] = {name: (getattr(channels[name], kind), None) for name in names}
+    return create_model(title, **given)
+
+
 def context_schema(typ: Any) -> dict[str, Any] | None:
     """The JSON schema of a context schema; None where the graph has none.
 

@@ -19,7 +19,7 @@ from unicodedata import normalize
 from distgraph.channels import BinaryOperatorAggregate
 from distgraph.constants import END, RESERVED, START
 from distgraph.engine.call import NodeCall
-from distgraph.graph.declarations import DEFAULT_HANDLER
+from distgraph.graph.declarations import DEFAULT_HANDLER, NO_SYNC_TIMEOUT
 from distgraph.graph.hints import plain_function
 from distgraph.graph.problems import Place, Problem, lint
 from distgraph.graph.specs import NodeSpec
@@ -102,12 +102,6 @@ def _interrupt_errors(builder: Builder, interrupt: Sequence[str]) -> Iterator[Pr
             yield Problem("unknown-node", text, place=builder.place)
 
 
-_NO_SYNC_TIMEOUT = (
-    "Node timeouts are only supported for async nodes because a running sync function cannot be stopped without its "
-    "process. Node {name!r} is sync."
-)
-
-
 def _node_errors(builder: Builder) -> Iterator[Problem]:
     timeout = builder._defaults.timeout
     for name, spec in builder.nodes.items():
@@ -117,7 +111,7 @@ def _node_errors(builder: Builder) -> Iterator[Problem]:
         limited = (spec.timeout or timeout) is not None and spec.queue is None and spec.placement is None
         if limited and not NodeCall(spec.runnable, name=name).is_async:
             fix = 'Make it async, or set placement="spread" to run it on workers only.'
-            yield Problem("sync-timeout", _NO_SYNC_TIMEOUT.format(name=name), fix, spec.place)
+            yield Problem("sync-timeout", NO_SYNC_TIMEOUT.format(name=name), fix, spec.place)
     if builder._defaults.error_handler is not None and DEFAULT_HANDLER in builder.nodes:
         text = f"Auto-generated default error handler node `{DEFAULT_HANDLER}` already exists."
         yield Problem("node-name", text, place=builder.nodes[DEFAULT_HANDLER].place)

@@ -36,7 +36,7 @@ from distgraph.graph.problems import Place, Problem, caller, refusal
 from distgraph.graph.schema import Schema
 from distgraph.graph.schemas import Schemas
 from distgraph.graph.specs import BranchSpec, Edges, NodeDefaults, NodeSpec
-from distgraph.graph.variables import ContextT, InputT, OutputT, StateT
+from distgraph.graph.variables import ContextT, InputT, OutputT, StateT, Subscripted
 from distgraph.managed import ManagedValue
 from distgraph.types import All, CachePolicy, Checkpointer, Placement, RetryPolicy, TimeoutPolicy
 from distgraph.warnings import DistgraphWarning
@@ -44,7 +44,7 @@ from distgraph.warnings import DistgraphWarning
 __all__ = ["CompiledGraph", "CompiledStateGraph", "StateGraph"]
 
 
-class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
+class StateGraph(Subscripted, Generic[StateT, ContextT, InputT, OutputT]):
     """Nodes that share a state, and the edges between them.
 
     Args:

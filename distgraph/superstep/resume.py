@@ -74,6 +74,7 @@ def give_answers(
                 "When there are multiple pending interrupts, you must specify the interrupt id when resuming: "
                 f"Command(resume={{id: answer}}) with ids out of {sorted(waiting)}.",
                 reason="ambiguous",
+                pending_ids=sorted(waiting),
             )
         if not waiting:
             return Given({}, {}, [resume])
@@ -101,4 +102,6 @@ def _refuse_unknown(resume: Mapping[str, Any], waiting: Mapping[str, Task]) -> N
         raise UnknownInterruptError(
             f"Unknown or already-consumed interrupt: {unknown[0]}. Waiting here: {sorted(waiting) or 'none'}.",
             reason="not_pending",
+            interrupt_ids=unknown,
+            pending_ids=sorted(waiting),
         )

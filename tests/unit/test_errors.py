@@ -76,9 +76,11 @@ def test_control_flow_carries_its_cargo() -> None:
 
 
 def test_errors_about_nodes_name_them() -> None:
-    timeout = NodeTimeoutError("slow", timeout=1.5, kind="idle", idle_timeout=1.5)
+    timeout = NodeTimeoutError("slow", 1.6, kind="idle", idle_timeout=1.5)
     assert (timeout.node, timeout.timeout, timeout.kind, timeout.idle_timeout) == ("slow", 1.5, "idle", 1.5)
-    assert str(timeout).startswith("Node 'slow' exceeded its idle timeout of 1.5 s.")
+    assert str(timeout).startswith(
+        "Node 'slow' exceeded its idle timeout of 1.500s without making progress (elapsed: 1.600s)."
+    )
     error = ValueError("no")
     assert (NodeError("a", error).node, NodeError("a", error).error) == ("a", error)
 

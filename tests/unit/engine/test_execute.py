@@ -137,7 +137,7 @@ def test_a_node_that_cancels_itself_fails(engine: str) -> None:
     def node(state: Any) -> Any:
         raise asyncio.CancelledError
 
-    with pytest.raises(NodeCancelledError, match="'a' cancelled itself"):
+    with pytest.raises(NodeCancelledError, match="it cancelled itself"):
         execute(small({"a": node}), engine=engine)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
 
-from distgraph.engine import aio, retry, sync
+from distgraph.engine import aio, sync
 from distgraph.engine.retry import next_delay
 from distgraph.errors import GraphInterrupt, NodeCancelledError
 from distgraph.runtime import Runtime
@@ -94,7 +95,7 @@ def test_the_wait_is_as_long_as_the_policy_says(engine: str, monkeypatch: pytest
     async def asleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr(retry, "sleep", slept.append)
+    monkeypatch.setattr(time, "sleep", slept.append)
     monkeypatch.setattr(asyncio, "sleep", asleep)
     policy = RetryPolicy(initial_interval=7, backoff_factor=2, jitter=False)
     run_both(small({"a": flaky(2, [])}, settings={"a": {"retry": (policy,)}}), engine)

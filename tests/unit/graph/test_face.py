@@ -119,14 +119,14 @@ def test_a_config_of_the_graph_holds_for_every_call() -> None:
 
 def test_a_copy_changes_what_it_is_told_to() -> None:
     twin = GRAPH.copy({"name": "twin"})
-    assert (twin.name, GRAPH.name) == ("twin", "DistGraph")
+    assert (twin.name, GRAPH.name) == ("twin", "LangGraph")
     assert twin.program is GRAPH.program
 
 
 def test_names_of_schemas_follow_the_graphs_name() -> None:
-    assert GRAPH.get_name("Input") == "DistGraphInput"
+    assert GRAPH.get_name("Input") == "LangGraphInput"
     assert GRAPH.get_name("Input", name="lower") == "lower_input"
-    assert GRAPH.get_name() == "DistGraph"
+    assert GRAPH.get_name() == "LangGraph"
 
 
 def test_debug_prints_updates_and_values(capsys: pytest.CaptureFixture[str]) -> None:
