@@ -51,7 +51,7 @@ def test_a_node_that_was_stopped_at_its_limit_has_timed_out(placement: Placement
     cluster.overrun_at("node slow")
     run = cluster.submit(graph, {"x": 1}, placement=placement)
     cluster.run_until_idle()
-    with pytest.raises(NodeTimeoutError, match="Node 'slow' exceeded its run timeout of 60 s"):
+    with pytest.raises(NodeTimeoutError, match="Node 'slow' exceeded its run timeout of 60.000s"):
         run.result(0)
     assert slow.calls == 0
     assert cluster.deaths == 1
