@@ -104,7 +104,7 @@ def test_a_node_that_cannot_be_stopped_is_too_late_when_it_returns() -> None:
     graph, slow = limited("slow", placement="spread", timeout=1.0)
     slow.does = takes_long
     cluster = cluster_of(graph)
-    with pytest.raises(NodeTimeoutError, match="run timeout of 1 s"):
+    with pytest.raises(NodeTimeoutError, match="run timeout of 1.000s"):
         cluster.bind(graph).invoke({"x": 1})
 
 
