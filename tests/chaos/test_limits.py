@@ -29,7 +29,7 @@ def test_a_node_that_hangs_is_stopped_at_its_limit(cluster: EmbeddedCluster, tmp
     """A loop, a dead connection, a regular expression that holds the interpreter's lock."""
     began = time.monotonic()
     run = cluster.bind(limits.hangs).submit({"how": how, "log": str(tmp_path / "log")})
-    with pytest.raises(NodeTimeoutError, match="Node 'work' exceeded its run timeout of 1 s"):
+    with pytest.raises(NodeTimeoutError, match="Node 'work' exceeded its run timeout of 1.000s"):
         run.result(30)
     assert 1.0 < time.monotonic() - began < 10
     assert (tmp_path / "log").read_text().split() == ["1"]
@@ -50,7 +50,7 @@ def test_a_node_that_shows_signs_of_life_may_take_its_time(cluster: EmbeddedClus
     """Two seconds of work at an idle limit of one; when it falls silent, it is stopped."""
     graph = cluster.bind(limits.beats_graph)
     assert graph.submit({"how": "lively"}).result(30)["done"]
-    with pytest.raises(NodeTimeoutError, match="Node 'beats' exceeded its idle timeout of 1 s"):
+    with pytest.raises(NodeTimeoutError, match="Node 'beats' exceeded its idle timeout of 1.000s"):
         graph.submit({"how": "silent"}).result(30)
     wait_at_rest(cluster)
 

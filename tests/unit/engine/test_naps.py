@@ -127,7 +127,7 @@ def test_a_sleep_that_was_cut_off_goes_on_where_it_was(monkeypatch: pytest.Monke
         waited.append(seconds)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("distgraph.engine.retry.sleep", killed)
+    monkeypatch.setattr("distgraph.engine.retry.time.sleep", killed)
     with pytest.raises(KeyboardInterrupt):
         graph.invoke({"trail": []}, config)
     assert 86_000 < waited[0] <= 86_400
@@ -152,7 +152,7 @@ def test_a_snapshot_of_a_sleeper_shows_a_task_that_waits(monkeypatch: pytest.Mon
         raise KeyboardInterrupt
 
     graph = graph_of(("nap", nap), saver=saver)
-    monkeypatch.setattr("distgraph.engine.retry.sleep", seen)
+    monkeypatch.setattr("distgraph.engine.retry.time.sleep", seen)
     with pytest.raises(KeyboardInterrupt):
         graph.invoke({"trail": []}, config)
 
