@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 #: The hidden node every run starts from; it consumes superstep 0.
 START: Final = "__start__"
@@ -62,3 +62,17 @@ RESERVED: Final = frozenset(
 #: Separates parent and child in a checkpoint namespace, and a namespace from its task id.
 NS_SEP: Final = "|"
 NS_END: Final = ":"
+
+
+def __getattr__(name: str) -> Any:
+    """Names that moved to ``types``."""
+    if name not in ("Send", "Interrupt"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import warnings
+    from importlib import import_module
+
+    from distgraph.warnings import LangGraphDeprecatedSinceV10
+
+    text = f"Importing {name} from distgraph.constants is deprecated. Please use 'from distgraph.types import {name}' instead."
+    warnings.warn(text, LangGraphDeprecatedSinceV10, stacklevel=2)
+    return getattr(import_module("distgraph.types"), name)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Generic, Literal, NamedTuple, TypeAlias, TypedDict, TypeVar, cast
 
 from distgraph.constants import OVERWRITE
+from distgraph.errors import ConfigError
 
 N = TypeVar("N", bound=Hashable)
 T = TypeVar("T")
@@ -132,6 +133,24 @@ class Interrupt:
     id: str = "placeholder-id"
     response_schema: Any = None
 
+    def __init__(
+        self, value: Any, id: str = "placeholder-id", response_schema: Any = None, *, ns: Any = None, **older: Any
+    ) -> None:
+        if unknown := older.keys() - {"resumable", "when", "interrupt_id"}:
+            raise TypeError(f"Interrupt() got an unexpected keyword argument {min(unknown)!r}")
+        if ns is not None and id == "placeholder-id":
+            # As interrupts were made when they had a namespace instead of an id.
+            id = type(self).from_ns(value, "|".join(ns)).id
+        for name, given in (("value", value), ("id", id), ("response_schema", response_schema)):
+            object.__setattr__(self, name, given)
+
+    @classmethod
+    def from_ns(cls, value: Any, ns: str, *, response_schema: Any = None) -> Interrupt:
+        """The first question of the task whose checkpoint namespace is ``ns``."""
+        from distgraph.digests import interrupt_id
+
+        return cls(value, interrupt_id(ns, 0), response_schema)
+
     @property
     def interrupt_id(self) -> str:
         """The older name of ``id``."""
@@ -244,13 +263,13 @@ class TimeoutPolicy:
         """A policy in seconds out of seconds, a ``timedelta``, a policy, or None; None where nothing is limited.
 
         Raises:
-            ValueError: a limit that is not positive or not finite, or an unknown ``refresh_on``.
+            ConfigError: a limit that is not positive or not finite, or an unknown ``refresh_on``.
         """
         if value is None:
             return None
         policy = value if isinstance(value, cls) else cls(run_timeout=value)
         if policy.refresh_on not in ("auto", "heartbeat"):
-            raise ValueError(f"refresh_on must be 'auto' or 'heartbeat', got {policy.refresh_on!r}.")
+            raise ConfigError(f"refresh_on must be 'auto' or 'heartbeat', got {policy.refresh_on!r}.")
         run, idle = _seconds("run_timeout", policy.run_timeout), _seconds("idle_timeout", policy.idle_timeout)
         if run is None and idle is None:
             return None
@@ -264,7 +283,7 @@ def _seconds(what: str, value: Any) -> float | None:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         raise TypeError(f"{what} must be seconds or a timedelta, got {value!r}.")
     if not 0 < seconds < float("inf"):
-        raise ValueError(f"{what} must be greater than 0 and finite, got {value!r}.")
+        raise ConfigError(f"{what} must be greater than 0 and finite, got {value!r}.")
     return float(seconds)
 
 
@@ -313,12 +332,23 @@ class GraphOutput(Generic[T]):
     interrupts: tuple[Interrupt, ...] = field(default=())
 
     def __getitem__(self, key: Any) -> Any:
+        _access_by_key("result[key]")
         if key == "__interrupt__":
-            return list(self.interrupts)
+            return self.interrupts
         return cast("Mapping[Any, Any]", self.value)[key]
 
     def __contains__(self, key: object) -> bool:
+        _access_by_key("key in result")
         return (key == "__interrupt__" and bool(self.interrupts)) or key in cast("Mapping[Any, Any]", self.value)
+
+
+def _access_by_key(how: str) -> None:
+    import warnings
+
+    from distgraph.warnings import LangGraphDeprecatedSinceV11
+
+    text = f"Accessing GraphOutput via `{how}` is deprecated. Use `result.value` and `result.interrupts` instead."
+    warnings.warn(text, LangGraphDeprecatedSinceV11, stacklevel=3)
 
 
 def interrupt(value: Any, *, response_schema: Any = None) -> Any:

@@ -11,6 +11,9 @@
     place      where a run takes place: config, namespace, thread, saver; at the root or inside a node
     opening    input, None or Command + stored checkpoint -> where the run starts
     session    one run, without any waiting
+    adoption   tasks that nodes call, as part of a session
+    children, loop_children   where they run, and who waits for them
+    caching    results of nodes that are used again
     streams    chunks of the stream modes
     mutation   finding nodes that change their input in place
     events     what callback handlers are told

@@ -9,7 +9,8 @@ from contextlib import aclosing
 from typing import Any
 
 from distgraph.checkpoint.memory import InMemorySaver
-from distgraph.engine.caching import take_cached, take_cached_child
+from distgraph.engine import adoption
+from distgraph.engine.caching import take_cached
 from distgraph.engine.loop_children import LoopChildren
 from distgraph.engine.opening import opening
 from distgraph.engine.request import Request
@@ -119,18 +120,18 @@ class _Engine:
     # ------------------------------------------------------------ tasks that nodes call
 
     def adopt(self, child: Task) -> None:
-        self.session.adopt(child)
+        adoption.adopt(self.session, child)
 
     async def run_child(self, child: Task) -> list[Write]:
         session = self.session
         try:
-            if await adrive(take_cached_child(session, child), session.saver):
+            if await adrive(adoption.take_cached(session, child), session.saver):
                 return child.writes
             writes = await arun_with_retries(session.ctx, child, session.answers.get(child.id, ()))
-            session.keep_child(child, writes)
+            adoption.keep(session, child, writes)
             return writes
         except BaseException as exc:
-            session.lose_child(child, exc)
+            adoption.lose(session, child, exc)
             raise
         finally:
             await self._flush()

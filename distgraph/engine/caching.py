@@ -98,21 +98,6 @@ def take_cached(session: Session) -> Calls[None]:
             session.settle(task, [(channel, value) for channel, value in writes], cached=True)
 
 
-def take_cached_child(session: Session, child: Task) -> Calls[bool]:
-    """Settle a task that a node called, if the cache has its result; whether it has."""
-    ctx = session.ctx
-    key = cache_key(session.program, child, ctx.stop) if ctx.cache is not None else None
-    if key is None:
-        return False
-    found = yield "cache_get", (ctx.cache, ((key.ns, key.key),))
-    writes = found.get((key.ns, key.key))
-    if not writes:
-        session.cached_as[child.id] = key
-        return False
-    session.keep_child(child, [(channel, value) for channel, value in writes], cached=True)
-    return True
-
-
 def keep_cached(session: Session, task: Task, writes: Sequence[Write]) -> Op | None:
     """The call that keeps what ``task`` came to, if it is to be kept."""
     key = session.cached_as.pop(task.id, None)

@@ -162,8 +162,8 @@ def _wants(parameters: Mapping[str, inspect.Parameter], kw: str, name: str) -> b
         return True
     if kw == "config":
         warnings.warn(
-            f"Node {name!r}: the 'config' parameter should be typed as 'RunnableConfig' or 'RunnableConfig | None', "
-            f"not '{parameter.annotation}'; it gets no config.",
+            f"The 'config' parameter should be typed as 'RunnableConfig' or 'RunnableConfig | None', not "
+            f"'{parameter.annotation}'. Node {name!r} gets no config.",
             UserWarning,
             stacklevel=2,
         )

@@ -171,7 +171,8 @@ def _server_of(configurable: Mapping[str, Any]) -> ServerInfo | None:
     assistant, graph = configurable.get("assistant_id"), configurable.get("graph_id")
     if not assistant and not graph:
         return None
-    return ServerInfo(str(assistant or ""), str(graph or ""), configurable.get("langgraph_auth_user"))
+    user = configurable.get("langgraph_auth_user")
+    return ServerInfo(str(assistant or ""), str(graph or ""), user if hasattr(user, "identity") else None)
 
 
 def _emission(

@@ -35,12 +35,11 @@ from distgraph.errors import (
     invalid_resume_of,
     is_invalid_resume,
 )
-from distgraph.superstep.advance import Next, Pending, Rules, Verdict, advance, restore
+from distgraph.superstep.advance import Next, Pending, Rules, Verdict, advance
 from distgraph.superstep.apply import Bump, apply_writes, count_up
 from distgraph.superstep.identity import checkpoint_id, path_key
 from distgraph.superstep.model import EMPTY, Checkpoint, Task
 from distgraph.superstep.plan import handler_task
-from distgraph.superstep.resume import answers_of, give_answers
 from distgraph.superstep.views import output_values
 from distgraph.types import CacheKey, Interrupt, Send, Write
 
@@ -190,7 +189,7 @@ class Session:
             self.interrupts += writes[0][1]
             self._output_at = self.at
         if self.saver is not None:
-            self._keep_writes(task, writes)
+            self.keep_writes(task, writes)
         if self.caching and not cached and (op := keep_cached(self, task, writes)):
             self.ops.append(op)
         if self.streams is not None:
@@ -200,57 +199,15 @@ class Session:
         """``task`` failed for good; the task that takes over, where its node has an error handler."""
         if isinstance(exc, GraphBubbleUp):
             return None
-        writes = [*failure_writes(exc), *self._answers_before(task, exc)]
+        writes = [*failure_writes(exc), *self.answers_before(task, exc)]
         handler = None
         if isinstance(exc, Exception) and not is_invalid_resume(exc):
             handler = self.take_over(task, exc, [*writes, (ERROR_SOURCE, task.name)])
         if self.saver is not None:
-            self._keep_writes(task, task.writes if handler is not None else writes)
+            self.keep_writes(task, task.writes if handler is not None else writes)
         if self.streams is not None:
             self.streams.failed(task, exc)
         return handler
-
-    # ------------------------------------------------------------ tasks that nodes call, from any OS thread
-
-    def adopt(self, child: Task) -> None:
-        """Give ``child`` what it wrote before this run, if it had finished, or the answers it waits for."""
-        if self.streams is not None:
-            self.streams.started([child])
-        if not self.before:
-            return
-        restore([child], self.before)
-        if child.finished:
-            return
-        given = give_answers([child], self.before, self.ctx.resume_map) if self.ctx.resume_map else None
-        if given is not None and child.id in given.tasks:
-            self.keep_from_outside(child.id, [(RESUME, given.tasks[child.id])])
-            self.answers[child.id] = given.tasks[child.id]
-        elif answers := answers_of(self.before.get(child.id, ())):
-            self.answers[child.id] = answers
-
-    def keep_child(self, child: Task, writes: list[Write], *, cached: bool = False) -> None:
-        """``child`` returned, or asked."""
-        child.writes = writes
-        if self.ctx.around is not None:
-            self.ctx.around()
-        if self.saver is not None:
-            self._keep_writes(child, writes)
-        if not cached and (op := keep_cached(self, child, writes)):
-            self.ops.append(op)
-        if self.streams is not None and writes[0][0] != INTERRUPT:
-            # A question is told of by the parent, which stops with it.
-            self.streams.settled(child, writes, cached=cached)
-
-    def lose_child(self, child: Task, exc: BaseException) -> None:
-        """``child`` failed for good."""
-        if isinstance(exc, GraphBubbleUp):
-            return
-        if self.saver is not None:
-            self._keep_writes(child, [*failure_writes(exc), *self._answers_before(child, exc)])
-        if self.streams is not None:
-            self.streams.failed(child, exc)
-
-    # ------------------------------------------------------------ failures
 
     def take_over(self, failed: Task, exc: BaseException, writes: list[Write]) -> Task | None:
         """The error handler's task of a ``failed`` one, now part of the superstep; None if its node has no handler."""
@@ -261,7 +218,7 @@ class Session:
             self.errors[handler.id] = NodeError(failed.name, exc)
         return handler
 
-    def _answers_before(self, task: Task, exc: BaseException) -> list[Write]:
+    def answers_before(self, task: Task, exc: BaseException) -> list[Write]:
         """The answers that stand, where one after them did not fit its question: it is not to be given again."""
         index = invalid_resume_of(exc)
         return [] if index is None else [(RESUME, self.answers.get(task.id, [])[:index])]
@@ -429,7 +386,8 @@ class Session:
         self.ops.append(("put", (self.address(self._stored_id), public, self._metadata, changed)))
         self._stored_id, self._stored_versions, self._unstored = at.id, versions, False
 
-    def _keep_writes(self, task: Task, writes: Sequence[Write]) -> None:
+    def keep_writes(self, task: Task, writes: Sequence[Write]) -> None:
+        """Store what ``task`` came to, now or at the end."""
         if self.ctx.durability == "exit":
             self._settled.append((task, writes))
         else:
@@ -463,12 +421,14 @@ class Session:
 
     def _checkpoint_chunk(self, pending: Pending) -> dict[str, Any]:
         parents = self._parents()
+        # With "exit" what lies between is never stored.
+        parent = self._stored_id if self.ctx.durability == "exit" and self._unstored else self.at.parent
         return checkpoint_chunk(
             self.program,
             self.at,
             self.tasks,
             config=self._shown(self.at.id, parents),
-            parent_config=self._shown(self.at.parent, parents) if self.at.parent else None,
+            parent_config=self._shown(parent, parents) if parent else None,
             metadata=self._metadata,
             pending=pending,
             states=self._state_of,

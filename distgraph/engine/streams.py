@@ -163,7 +163,7 @@ class Streams:
         interrupts = pending_interrupts(writes)
         if interrupts:
             self.asked(task, interrupts)
-        elif self.updates and not any(channel == INTERRUPT for channel, _ in writes):
+        elif self.updates and is_finished(writes):
             self.send("updates", update_chunk(task, writes, self.keys, cached=cached))
         if not cached:
             self._result(task, writes)

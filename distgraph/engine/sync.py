@@ -15,7 +15,8 @@ from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from distgraph.engine.caching import take_cached, take_cached_child
+from distgraph.engine import adoption
+from distgraph.engine.caching import take_cached
 from distgraph.engine.children import ThreadChildren
 from distgraph.engine.opening import opening
 from distgraph.engine.request import Request
@@ -166,19 +167,19 @@ class _Engine:
     # ------------------------------------------------------------ tasks that nodes call, in any OS thread
 
     def adopt(self, child: Task) -> None:
-        self.session.adopt(child)
+        adoption.adopt(self.session, child)
         self._flush()
 
     def run_child(self, child: Task) -> list[Write]:
         session = self.session
         try:
-            if drive(take_cached_child(session, child), session.saver):
+            if drive(adoption.take_cached(session, child), session.saver):
                 return child.writes
             writes = attempt(session, child)
-            session.keep_child(child, writes)
+            adoption.keep(session, child, writes)
             return writes
         except BaseException as exc:
-            session.lose_child(child, exc)
+            adoption.lose(session, child, exc)
             raise
         finally:
             self._flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,7 @@ from distgraph.superstep.identity import digest_of
 from distgraph.superstep.model import Node, Program, make_program
 from distgraph.superstep.routing import did_you_mean
 from distgraph.types import All, CachePolicy, Checkpointer, RetryPolicy
+from distgraph.warnings import LangGraphDeprecatedSinceV10
 
 
 class Pregel(GraphFace[StateT, ContextT, InputT, OutputT]):
@@ -131,10 +133,24 @@ class Pregel(GraphFace[StateT, ContextT, InputT, OutputT]):
 
         return context_schema(self.context_schema)
 
+    def config_schema(self, *, include: Sequence[str] | None = None) -> Any:
+        """The older way to ask for the context schema."""
+        _use_context("`config_schema` is deprecated. Use `get_context_jsonschema` for the relevant schema instead.")
+        return self.context_schema
+
+    def get_config_jsonschema(self, *, include: Sequence[str] | None = None) -> dict[str, Any] | None:
+        """The older way to ask for the JSON schema of the context."""
+        _use_context("`get_config_jsonschema` is deprecated. Use `get_context_jsonschema` instead.")
+        return self.get_context_jsonschema()
+
     def _model(self, names: str | tuple[str, ...], suffix: str, kind: str) -> Any:
         from distgraph.graph.json_schema import channels_schema
 
         return channels_schema(names, self.program.channels, self.get_name(suffix), kind)
+
+
+def _use_context(text: str) -> None:
+    warnings.warn(text, LangGraphDeprecatedSinceV10, stacklevel=3)
 
 
 def _keys(names: str | Sequence[str]) -> str | tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import Any, Generic, Self
 
 from distgraph.channels import BaseChannel
 from distgraph.constants import END, START
+from distgraph.engine.call import injected_into
 from distgraph.graph.build import build_program
 from distgraph.graph.compiled import CompiledGraph, CompiledStateGraph
 from distgraph.graph.declarations import (
@@ -188,6 +189,9 @@ class StateGraph(Subscripted, Generic[StateT, ContextT, InputT, OutputT]):
             node, action = name_of(node, place), node
         check_node(node, action, queue, placement, place)
         first, returned = self._hints.read(action)
+        if "config" in getattr(action, "__annotations__", ()):
+            # Warns here, where the node is, if the annotation is none that gets a config.
+            injected_into(action, node)
         own_schema = input_schema if input_schema is not None else first
         schema = own_schema if own_schema is not None else self.state_schema
         handler = None

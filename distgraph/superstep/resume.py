@@ -31,11 +31,9 @@ def pending_interrupts(writes: Sequence[Write]) -> tuple[Interrupt, ...]:
 
 
 def is_answer_map(resume: Any) -> bool:
-    """Whether ``resume`` maps interrupt ids (32 hex digits) to answers; any other dict is an answer itself."""
-    return (
-        isinstance(resume, Mapping)
-        and bool(resume)
-        and all(isinstance(k, str) and len(k) == 32 and all(c in "0123456789abcdef" for c in k) for k in resume)
+    """Whether ``resume`` maps interrupt ids (32 hex digits) to answers, or to none; any other dict is an answer itself."""
+    return isinstance(resume, Mapping) and all(
+        isinstance(k, str) and len(k) == 32 and all(c in "0123456789abcdef" for c in k) for k in resume
     )
 
 
@@ -97,6 +95,12 @@ def give_answers(
 
 
 def _refuse_unknown(resume: Mapping[str, Any], waiting: Mapping[str, Task]) -> None:
+    if not resume:
+        raise UnknownInterruptError(
+            f"The resume map names no interrupt. Waiting here: {sorted(waiting) or 'none'}.",
+            reason="empty_map",
+            pending_ids=sorted(waiting),
+        )
     unknown = sorted(set(resume) - set(waiting))
     if unknown:
         raise UnknownInterruptError(

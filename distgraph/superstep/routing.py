@@ -57,8 +57,7 @@ def branch_writes(branch: Branch, result: Any, nodes: Mapping[str, Any], source:
     """The writes of a conditional edge whose function returned ``result``.
 
     Raises:
-        RoutingError: a result that the branch's mapping or the graph does not know.
-        ValueError: a result that is no destination (None, START).
+        RoutingError: a result that the branch's mapping or the graph does not know, or that is no destination (None).
     """
     results: Sequence[Any] = result if isinstance(result, list | tuple) else [result]
     where = f"Conditional edge {branch.name!r} of node {source!r}"
@@ -66,7 +65,7 @@ def branch_writes(branch: Branch, result: Any, nodes: Mapping[str, Any], source:
     for item in results:
         target = item if isinstance(item, Send) else _mapped(branch, item, where)
         if target is None or target == START:
-            raise ValueError(f"{where}: Branch did not return a valid destination, got {target!r}.")
+            raise RoutingError(f"{where}: Branch did not return a valid destination, got {target!r}.")
         write = route_write(target, nodes, where)
         if write is not None:
             writes.append(write)

@@ -174,7 +174,7 @@ class Codec:
         limit = self.max_depth
         return len(packed) > limit and len(packed.translate(None, _NOT_NESTING)) > limit
 
-    def _take_at(self, level: int, value: Any) -> ExtType:
+    def _take_at(self, level: int, value: Any) -> ExtType | str:
         """The extension for a value that msgpack does not know."""
         if level >= self.max_depth + _LEAF_LEVELS:
             raise _too_deep(self.max_depth)
@@ -182,6 +182,8 @@ class Codec:
         shape = self._by_type.get(cls)
         if shape is not None:
             return _extension(kinds.REGISTERED, shape.prefix + self._pack(shape.take(value), level + 1))
+        if cls.__name__ in kinds.TEXTS and isinstance(value, str):
+            return str(value)
         kind = kinds.BY_TYPE[cls]  # KeyError: not storable
         if cls in kinds.UNORDERED:
             parts = sorted(self._pack(part, level + 1) for part in value)

@@ -182,5 +182,7 @@ BY_CODE = {kind.code: kind for kind in KINDS}
 BYTEARRAY = BY_TYPE[bytearray].code
 #: Their iteration order depends on the process, so their items are stored in the order of their bytes.
 UNORDERED = frozenset({set, frozenset})
+#: Names of classes of texts that are stored as plain texts: what LangChain's messages give as their ``text``.
+TEXTS = frozenset({"TextAccessor"})
 #: The number of everything that a TypeRegistry knows.
 REGISTERED = 64

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.differential import building, functional, keeping, nesting, running, threads
+from tests.differential import building, functional, keeping, names, nesting, running, threads
 from tests.differential.harness import OURS, PEER, observe
 
 pytestmark = pytest.mark.differential
@@ -27,7 +27,11 @@ def programs(module: ModuleType) -> list[Any]:
 
 @pytest.mark.parametrize(
     "program",
-    [entry for module in (building, running, threads, nesting, keeping, functional) for entry in programs(module)],
+    [
+        entry
+        for module in (building, running, threads, nesting, keeping, functional, names)
+        for entry in programs(module)
+    ],
 )
 def test_a_program_sees_the_same_on_both(program: Any) -> None:
     assert observe(program, OURS) == observe(program, PEER)

@@ -1,0 +1,74 @@
+"""Intended differences to the peer (ops/docs/differences.md) that no test elsewhere shows."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, TypedDict
+
+import pytest
+
+from distgraph.checkpoint.memory import InMemorySaver
+from distgraph.func import entrypoint
+from tests.differential.harness import OURS, PEER, Api, outcome
+
+pytestmark = pytest.mark.differential
+
+ON: Any = {"configurable": {"thread_id": "1"}}
+
+
+class State(TypedDict):
+    n: int
+
+
+def test_a_builder_with_a_default_error_handler_is_compiled_twice() -> None:
+    def twice(api: Api) -> Any:
+        builder = api.StateGraph(State).add_node("a", lambda state: None).add_edge(api.START, "a")
+        builder.set_node_defaults(error_handler=lambda state: {"n": -1})
+        builder.compile()
+        return outcome(lambda: builder.compile().invoke({"n": 1}))
+
+    assert twice(OURS) == {"n": 1}
+    assert twice(PEER) != {"n": 1}
+
+
+def test_a_retry_resumes_a_nested_graph() -> None:
+    def retried(api: Api) -> Any:
+        ran: list[str] = []
+
+        def first(state: State) -> Any:
+            ran.append("first")
+            return {"n": state["n"] + 1}
+
+        def second(state: State) -> Any:
+            ran.append("second")
+            if ran.count("second") == 1:
+                raise ConnectionError
+            return {"n": state["n"] * 10}
+
+        inner = api.StateGraph(State).add_sequence([("first", first), ("second", second)])
+        graph = inner.add_edge(api.START, "first").compile()
+        policy = api.RetryPolicy(initial_interval=0, jitter=False)
+        outer = api.StateGraph(State).add_node("inner", graph, retry_policy=policy).add_edge(api.START, "inner")
+        return outer.compile(checkpointer=api.InMemorySaver()).invoke({"n": 1}, ON), ran
+
+    assert retried(OURS) == ({"n": 20}, ["first", "second", "second"])
+    assert retried(PEER) == ({"n": 20}, ["first", "second", "first", "second"])
+
+
+def test_a_way_to_nowhere_is_an_error() -> None:
+    def lost(api: Api) -> Any:
+        builder = api.StateGraph(State).add_node("a", lambda state: api.Command(goto="b")).add_edge(api.START, "a")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return outcome(lambda: builder.compile().invoke({"n": 1}))
+
+    assert repr(lost(OURS)).startswith("Raised(") and "RoutingError" in repr(lost(OURS))
+    assert lost(PEER) == {"n": 1}
+
+
+def test_a_workflow_is_named_like_its_function() -> None:
+    @entrypoint(checkpointer=InMemorySaver())
+    def flow(value: int) -> int:
+        return value
+
+    assert flow.name == "flow"
