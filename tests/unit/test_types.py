@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from distgraph.types import (
+from distgraph.warnings import LangGraphDeprecatedSinceV11
     MISSING,
     CachePolicy,
     Command,
@@ -130,10 +131,12 @@ def test_an_output_can_be_read_like_a_dict() -> None:
     """As programs written for the older form do."""
     question = Interrupt("?", "i")
     output = GraphOutput({"n": 1}, (question,))
-    assert (output["n"], output["__interrupt__"]) == (1, [question])
-    assert "n" in output
-    assert "__interrupt__" in output
-    assert "__interrupt__" not in GraphOutput({"n": 1})
+    with pytest.warns(LangGraphDeprecatedSinceV11, match=r"via `result\[key\]` is deprecated"):
+        assert (output["n"], output["__interrupt__"]) == (1, (question,))
+    with pytest.warns(LangGraphDeprecatedSinceV11, match="via `key in result` is deprecated"):
+        assert "n" in output
+        assert "__interrupt__" in output
+        assert "__interrupt__" not in GraphOutput({"n": 1})
 
 
 def test_a_question_outside_a_node_is_an_error() -> None:
