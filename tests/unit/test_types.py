@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from distgraph.types import (
-from distgraph.warnings import LangGraphDeprecatedSinceV11
     MISSING,
     CachePolicy,
     Command,
@@ -23,6 +22,7 @@ from distgraph.warnings import LangGraphDeprecatedSinceV11
     default_retry_on,
     interrupt,
 )
+from distgraph.warnings import LangGraphDeprecatedSinceV11
 
 pytestmark = pytest.mark.unit
 
