@@ -84,7 +84,9 @@ class LoopChildren:
             return future
         child = self._known[task.id] = _Child(task, future)
         self._uncount(parent)
-        child.work = self.loop.create_task(self._run(child), context=context)
+        work = child.work = self.loop.create_task(self._run(child), context=context)
+        if isinstance(future, asyncio.Future):
+            future.add_done_callback(lambda done: work.cancel() if done.cancelled() else None)
         return future
 
     async def _run(self, child: _Child) -> None:
