@@ -69,10 +69,10 @@ def __getattr__(name: str) -> Any:
     if name not in ("Send", "Interrupt"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import warnings
-    from importlib import import_module
 
+    from distgraph import types
     from distgraph.warnings import LangGraphDeprecatedSinceV10
 
     text = f"Importing {name} from distgraph.constants is deprecated. Please use 'from distgraph.types import {name}' instead."
     warnings.warn(text, LangGraphDeprecatedSinceV10, stacklevel=2)
-    return getattr(import_module("distgraph.types"), name)
+    return getattr(types, name)
