@@ -64,6 +64,8 @@ def median(values: Sequence[float]) -> float:
 def recoveries(events: Sequence[Event]) -> list[Recovery]:
     """Of every kind of strike, in the order of their names."""
     commits = _commits(events)
+    # These waited for somebody to try them again.
+    quarantined = {run for event in events if event["op"] == "retry" for run in event["runs"]}
     outages = [event["t"] for event in events if event["op"] == "blackhole" or _is(event, "kill", "server")]
     strikes: dict[str, int] = defaultdict(int)
     first: dict[str, list[float]] = defaultdict(list)
@@ -80,7 +82,8 @@ def recoveries(events: Sequence[Event]) -> list[Recovery]:
         elif kind == "submitter":
             waits = _submitted(events, at)
         else:
-            waits = [w for run in held.by(set(event["pids"])) if (w := _wait(commits[run], event)) is not None]
+            runs = held.by(set(event["pids"])) - quarantined
+            waits = [wait for run in runs if (wait := _wait(commits[run], event)) is not None]
         if waits:
             name = kind + TOGETHER * _with_another(events, event, min(waits), outages)
             first[name].append(min(waits))

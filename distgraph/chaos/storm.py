@@ -39,7 +39,7 @@ from distgraph.ledger.server import EmbeddedServer
 from distgraph.types import Placement
 
 #: The work is made to last about this long for each kill, so that the storm has something to hit. Seconds.
-PACE = 0.4
+PACE = 0.15
 #: Between two looks at processes and progress, two reads of results, two samples. Seconds.
 TICK, READ_EVERY, SAMPLE_EVERY = 0.02, 0.7, 5.0
 START_TIMEOUT = 60.0

@@ -196,6 +196,9 @@ class Mark:
         self.busy = False
         self._kept = ""
         self._call = table.told(row)
+        if table.lone() == row + 1:
+            # Whoever had this row before died while it was alone.
+            table.set_lone(0)
 
     def hold(self, what: str) -> None:
         """What the slot works at between the nodes it calls: a slice, a run."""
@@ -257,7 +260,14 @@ class Mark:
 
     def _free(self) -> bool:
         holder = self.table.lone()
-        return holder in (0, self.row + 1) or not alive(self.table.read(holder - 1).pid)
+        if holder in (0, self.row + 1):
+            return True
+        pid = self.table.read(holder - 1).pid
+        if pid and alive(pid):
+            return False
+        # It died while it was alone, and can end that no more: nobody is to wait for it again.
+        self.table.set_lone(0)
+        return True
 
     def _others(self) -> bool:
         return any(row != self.row and Called.of(said.what) for row, said in self.table.occupied())

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 #: Entries one sweep looks at in one partition.
 MOST = 200
+#: Entries of a partition that are looked at before their time when a worker has stopped beating.
+SEIZED = 50
 #: A swept entry comes back after this. Milliseconds.
 PUSH_MS = 1000
 #: While the queue is long, a run is hinted again only when its last hint is this old. Milliseconds.
@@ -130,12 +132,18 @@ class Sweeper(Reclaimer):
         self._sent = {task: sent for task, sent in self._sent.items() if sent > horizon}
 
     def _seize(self, gone: set[str]) -> None:
-        """Free the slices of workers that have just stopped beating: in the due index it may not be their turn yet."""
-        for batch_id in self.batches.active()[:MOST] if gone else ():
-            for partition in range(self.runs.keys.partitions):
-                for slice_id, (slot, _) in self.batches.slices(batch_id, partition).items():
-                    if slot.partition(":")[0] in gone:
-                        self._slice(partition, Due("slice", batch_id, slice_id))
+        """Some workers have just stopped beating: free what they hold, though it may not be its turn in the due index."""
+        for partition in range(self.runs.keys.partitions) if gone else ():
+            for due in self.runs.coming(partition, most=SEIZED):
+                if due.kind == "slice":
+                    self._slice(partition, due)
+                elif due.kind == "run":
+                    lease, plan, thread = self.runs.peek(partition, due.name, ("lease", "plan", "thread"))
+                    address = Address(due.name, thread)
+                    offered = plan not in ("", "0") and not lease
+                    for slot in sorted(set(self.runs.claims(address).values())) if offered else [lease]:
+                        if slot and self.dead(slot):
+                            self._take_over(address, slot)
 
     def dead(self, slot: str) -> bool:
         """Whether ``slot`` is known to be dead: its worker says so, or does not beat any more and that can be trusted."""

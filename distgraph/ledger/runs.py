@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from distgraph.ledger.connection import guard
 from distgraph.ledger.keys import CHUNK, encoded, split_item
@@ -374,6 +375,12 @@ class RunLedger(RunReads):
         """What is overdue in a partition; each entry is pushed forward by ``push_ms``."""
         reply = self.scripts.run(Call("sweep", (self.keys.due(partition),), (most, push_ms)))
         return Swept(int(reply[0]), int(reply[1]), Due.of(reply[2:]))
+
+    def coming(self, partition: int, *, most: int) -> list[Due]:
+        """The first entries of a partition, whenever they are due."""
+        with guard():
+            found: Any = self.client.zrange(self.keys.due(partition), 0, most - 1)
+        return [Due.parse(text(entry)) for entry in found]
 
     def forget_due(self, partition: int, entry: str) -> None:
         """Drop an entry of the due index, unless what it stands for is owed a look again."""

@@ -292,6 +292,10 @@ class Runs(Protocol):
         """
         ...
 
+    def coming(self, partition: int, *, most: int) -> list[Due]:
+        """The ``most`` entries of a partition that are due first, overdue or not. Changes nothing."""
+        ...
+
     def forget_due(self, partition: int, entry: str) -> None:
         """Drop a due entry, unless what it stands for is owed a look.
 

@@ -244,6 +244,11 @@ class MemoryRuns(MemoryTasks, MemoryArrivals):
         return Swept(now, next_ms, Due.of(entry.encode() for _, entry in overdue))
 
     @atomic
+    def coming(self, partition: int, *, most: int) -> list[Due]:
+        first = sorted((ms, entry) for entry, ms in self.state.due.at(partition).items())[:most]
+        return [Due.parse(entry) for _, entry in first]
+
+    @atomic
     def forget_due(self, partition: int, entry: str) -> None:
         due, state = Due.parse(entry), self.state
         if due.kind == "batch":

@@ -71,6 +71,18 @@ def test_what_is_not_due_yet_is_told_in_ms(world: World) -> None:
     assert (swept.due, swept.next_ms) == ([], 1)
 
 
+def test_what_comes_first_can_be_seen_before_it_is_due(world: World) -> None:
+    runs = same_partition(world, 3)
+    for address in runs:
+        submit(world, address)
+        world.pass_ms(10)
+    partition = world.keys.partition(RUN.thread_id)
+    assert world.runs.coming(partition, most=2) == [Due("run", run.run_id) for run in runs[:2]]
+    assert len(world.runs.coming(partition, most=9)) == 3
+    assert world.runs.sweep(partition, most=9, push_ms=0).due == [], "to look changes nothing"
+    assert world.runs.coming((partition + 1) % world.keys.partitions, most=9) == []
+
+
 def test_entries_name_what_they_are_about(world: World) -> None:
     offered(world)
     claim_task(world, "T1")

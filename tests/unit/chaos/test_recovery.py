@@ -48,6 +48,12 @@ def test_a_refused_step_is_none() -> None:
     assert recoveries([take(1), kill(2), step(3, "b:0", NEXT, f="fail"), step(4, "b:0", NEXT)])[0].first == [2.0]
 
 
+def test_what_was_quarantined_waited_for_a_person() -> None:
+    retry = event(90, "retry", batch="b", runs=["b:0"])
+    (found,) = recoveries([take(1), kill(2), step(3, "b:1", NEXT), retry, step(91, "b:0", NEXT)])
+    assert found.last == [1.0]
+
+
 def test_nothing_held_is_nothing_to_recover() -> None:
     (found,) = recoveries([take(1), event(1.5, "leave", slice="s1", slot=HELD), kill(2), step(3, "b:0", NEXT)])
     assert (found.strikes, found.first) == (1, [])

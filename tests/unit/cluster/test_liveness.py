@@ -68,6 +68,27 @@ class TestSlotTable:
 
 
 class TestMark:
+    @pytest.mark.parametrize("looked", [False, True])
+    def test_nobody_waits_for_one_that_died_while_it_was_alone(self, looked: bool) -> None:
+        """Its row is what is left of it, until the watcher has looked into it."""
+        table = SlotTable(8)
+        with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+            table.take(0, gone.pid)
+        table.set_lone(1)
+        if looked:
+            table.clear(0)
+        mark = Mark(table, 1)
+        began = time.monotonic()
+        mark("n:run\nthread\nnode", None)
+        assert time.monotonic() - began < 5
+        assert (table.lone(), table.read(1).what) == (0, "n:run\nthread\nnode")
+
+    def test_a_wish_to_be_alone_does_not_pass_to_the_next_one_in_its_row(self) -> None:
+        table = SlotTable(8)
+        table.set_lone(1)
+        Mark(table, 0)
+        assert table.lone() == 0
+
     def test_a_slot_says_what_it_runs_and_what_it_holds_between(self) -> None:
         table = SlotTable(8)
         mark = Mark(table, 0)

@@ -98,6 +98,28 @@ def test_the_slices_of_a_worker_that_stops_beating_are_free_with_the_next_sweep(
     assert [result.value["trail"] for result in batch.results()] == [["a"]]
 
 
+def test_so_are_its_runs_and_its_tasks() -> None:
+    cluster = cluster_of(graph := chain(Counted("a")))
+    for placement in ("auto", "spread"):
+        run = cluster.bind(graph, placement=placement).submit({"x": 1})
+        before = cluster.deaths
+        cluster.crash_at("node a", tree=True)
+        while cluster.deaths == before:
+            cluster.step()
+        held = cluster.memory.runs.record(run._address)["lease"], cluster.memory.runs.claims(run._address)
+        assert held[0] or held[1]
+        cluster.sweep()
+        cluster.advance_clock(1_100)
+        cluster.sweep()
+        cluster.advance_clock(950)
+        cluster.sweep()
+        assert (cluster.memory.runs.record(run._address)["lease"], cluster.memory.runs.claims(run._address)) == (
+            b"",
+            {},
+        )
+        assert run.result()["trail"] == ["a"]
+
+
 def test_an_outage_of_the_server_is_not_the_death_of_the_workers() -> None:
     """A server that came back without its beats: for one time to live nobody is taken for dead."""
     seen: list[str] = []
