@@ -138,7 +138,8 @@ class Runtime(Generic[ContextT]):
     def once(self, key: str, fn: Callable[[], T]) -> T:
         """Call ``fn`` and record its result under this task's ``key``; an attempt that comes later gets the record.
 
-        Only a death between the call and its record repeats the call.
+        The call is repeated only within the window from the look to the record: where the process dies in it or the
+        server is out, or where two attempts are at it at once because a worker that lives was taken for dead.
         """
         full = f"{self.idempotency_key}/{key}"
         known, value = self.effects.get(full)

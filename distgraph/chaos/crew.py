@@ -92,7 +92,8 @@ class Crew:
 
     def kill_child(self, pick: int, *, twice: bool, every: bool) -> bool:
         """SIGKILL a process of a pool; False: there is none now."""
-        victims = [(worker, worker.children()[0]) for worker in self.free() if worker.children()]
+        # Asked once: who has children now may have none a moment later.
+        victims = [(worker, pids[0]) for worker in self.free() if (pids := worker.children())]
         if not victims or (every and len(victims) < len(self.workers)):
             return False
         for worker, pid in victims if every else [victims[pick % len(victims)]]:

@@ -117,7 +117,7 @@ SCRIPTS: list[tuple[str, Placement]] = [
 @pytest.mark.parametrize(("script", "placement"), SCRIPTS)
 @pytest.mark.parametrize("harm", ["drop_reply", "cut"])
 def test_a_call_that_was_executed_unheard_or_cut_off(
-    stage: Stage, harm: Harm, script: str, placement: Placement
+    harmed: Stage, harm: Harm, script: str, placement: Placement
 ) -> None:
     """It is sent again, and answered as the first time: once, twice, and for the third time in a row."""
     shots = [harmed.proxy.arm(Fault(harm, script=script, nth=nth, after=50)) for nth in (1, 2, 4)]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from distgraph.ledger.keys import Keys
-from distgraph.ledger.replies import Address, Answer, Claimed, ClaimedTask, Commit, Record, Submitted, Swept
+from distgraph.ledger.replies import Address, Answer, Claimed, ClaimedTask, Commit, Due, Record, Submitted, Swept
 
 #: A value of a record, as it may be given.
 Field = bytes | str | int
@@ -293,7 +293,7 @@ class Runs(Protocol):
         ...
 
     def coming(self, partition: int, *, most: int) -> list[Due]:
-        """The ``most`` entries of a partition that are due first, overdue or not. Changes nothing."""
+        """Those ``most`` entries of a partition that are due first, overdue or not. Changes nothing."""
         ...
 
     def forget_due(self, partition: int, entry: str) -> None:
