@@ -11,6 +11,7 @@ from typing import Any
 
 from celery import Celery, bootsteps, signals
 from kombu import Exchange, Queue
+from kombu.transport.redis import Transport
 
 from distgraph.cluster import companion
 from distgraph.cluster.celery.config import settings
@@ -24,6 +25,7 @@ from distgraph.cluster.recover import Sweeper
 from distgraph.cluster.watcher import LOOK_SECONDS, Watcher
 from distgraph.ledger import seam
 from distgraph.ledger.connection import check_server
+from distgraph.ledger.faults import PASSING
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,7 @@ def make_app(options: SiteOptions, overrides: dict[str, Any] | None = None) -> C
         app.conf.worker_max_memory_per_child = options.max_memory * 1024 * 4 // 5
     app.conf.update(overrides or {})
     _add_tasks(app, site)
+    outlive_failovers()
     if seam.nemesis is not None:
         mark_pops([queue.name for queue in app.conf.task_queues])
     app.steps["worker"].add(_watch_step(site))
@@ -65,6 +68,12 @@ def _quieten() -> None:
     for name in ("celery.app.trace", "celery.worker.strategy"):
         if logging.getLogger().level > logging.DEBUG:
             logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def outlive_failovers() -> None:
+    """Let the consumer reconnect where its server answers as a replica does. Else the worker ends on the first message."""
+    known = Transport.connection_errors
+    Transport.connection_errors = (*known, *(error for error in PASSING if error not in known))
 
 
 def client_app(url: str, namespace: str) -> Celery:
