@@ -123,9 +123,10 @@ def executions(facts: Facts) -> float:
 
 
 def hints(facts: Facts) -> float:
-    """Hints for each task of the batches."""
+    """Hints for each task of the batches, and for each execution of the single runs beside them."""
     count: int = sum(event["f"] == "ok" for event in of(facts.events, "hint"))
-    return count / max(1, facts.tasks)
+    beside: int = sum(event["run"] not in facts.items for event in facts.executions.values())
+    return count / max(1, facts.tasks + beside)
 
 
 def errors_known(facts: Facts) -> Iterator[str]:

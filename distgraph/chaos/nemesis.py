@@ -33,6 +33,8 @@ TARGETS = (
 )
 #: The part of the work in which strikes come: some is left to recover with.
 SPAN = (0.01, 0.93)
+#: The same for submitters, who have done all they have to do before the end.
+SUBMITTING = (0.01, 0.6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def _of_kind(kind: Kind, count: int, dice: random.Random, workers: int) -> list[
 
 
 def _strike(kind: Kind, dice: random.Random) -> Strike:
-    strike = Strike(dice.uniform(*SPAN), kind, dice.randrange(1 << 16))
+    strike = Strike(dice.uniform(*(SUBMITTING if kind == "submitter" else SPAN)), kind, dice.randrange(1 << 16))
     if kind in ("child", "tree"):
         luck = dice.random()
         return replace(strike, twice=luck < DOUBLE_TAPS, every=DOUBLE_TAPS <= luck < DOUBLE_TAPS + CORRELATED)

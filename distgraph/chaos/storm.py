@@ -28,13 +28,14 @@ from distgraph.chaos.history import Journal, read
 from distgraph.chaos.nemesis import KINDS, Plan, Strike, plan
 from distgraph.chaos.proxy import Proxy, Shot
 from distgraph.chaos.report import Report, report
-from distgraph.chaos.rest import unrest
+from distgraph.chaos.rest import keys_of, unrest
 from distgraph.chaos.service import Service
 from distgraph.chaos.wiretap import Wiretap
 from distgraph.cluster import Cluster
 from distgraph.cluster.processes import WorkerProcess
 from distgraph.errors import ConfigError, StoreError
 from distgraph.ledger.connection import parse_url
+from distgraph.ledger.keys import CHUNK
 from distgraph.ledger.server import EmbeddedServer
 from distgraph.types import Placement
 
@@ -43,6 +44,8 @@ PACE = 0.15
 #: Between two looks at processes and progress, two reads of results, two samples. Seconds.
 TICK, READ_EVERY, SAMPLE_EVERY = 0.02, 0.7, 5.0
 START_TIMEOUT = 60.0
+#: How long a submitter is at it, at least. Seconds.
+SUBMISSION = 1.5
 #: How long the end may take to come to rest and be deleted. Seconds.
 REST = 20.0
 
@@ -212,7 +215,7 @@ class Storm:
                 steps=self.settings.supersteps,
                 delay_ms=self.settings.delay_ms,
                 placement=self.settings.placement,
-                pause=0.3,
+                pause=max(0.3, SUBMISSION / -(-count // CHUNK)),
             )
             for batch, (first, count) in self.batches.items()
         ]
@@ -222,7 +225,8 @@ class Storm:
     def rage(self) -> None:
         """Strike as planned, until all is submitted and struck and only the rest of the work is left."""
         waiting_strikes: list[Strike] = []
-        while self.strikes or waiting_strikes or not self.submitters.over:
+        # Strikes at submitters have no victim any more when all is submitted.
+        while self.strikes or not self.submitters.over or any(one.kind != "submitter" for one in waiting_strikes):
             if time.monotonic() > self._give_up:
                 self.say(f"Given up after {self.settings.most:g} s.")
                 return
@@ -263,7 +267,7 @@ class Storm:
         if kind == "zombie":
             return crew.pause(strike.pick, strike.seconds)
         if kind == "submitter":
-            return self.submitters.kill(0.5 + strike.pick % 100 / 80)
+            return self.submitters.kill(0.5 + strike.pick % 100 / 100)
         if kind == "server":
             self._restart_server(strike.seconds)
         elif kind == "reset":
@@ -391,10 +395,10 @@ class Storm:
     def _forget(self) -> None:
         """Leave nothing in a namespace of a server that stays."""
         if self.server is None:
-            client = self.direct.ledger.runs.client
-            keys = [*every_key(self.direct), *(key.decode() for key in client.scan_iter(match=f"dg.{self.namespace}*"))]
+            # The broker's own as well.
+            keys = keys_of(self.direct, self.namespace)
             if keys:
-                client.unlink(*keys)
+                self.direct.ledger.client.unlink(*keys)
 
 
 def _permanent(key: str) -> bool:
