@@ -10,7 +10,7 @@ from distgraph.chaos.simulation import graphs
 from distgraph.chaos.simulation.strands import Strand
 from distgraph.cluster.deliver import deliver
 from distgraph.cluster.hints import Hint, queue_name
-from distgraph.cluster.liveness import BEAT_SECONDS, TTL_MS
+from distgraph.cluster.liveness import BEAT_SECONDS, TTL_MS, work_of
 from distgraph.cluster.recover import Sweeper
 from distgraph.cluster.registry import Registry
 from distgraph.cluster.workplace import Workplace
@@ -38,7 +38,7 @@ class Process(Slot):
         strand: what it does now, if that can stand still.
         cut: so many of its next points find the server out of reach.
         twice: its next call is sent twice.
-        wake: the turn until which it stands still.
+        wake: the turn until which it stands still; ``wake_ms``: the time until which it does.
         resume: lets it go on then.
         claimed: the event at which it last took work.
     """
@@ -48,7 +48,7 @@ class Process(Slot):
         self.world, self.worker = world, worker
         self.boot, self.pid = boot, pid
         self.strand: Strand | None = None
-        self.cut = self.wake = self.claimed = 0
+        self.cut = self.wake = self.wake_ms = self.claimed = 0
         self.twice = False
         self.resume: Callable[[], None] = self.go_on
         self.runs = cast(Any, Guarded(world.memory.runs, self, "runs"))
@@ -182,6 +182,8 @@ class Worker:
             "slots": names,
             "dead": self.buried,
             "busy": busy,
+            "works": {child.name: work_of(child.what) for child in self.children if child.busy},
+            "beat": self.beat_ms,
             "idle": 0 if self.draining else self.slots - busy,
         }
         self.world.memory.fleet.beat(self.boot, record, ttl_ms=TTL_MS)

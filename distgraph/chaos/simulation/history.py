@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from distgraph.cluster.workplace import CRASHES_ALLOWED
 from distgraph.ledger.keys import item_id
-from distgraph.ledger.replies import Address, Answer, Commit, Taken
+from distgraph.ledger.memory.tables import RunKey
+from distgraph.ledger.replies import Address, Answer, Commit, Due, Taken
 from distgraph.testing.slots import working
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ class History:
             "runs.effect": self._effect,
             "runs.submit": self._submit,
             "runs.reclaim": self._reclaim,
+            "runs.forget_due": self._forgotten,
             "batches.take": self._take,
             "batches.commit": self._commit_items,
             "batches.give_back": self._give_back,
@@ -250,6 +252,21 @@ class History:
             self._tell(self.events, "cancelled", address.run_id)
         for task_id in kwargs.get("drop", ()):
             self._tell(self.events, "unsettled", (address.run_id, task_id))
+
+    def _forgotten(self, process: Process, args: Any, kwargs: Any, answer: None) -> None:
+        """Whoever looks sees an entry as it was a moment ago; meanwhile it may have come to be owed again."""
+        partition, due = args[0], Due.parse(args[1])
+        state = self.world.memory.state
+        record = state.records.look(RunKey(partition, due.name))
+        if due.kind == "run":
+            line = state.lines.look((record.get("thread", b"").decode(), ""))
+            owed = record.get("status") in (b"queued", b"running") and line.get("run") == due.name.encode()
+        elif due.kind == "task":
+            owed = record.get("status") == b"running" and f"p:{due.part}" in record
+        else:
+            owed = due.kind == "batch" and bool(state.ready.get((due.name, partition)))
+        if owed and args[1] not in state.due.look(partition):
+            self.violate("I11", f"nobody will look at {args[1]!r} any more, though something is to happen there")
 
     def _commit_items(self, process: Process, args: Any, kwargs: Any, answers: Sequence[bool] | None) -> None:
         batch_id, _, _, _, steps = args

@@ -11,11 +11,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from distgraph.cluster import drive, node_task, reclaim
+from distgraph.cluster import drive, node_task, reclaim, recover
 from distgraph.cluster.lane import Lane
 from distgraph.cluster.recover import Sweeper
 from distgraph.cluster.registry import Registry
 from distgraph.cluster.workplace import Workplace
+from distgraph.ledger.memory.base import OK
 from distgraph.ledger.memory.batches import MemoryBatches
 from distgraph.ledger.memory.runs import MemoryRuns
 from distgraph.ledger.memory.slices import MemorySlices
@@ -145,6 +146,57 @@ def _drop_all(control: Any) -> Any:
     return controlled
 
 
+def _last_wins(settle: Any) -> Any:
+    """What a task came to replaces what it came to before."""
+
+    def settled(self: Any, address: Any, slot: str, epoch: int, head: str, task_id: str, *more: Any) -> Any:
+        key = self.state.key(address)
+        if not self._not_open(address, key, epoch, head):
+            self.state.outcomes.at(key).drop(task_id)
+        return settle(self, address, slot, epoch, head, task_id, *more)
+
+    return settled
+
+
+def _acts_again(judge: Any) -> Any:
+    """A commit that was carried out is carried out once more."""
+
+    def judged(self: Any, key: Any, commit: Any, item: Any) -> Any:
+        answer = judge(self, key, commit, item)
+        repeated = answer == OK and commit.head and key in self.state.records
+        return None if repeated else answer
+
+    return judged
+
+
+def _arrived(record: Any) -> int:
+    """How many outcomes have arrived in the superstep that is open."""
+    count, _, of = record.get("arrived", b"0").decode().partition(" ")
+    return int(count) if of == f"{record['epoch']!r} {record.get('at')!r}" else 0
+
+
+def _count_arrivals(settle: Any) -> Any:
+    """Each outcome that arrives counts in the run's record, also one that says again what is known."""
+
+    def settled(self: Any, address: Any, *more: Any) -> Any:
+        key = self.state.key(address)
+        record = self.state.records.look(key)
+        if record.get("plan", b"0") != b"0":
+            before = max(_arrived(record), len(self.state.outcomes.look(key)))
+            self._set(key, {"arrived": f"{before + 1} {record['epoch']!r} {record['at']!r}"})
+        return settle(self, address, *more)
+
+    return settled
+
+
+def _enough_arrivals(all_settled: Any) -> Any:
+    def settled(self: Any, key: Any) -> bool:
+        record = self.state.records[key]
+        return 0 < int(record["plan"]) <= _arrived(record) or bool(all_settled(self, key))
+
+    return settled
+
+
 # ----------------------------------------------------------------- claims, debts, deaths
 
 
@@ -182,6 +234,14 @@ def _sweep_and_drop(sweep: Any) -> Any:
         return found
 
     return swept
+
+
+def _forget_anyway(forget: Any) -> Any:
+    return lambda self, partition, entry: self.state.due.at(partition).drop(entry)
+
+
+def _no_doubt(_: Any) -> float:
+    return 0.0
 
 
 def _no_wait(retry: Any) -> Any:
@@ -289,6 +349,14 @@ MUTANTS: dict[str, Mutant] = {
     "counter-ids": Mutant(
         "checkpoint ids are counters, the same after a roll-back", ((Workplace, "new_checkpoint_id", _counter_ids),)
     ),
+    "last-outcome-wins": Mutant(
+        "the last outcome of a task stands, not its first", ((MemoryRuns, "_settle_one", _last_wins),)
+    ),
+    "commit-acts-again": Mutant("a commit that is sent again acts again", ((MemoryRuns, "_judge", _acts_again),)),
+    "arrivals-counted": Mutant(
+        "the barrier counts arrivals, not tasks",
+        ((MemoryRuns, "_settle_one", _count_arrivals), (MemoryRuns, "_all_settled", _enough_arrivals)),
+    ),
     "arrival-order": Mutant(
         "writes are applied as they come", ((apply, "sorted", _unlike), (Lane, "look", _as_they_came))
     ),
@@ -299,6 +367,12 @@ MUTANTS: dict[str, Mutant] = {
     "no-sweep": Mutant("nobody sweeps", ((Sweeper, "sweep", _no_sweep),)),
     "no-due-entry": Mutant("a run owes no look", ((MemoryRuns, "_owe", _nothing),)),
     "due-entry-dropped": Mutant("a swept entry does not come back", ((MemoryRuns, "sweep", _sweep_and_drop),)),
+    "forgotten-anyway": Mutant(
+        "an entry is forgotten, whatever is owed", ((MemoryRuns, "forget_due", _forget_anyway),)
+    ),
+    "outage-believed": Mutant(
+        "an outage of the server is taken for the death of workers", ((recover, "DISTRUST", _no_doubt),)
+    ),
     "retry-forgotten": Mutant(
         "a task that waits for its next attempt waits for ever", ((MemoryRuns, "retry_task", _no_wait),)
     ),

@@ -99,6 +99,8 @@ def _shorter(schedule: Schedule) -> Iterator[Schedule]:
             if getattr(schedule.hints, name):
                 gentler: Any = {name: 0}
                 yield replace(schedule, hints=replace(schedule.hints, **gentler))
+    if schedule.slow_ms:
+        yield replace(schedule, slow_ms=0)
     if schedule.changed:
         yield replace(schedule, changed=False)
     for at, subject in enumerate(schedule.subjects):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from random import Random
 from typing import Any, Literal
@@ -31,11 +32,20 @@ _DEADLY = ("kill", "kill tree")
 
 _FLEETS = ((1,), (1, 1), (1, 1), (2,), (2, 1), (1, 1, 1))
 _CHANCES = (0.0, 0.0, 0.1, 0.3)
+#: The chance that a fault is aimed at a call.
+_AIMED = 0.4
+#: How long nodes may take while others go on. Milliseconds.
+_SLOW = (0, 0, 0, 30, 600, 4000)
+#: Calls of which the moment before or after is aimed at: those that hand over rights and results.
+_AIMS = (
+    *("runs.claim", "runs.commit", "runs.offer", "runs.claim_task", "runs.settle", "runs.settle", "runs.retry_task"),
+    *("runs.reclaim", "runs.sweep", "runs.forget_due", "batches.take", "batches.commit", "batches.give_back"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What strikes whoever passes the ``nth`` point of the schedule.
+    """What strikes whoever passes the ``nth`` point of the schedule, or the ``nth`` of those called ``at``.
 
     A point is the moment before or after a call of the ledger, before hints are published, or before a node is called,
     in any process, the client's and the sweep's included.
@@ -50,9 +60,11 @@ class Fault:
     nth: int
     kind: FaultKind
     much: int = 0
+    at: str = ""
 
     def __str__(self) -> str:
-        return f"{self.kind}{f' {self.much}' if self.much else ''} at point {self.nth}"
+        where = f"for the {self.nth}. time {self.at}" if self.at else f"at point {self.nth}"
+        return f"{self.kind}{f' {self.much}' if self.much else ''} {where}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +124,8 @@ class Schedule:
         seed: decides what is left to chance while it is played.
         fleet: slots of each worker.
         changed: the last worker serves another version of one graph.
-        hints: what happens to hints, and how long nodes take.
+        hints: what happens to hints, and how long nodes take while all others wait.
+        slow_ms: half of the nodes take up to so many milliseconds while others go on.
     """
 
     seed: int
@@ -121,6 +134,7 @@ class Schedule:
     changed: bool = False
     hints: Faults = CALM
     faults: tuple[Fault, ...] = ()
+    slow_ms: int = 0
 
     @property
     def calm(self) -> bool:
@@ -137,6 +151,7 @@ class Schedule:
         lines[0] += "; the last one serves another version" if self.changed else ""
         lines += [f"  {subject}" for subject in self.subjects]
         lines += [f"  hints: {', '.join(harm)}"] if harm else []
+        lines += [f"  half of the nodes take up to {self.slow_ms} ms"] if self.slow_ms else []
         lines += [f"  {fault}" for fault in self.faults]
         return "\n".join(lines)
 
@@ -156,12 +171,16 @@ def from_json(line: str) -> Schedule:
         changed=plain["changed"],
         hints=Faults(**plain["hints"]),
         faults=tuple(Fault(**fault) for fault in plain["faults"]),
+        slow_ms=plain.get("slow_ms", 0),
     )
 
 
 def schedule_of(seed: int) -> Schedule:
     """The schedule with this seed."""
     random = Random(seed * 2 + 1)
+    staged = _STAGED.get(seed % 16)
+    if staged is not None:
+        return staged(seed, random)
     subjects = tuple(_subject(random) for _ in range(random.choice((1, 1, 1, 1, 1, 2))))
     fleet = random.choice(_FLEETS)
     hints = Faults()
@@ -180,6 +199,7 @@ def schedule_of(seed: int) -> Schedule:
         changed=len(fleet) > 1 and random.random() < 0.15,
         hints=hints,
         faults=_faults(random),
+        slow_ms=random.choice(_SLOW),
     )
 
 
@@ -225,5 +245,34 @@ def _faults(random: Random) -> tuple[Fault, ...]:
             "cut": random.choice((1, 1, 2, 4)),
             "roll back": random.choice((1, 50, 500, 2000)),
         }.get(kind, 0)
-        out.append(Fault(random.randint(1, scale), kind, much))
+        if random.random() < _AIMED:
+            at = f"{random.choice(('before', 'after'))} {random.choice(_AIMS)}"
+            out.append(Fault(random.randint(1, 4), kind, much, at))
+        else:
+            out.append(Fault(random.randint(1, scale), kind, much))
     return tuple(sorted(out, key=lambda fault: fault.nth))
+
+
+# ----------------------------------------------------------------- schedules that chance alone would seldom make
+
+
+def _zombies(seed: int, random: Random) -> Schedule:
+    """A wide superstep stays open while the tasks of one who is taken for dead run again, and then he settles too."""
+    fault = Fault(random.randint(1, 2), "freeze tree", random.choice((3000, 4500)), "before runs.settle")
+    subject = Subject(random.choice(("fan", "sends", "sends", "flaky")), "spread", total=random.randrange(3))
+    return Schedule(seed, (subject,), random.choice(((1, 1, 1), (2, 1))), faults=(fault,), slow_ms=12_000)
+
+
+def _late_look(seed: int, random: Random) -> Schedule:
+    """A sweep that finds a run at rest stands still before it forgets it, and somebody lets the run go on meanwhile."""
+    faults = (
+        Fault(random.randint(1, 3), "freeze", random.choice((30, 100)), "before runs.peek"),
+        Fault(1, "freeze", 150, "before runs.control"),
+        Fault(1, "freeze", 180, "before runs.forget_due"),
+    )
+    subject = Subject(random.choice(("ask", "broken")), random.choice(("local", "spread")))
+    return Schedule(seed, (subject,), random.choice(((1,), (2,), (1, 1))), faults=faults, slow_ms=4000)
+
+
+#: Which seeds stand for them: the remainder of a division by 16.
+_STAGED: dict[int, Callable[[int, Random], Schedule]] = {5: _zombies, 13: _late_look}

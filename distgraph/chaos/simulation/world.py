@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from random import Random
 
 from distgraph.chaos.simulation.clients import Client, clients_of
@@ -22,6 +24,8 @@ _LOOK_MS = 20
 _BACK_MS = (50, 500, 3000)
 #: Whoever is still at work after so many points never ends.
 _MOST_POINTS = 20_000
+#: What it takes to hand a hint to a process. Milliseconds.
+_DELIVERY_MS = 1
 #: The chance that time passes although somebody has something to do.
 _IMPATIENCE = 0.04
 
@@ -43,8 +47,11 @@ class World:
         self.memory = MemoryLedger(Keys("sim", 2), self.clock.ms)
         self.points = self.turns = 0
         self.standing: list[Process] = []
-        self._plan = _by_point(schedule.faults)
-        self.freezing = any(fault.kind.startswith("freeze") for fault in schedule.faults)
+        self._plan = _by_point(fault for fault in schedule.faults if not fault.at)
+        self._aimed = [fault for fault in schedule.faults if fault.at]
+        #: How often points that are aimed at were passed.
+        self._passed: Counter[str] = Counter()
+        self.freezing = self._may_freeze()
         #: What the server saved, newest last: (ms, its journal, our history). Kept only where it is rolled back.
         self._saved: list[tuple[int, int, int]] = []
         self._saves = any(fault.kind == "roll back" for fault in schedule.faults)
@@ -111,13 +118,16 @@ class World:
         hint = self.broker.take()
         assert hint is not None
         assert child.worker is not None
+        self.tick(_DELIVERY_MS)
         child.worker.deliver(child, hint)
 
     def _may_go_on(self, process: Process) -> bool:
-        if process.dead:
-            return True
-        worker = process.worker
-        return process.wake <= self.turns and (worker is None or worker.frozen_ms <= self.now_ms)
+        return process.dead or (process.wake <= self.turns and self._held_ms(process) <= self.now_ms)
+
+    @staticmethod
+    def _held_ms(process: Process) -> int:
+        """Until when somebody stands still whatever the others do: 0 where that is not a matter of time."""
+        return max(process.wake_ms, process.worker.frozen_ms if process.worker is not None else 0)
 
     # ------------------------------------------------------------- what can be seen from outside
 
@@ -141,6 +151,7 @@ class World:
     def heal(self) -> None:
         """Nothing strikes any more."""
         self._plan.clear()
+        self._aimed.clear()
         for client in self.clients:
             client.process.cut, client.process.dead = 0, False
 
@@ -189,8 +200,7 @@ class World:
             elif worker.fallen:
                 times.append(self.now_ms)
         if self.standing:
-            frozen = [worker.frozen_ms for worker in self.workers if worker.frozen_ms > self.now_ms]
-            times.append(min(frozen, default=self.now_ms))
+            times.append(min(self._held_ms(process) for process in self.standing))
         if any(not client.ended for client in self.clients):
             times.append(self.now_ms + 500)
         return min(times, default=None)
@@ -210,21 +220,44 @@ class World:
                 self.history.violate("I11", f"{process.name} goes round and round: {label}")
             process.dead = True
             raise SlotDied(process.name)
-        fault = self._plan.pop(self.points, None)
+        fault = self._plan.pop(self.points, None) or self._aimed_at(label)
         if fault is not None:
             self._strike(fault, process, label)
         if label.startswith("node "):
-            if self.broker.faults.node_ms:
-                self.tick(self.random.random() * self.broker.faults.node_ms)
+            self._take_time(process)
         elif process.cut:
             process.cut -= 1
             lost = ServerUnreachableError("The server cannot be reached: this schedule says so.")
             lost.of_ledger = process.worker is not None
             raise lost
 
+    def _aimed_at(self, label: str) -> Fault | None:
+        """The fault that waited for just this."""
+        if not self._aimed:
+            return None
+        self._passed[label] += 1
+        for fault in self._aimed:
+            if fault.at == label and fault.nth <= self._passed[label]:
+                self._aimed.remove(fault)
+                return fault
+        return None
+
+    def _take_time(self, process: Process) -> None:
+        """A node takes its time: all wait for it, or others go on meanwhile."""
+        if self.broker.faults.node_ms:
+            self.tick(self.random.random() * self.broker.faults.node_ms)
+        if self.schedule.slow_ms and self.random.random() < 0.5:
+            process.wake_ms = self.now_ms + self.random.randint(1, self.schedule.slow_ms)
+            process.stand_still(0)
+
+    def _may_freeze(self) -> bool:
+        """Whether somebody may still have to stand still in the middle of something."""
+        left = (*self._plan.values(), *self._aimed)
+        return self.schedule.slow_ms > 0 or any(fault.kind.startswith("freeze") for fault in left)
+
     def _strike(self, fault: Fault, process: Process, label: str) -> None:
         kind, worker = fault.kind, process.worker
-        self.freezing = any(left.kind.startswith("freeze") for left in self._plan.values())
+        self.freezing = self._may_freeze()
         self.history.faults[kind] += 1
         if kind == "cut":
             process.cut = fault.much
@@ -276,7 +309,7 @@ class World:
             self._saved.append((self.now_ms, self.memory.snapshot(), self.history.mark()))
 
 
-def _by_point(faults: tuple[Fault, ...]) -> dict[int, Fault]:
+def _by_point(faults: Iterable[Fault]) -> dict[int, Fault]:
     """Point -> the fault that strikes there; of two at one point, the second strikes at the next."""
     out: dict[int, Fault] = {}
     for fault in faults:
