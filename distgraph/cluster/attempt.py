@@ -126,10 +126,12 @@ class _Clock:
         self._place = place
         self._grace = 0.0 if Lane.in_this_thread(task.node) else ASYNC_GRACE
         self._idle = float(limits.idle_timeout or "inf")
-        self._ends = place.monotonic() + float(limits.run_timeout or "inf")
         self._called = run.called(task.name, task.idempotency_key(run.address.run_id), attempt)
-        said, seconds = self._now()
-        place.watch(said, seconds)
+        whole = float(limits.run_timeout or "inf")
+        self._ends = place.monotonic() + whole
+        place.watch(*self._now())
+        # It may have had to let another slot's task pass, which is none of the node's own time.
+        self._ends = place.monotonic() + whole
 
     def _now(self) -> tuple[str, float]:
         left = self._ends - self._place.monotonic()

@@ -108,6 +108,20 @@ def test_a_node_that_cannot_be_stopped_is_too_late_when_it_returns() -> None:
         cluster.bind(graph).invoke({"x": 1})
 
 
+def test_the_time_a_slot_lets_others_pass_is_not_the_nodes_own() -> None:
+    """A suspect of a worker's death runs alone there: the next node of another slot waits for it."""
+    graph, _ = limited("slow", placement="spread", timeout=1.0)
+    cluster = cluster_of(graph)
+    for slot in cluster.slots:
+
+        def watch(what: str, seconds: float | None, inner: Any = slot.watch) -> None:
+            cluster.clock.advance(5000 if what else 0)
+            inner(what, seconds)
+
+        slot.place.watch = watch
+    assert cluster.bind(graph).invoke({"x": 1})["trail"] == ["slow"]
+
+
 def test_an_idle_limit_begins_anew_with_every_sign_of_life() -> None:
     told: list[tuple[str, float]] = []
 
