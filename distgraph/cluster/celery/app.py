@@ -187,12 +187,32 @@ def _watch_step(site: Site) -> type[bootsteps.StartStopStep]:
 
         def _exit_of(self, pid: int) -> int | None:
             child = self.children.pop(pid, None)
+            for _ in range(20):
+                if child is None or child.exitcode is not None:
+                    break
+                time.sleep(0.005)  # the pool has just asked for it, and keeps it in a moment
             code = child.exitcode if child is not None else None
             return int(code) if code is not None else None
 
-        def _refill(self, pool: Any) -> None:
-            for child in getattr(getattr(pool, "_pool", None), "_pool", ()):
+        def _know_children(self, processes: Any) -> None:
+            """Keep the processes of the pool, from their start: one may end before anybody looks again."""
+            for child in processes._pool:
                 self.children.setdefault(child.pid, child)
+            then = processes.on_process_up
+            if getattr(then, "keeps", False):
+                return
+
+            def keep(child: Any) -> None:
+                self.children[child.pid] = child
+                if then:
+                    then(child)
+
+            keep.keeps = True  # type: ignore[attr-defined]
+            processes.on_process_up = keep
+
+        def _refill(self, pool: Any) -> None:
+            if hasattr(getattr(pool, "_pool", None), "on_process_up"):
+                self._know_children(pool._pool)
             if self.watcher is not None and self.watcher.lost:
                 self.watcher.lost = False
                 pool.maintain_pool()
