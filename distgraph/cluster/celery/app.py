@@ -113,6 +113,7 @@ def _hand_on(site: Site, task: Any, args: Any, more: Any) -> None:
 def _work(site: Site, hint: Any) -> None:
     place = site.workplace()
     mark: Any = place.watch
+    place.hand_over()
     mark.hold(f"b:{hint[0]}" if isinstance(hint, BatchHint) else f"h:{hint[0]}\n{hint[1]}")
     seam.reach("delivery", "before")
     try:
@@ -133,8 +134,8 @@ def _watch_step(site: Site) -> type[bootsteps.StartStopStep]:
             super().__init__(parent, **kwargs)
             self.companion: subprocess.Popen[bytes] | None = None
             self.watcher: Watcher | None = None
-            #: The pool's processes, the dead ones too, for their exit codes.
-            self.children: dict[int, Any] = {}
+            #: Exit codes of processes of the pool that have ended, by process id.
+            self.codes: dict[int, int] = {}
 
         def start(self, parent: Any) -> None:
             ledger = site.ledger("watcher")
@@ -186,33 +187,30 @@ def _watch_step(site: Site) -> type[bootsteps.StartStopStep]:
             hub.call_repeatedly(LOOK_SECONDS, self._refill, parent.pool)
 
         def _exit_of(self, pid: int) -> int | None:
-            child = self.children.pop(pid, None)
-            for _ in range(20):
-                if child is None or child.exitcode is not None:
-                    break
-                time.sleep(0.005)  # the pool has just asked for it, and keeps it in a moment
-            code = child.exitcode if child is not None else None
-            return int(code) if code is not None else None
+            for _ in range(30):
+                code = self.codes.get(pid)
+                if code is not None:
+                    return code
+                time.sleep(0.01)  # whoever minds the pool has not come by yet
+            return None
 
-        def _know_children(self, processes: Any) -> None:
-            """Keep the processes of the pool, from their start: one may end before anybody looks again."""
-            for child in processes._pool:
-                self.children.setdefault(child.pid, child)
-            then = processes.on_process_up
-            if getattr(then, "keeps", False):
+        def _note_codes(self, processes: Any) -> None:
+            """Have the pool leave the exit codes of its processes here, as it collects them."""
+            then = processes.on_process_down
+            if getattr(then, "notes", False):
                 return
 
-            def keep(child: Any) -> None:
-                self.children[child.pid] = child
+            def note(child: Any) -> None:
+                self.codes[child.pid] = child.exitcode
                 if then:
                     then(child)
 
-            keep.keeps = True  # type: ignore[attr-defined]
-            processes.on_process_up = keep
+            note.notes = True  # type: ignore[attr-defined]
+            processes.on_process_down = note
 
         def _refill(self, pool: Any) -> None:
-            if hasattr(getattr(pool, "_pool", None), "on_process_up"):
-                self._know_children(pool._pool)
+            if hasattr(getattr(pool, "_pool", None), "on_process_down"):
+                self._note_codes(pool._pool)
             if self.watcher is not None and self.watcher.lost:
                 self.watcher.lost = False
                 pool.maintain_pool()

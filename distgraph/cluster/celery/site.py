@@ -111,7 +111,7 @@ class Site:
             cancelled=mark.cancelled,
             alone=mark.alone,
             tidy=tidy.after_node,
-            hand_over=tidy.after_delivery,
+            hand_over=tidy.hand_over,
             draining=lambda: self.table.read(DRAIN_ROW).busy,
             full=lambda: self.fleet()[2],
             idle=lambda: self.fleet()[0],

@@ -15,12 +15,12 @@ KEPT = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIG
 
 
 class Tidy:
-    """Puts a process back to how it was when this was made. In other than the main OS thread it does nothing."""
+    """Puts a process back to how it was before its first delivery. In other than the main OS thread it does nothing."""
 
     def __init__(self) -> None:
         self._main = threading.current_thread() is threading.main_thread()
-        self._directory = os.getcwd()  # noqa: PTH109 - compared as it is
-        self._handlers: dict[signal.Signals, Any] = {one: signal.getsignal(one) for one in KEPT}
+        self._directory = ""
+        self._handlers: dict[signal.Signals, Any] = {}
 
     def after_node(self) -> None:
         """Stop a timer that a node has set: it would strike the next one."""
@@ -28,9 +28,16 @@ class Tidy:
             signal.setitimer(signal.ITIMER_REAL, 0)
             log.warning("a node left an alarm set; taken back")
 
-    def after_delivery(self) -> None:
-        """Undo what the nodes of a delivery did; to look after every node would cost more than a small node does."""
+    def hand_over(self) -> None:
+        """Undo what the nodes of a delivery did; to look after every node would cost more than a small node does.
+
+        Called before and after each. The first call only looks: whoever made the process has set it up by then.
+        """
         if not self._main:
+            return
+        if not self._directory:
+            self._directory = os.getcwd()  # noqa: PTH109 - compared as it is
+            self._handlers = {one: signal.getsignal(one) for one in KEPT}
             return
         for number, handler in self._handlers.items():
             if signal.getsignal(number) is not handler:

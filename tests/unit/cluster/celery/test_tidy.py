@@ -24,9 +24,10 @@ def test_an_alarm_strikes_nobody_else() -> None:
 def test_handlers_and_directory_are_put_back(tmp_path: Path) -> None:
     before, here = signal.getsignal(signal.SIGTERM), Path.cwd()
     tidy = Tidy()
+    tidy.hand_over()
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.chdir(tmp_path)
-    tidy.after_delivery()
+    tidy.hand_over()
     assert signal.getsignal(signal.SIGTERM) is before
     assert Path.cwd() == here
 
@@ -37,8 +38,9 @@ def test_in_another_os_thread_it_does_nothing() -> None:
 
     def elsewhere() -> None:
         tidy = Tidy()
+        tidy.hand_over()
         os.chdir("/")
-        tidy.after_delivery()
+        tidy.hand_over()
         tidy.after_node()
 
     thread = threading.Thread(target=elsewhere)
