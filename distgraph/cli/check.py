@@ -81,7 +81,7 @@ def _show(session: Session, reference: str, problems: Sequence[Problem], *, fail
     errors = sum(problem.severity == "error" for problem in problems)
     found = [count(errors, "error")] * bool(errors) + [count(len(problems) - errors, "lint")] * (errors < len(problems))
     verdict = "" if failed else "; lints fail with --strict"
-    session.output.text(f"{reference}: {' and '.join(found)}{verdict}.")
+    session.output.text(f"{reference}: {' and '.join(found)}{verdict}. Each code is explained in ops/docs/errors.md.")
 
 
 def _near(filename: str) -> str:

@@ -27,7 +27,7 @@ from tests.acceptance.deployment import clean_environment
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(120)]
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "ops/docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "ops/docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 #: The address that the pages use.
 USUAL_SERVER = "redis://127.0.0.1:6379/0"
@@ -102,6 +102,9 @@ def test_what_a_page_shows_runs(
     for name in ("lines.txt", "letters.txt"):
         Path(name).write_text("It rained.\nWe stayed at home.\n")
     Path("items.jsonl").write_text('{"text": "It rained."}\n{"text": "We stayed at home."}\n')
+    if {block.info for block in blocks(page)}.isdisjoint({"python cluster", "sh"}):
+        check_python(page, names, "")
+        return
     with Cluster.embedded(workers=1, graphs=["workers.graphs"]) as cluster:
         check_python(page, names, cluster.server.url)
 
