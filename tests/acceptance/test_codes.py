@@ -160,7 +160,7 @@ def codes_in_source() -> set[str]:
                     and isinstance(part.func, ast.Name)
                     and part.func.id in ("Problem", "lint")
                 ):
-                    found |= {arg.value for arg in part.args[:1] if isinstance(arg, ast.Constant)}
+                    found |= {str(arg.value) for arg in part.args[:1] if isinstance(arg, ast.Constant)}
                 elif isinstance(part, ast.JoinedStr) and isinstance(part.values[0], ast.Constant):
                     found.update(WARNED.findall(str(part.values[0].value)))
     return found
