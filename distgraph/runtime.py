@@ -263,6 +263,17 @@ class TaskScope:
         """A future of what ``node``, called by the node that runs here, returns for ``arg``."""
         raise RuntimeError("Tasks are called from nodes of a running graph.")
 
+    def send(self, key: str, value: Any) -> None:
+        """Write to ``key`` of the state, with what the node will return.
+
+        Raises:
+            InvalidUpdateError: the graph has no such key.
+        """
+        raise RuntimeError("State is written by nodes of a running graph.")
+
+    def show(self, message: Any) -> None:
+        """Send a message, if anybody reads ``stream_mode="messages"``."""
+
     def ask(self, value: Any, response_schema: Any) -> Any:
         """The answer to the next interrupt, or a stop."""
         index, self.asked = self.asked, self.asked + 1

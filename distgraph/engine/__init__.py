@@ -18,6 +18,7 @@
     mutation   finding nodes that change their input in place
     events     what callback handlers are told
     messages   messages in what nodes read and return
+    tokens     live output of chat models that nodes call
     savers     calls of a saver that a decision needs, made in either colour
     sync, aio  thin loops around a session
     states     the state API over a saver

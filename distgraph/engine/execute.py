@@ -15,6 +15,7 @@ from distgraph.constants import ERROR, INTERRUPT, NO_WRITES, NS_END, NS_SEP, RES
 from distgraph.engine.context import RunContext
 from distgraph.engine.mutation import remembered, report
 from distgraph.engine.scope import NodeScope
+from distgraph.engine.tokens import leave, surround
 from distgraph.errors import GraphBubbleUp, GraphInterrupt, NodeCancelledError, NodeError, ParentCommand
 from distgraph.runtime import _scope
 from distgraph.superstep.model import Branch, Node, Task
@@ -32,6 +33,7 @@ def run_task(
     first_attempt_time: float | None = None,
     error: NodeError | None = None,
     returned: Any = MISSING,
+    sent: Sequence[Write] = (),
     progress: Callable[[], None] | None = None,
 ) -> list[Write]:
     """Execute ``task`` once, in this OS thread.
@@ -44,6 +46,7 @@ def run_task(
         first_attempt_time: seconds since the epoch, for a later attempt.
         error: what an error handler is to handle.
         returned: go on as if the node had returned this, without calling it.
+        sent: what the node wrote before it came to that.
         progress: what the node's heartbeat calls.
 
     Returns:
@@ -55,10 +58,11 @@ def run_task(
     """
     scope = NodeScope(ctx, task, answers, attempt, first_attempt_time)
     scope.progress = progress
+    scope.sent += sent
     if error is not None:
         scope.error = error
     node = task.node
-    token = _scope.set(scope)
+    token, surroundings = _scope.set(scope), surround(scope)
     try:
         output = returned
         if output is MISSING:
@@ -68,7 +72,7 @@ def run_task(
                 output = node.action.call(value, scope)
             if before is not MISSING:
                 report(task.name, before, value)
-        task.writes = writes = _output_writes(node, output)
+        task.writes = writes = _output_writes(node, output, scope.sent)
         for branch in node.branches:
             view = branch_view(ctx.program, task, branch, ctx.stop, output)
             writes += _chosen(ctx, task, branch, branch.path.call(view, scope))
@@ -78,9 +82,16 @@ def run_task(
         if command is None:
             return _settle(ctx, task, scope, exc)
     finally:
+        leave(surroundings)
         _scope.reset(token)
     return run_task(
-        ctx, task, answers=answers, attempt=attempt, first_attempt_time=first_attempt_time, returned=command
+        ctx,
+        task,
+        answers=answers,
+        attempt=attempt,
+        first_attempt_time=first_attempt_time,
+        returned=command,
+        sent=scope.sent,
     )
 
 
@@ -93,6 +104,7 @@ async def arun_task(
     first_attempt_time: float | None = None,
     error: NodeError | None = None,
     returned: Any = MISSING,
+    sent: Sequence[Write] = (),
     progress: Callable[[], None] | None = None,
 ) -> list[Write]:
     """``run_task`` under an event loop: async nodes are awaited, others get an OS thread.
@@ -101,10 +113,11 @@ async def arun_task(
     """
     scope = NodeScope(ctx, task, answers, attempt, first_attempt_time)
     scope.progress = progress
+    scope.sent += sent
     if error is not None:
         scope.error = error
     node = task.node
-    token = _scope.set(scope)
+    token, surroundings = _scope.set(scope), surround(scope)
     try:
         output = returned
         if output is MISSING:
@@ -114,7 +127,7 @@ async def arun_task(
                 output = await node.action.acall(value, scope)
             if before is not MISSING:
                 report(task.name, before, value)
-        task.writes = writes = _output_writes(node, output)
+        task.writes = writes = _output_writes(node, output, scope.sent)
         for branch in node.branches:
             view = branch_view(ctx.program, task, branch, ctx.stop, output)
             writes += _chosen(ctx, task, branch, await branch.path.acall(view, scope))
@@ -124,9 +137,16 @@ async def arun_task(
         if command is None:
             return _settle(ctx, task, scope, exc)
     finally:
+        leave(surroundings)
         _scope.reset(token)
     return await arun_task(
-        ctx, task, answers=answers, attempt=attempt, first_attempt_time=first_attempt_time, returned=command
+        ctx,
+        task,
+        answers=answers,
+        attempt=attempt,
+        first_attempt_time=first_attempt_time,
+        returned=command,
+        sent=scope.sent,
     )
 
 
@@ -143,8 +163,10 @@ def _input_of(ctx: RunContext, task: Task) -> Any:
         raise
 
 
-def _output_writes(node: Node, output: Any) -> list[Write]:
+def _output_writes(node: Node, output: Any, sent: list[Write]) -> list[Write]:
     writes = node.writer(output)
+    if sent:
+        writes = [*sent, *writes]
     if node.edges:
         writes = [*writes, *node.edges]
     return writes

@@ -10,6 +10,7 @@ from distgraph.constants import NS_END, NS_SEP
 from distgraph.engine.context import Emit, RunContext
 from distgraph.engine.request import Request
 from distgraph.engine.scope import NodeScope
+from distgraph.engine.tokens import without_tokens
 from distgraph.errors import ConfigError
 from distgraph.runtime import RunControl, Runtime, ServerInfo, _scope
 
@@ -67,6 +68,7 @@ def place_of(request: Request) -> Place:
     around = _scope.get()
     scope = around if isinstance(around, NodeScope) else None
     config, scope = _config_of(request.config, scope)
+    config = without_tokens(config)
     configurable = config.get("configurable") or {}
     if configurable and (told := {key: configurable[key] for key in _TOLD if configurable.get(key)}):
         config = {**config, "metadata": {**told, **(config.get("metadata") or {})}}

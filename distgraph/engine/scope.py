@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from distgraph.constants import NS_SEP, PREVIOUS
 from distgraph.engine.answers import checked, shown_schema
 from distgraph.engine.limits import limits_of
-from distgraph.errors import GraphSleep, NodeError
+from distgraph.engine.tokens import TokenHandler, for_models
+from distgraph.errors import GraphSleep, InvalidUpdateError, NodeError
 from distgraph.runtime import ExecutionInfo, Runtime, TaskScope
 from distgraph.superstep.model import Node, Program, Task
+from distgraph.superstep.routing import did_you_mean
 from distgraph.superstep.views import read_channel
-from distgraph.types import MISSING, StreamWriter
+from distgraph.types import MISSING, StreamWriter, Write
 
 if TYPE_CHECKING:
     from distgraph.engine.context import RunContext
@@ -30,9 +32,12 @@ class NodeScope(TaskScope):
         error: what an error handler is to handle.
         progress: tells an idle limit that the attempt makes progress; None: there is no limit.
         calls: tasks that this attempt called so far.
+        sent: what the node wrote before it returned.
     """
 
-    __slots__ = ("_config", "_runtime", "attempt", "calls", "ctx", "error", "first_attempt_time", "progress", "task")
+    __slots__ = (
+        *("_config", "_runtime", "attempt", "calls", "ctx", "error", "first_attempt_time", "progress", "sent", "task"),
+    )
 
     def __init__(
         self,
@@ -52,6 +57,7 @@ class NodeScope(TaskScope):
         self.error: NodeError | None = None
         self.progress: Callable[[], None] | None = None
         self.calls = 0
+        self.sent: list[Write] = []
         self._config: dict[str, Any] | None = None
         self._runtime: Runtime[Any] | None = None
 
@@ -64,7 +70,7 @@ class NodeScope(TaskScope):
     def config(self) -> dict[str, Any]:  # type: ignore[override]
         """The task's config, as a parameter named ``config`` receives it."""
         if self._config is None:
-            self._config = self.ctx.config_of(self.task)
+            self._config = for_models(self.ctx, self.ctx.config_of(self.task))
         return self._config
 
     @property
@@ -100,6 +106,19 @@ class NodeScope(TaskScope):
         if children is None:
             raise RuntimeError(f"Task {node.name!r} was called where no tasks run: call it from a running node.")
         return children.start(self, node, arg)
+
+    def send(self, key: str, value: Any) -> None:
+        known = self.ctx.program.channels
+        if key not in known:
+            raise InvalidUpdateError(
+                f"Node {self.task.name!r} wrote to the key {key!r}, which the graph does not have."
+                f"{did_you_mean(key, [name for name in known if ':' not in name])}"
+            )
+        self.sent.append((key, value))
+
+    def show(self, message: Any) -> None:
+        if self.ctx.emit is not None and "messages" in self.ctx.modes:
+            TokenHandler(self.ctx, self.config["metadata"]).show(message)
 
     def made_progress(self) -> None:
         """Something came out of the node, or of a graph it runs: idle limits that count that start anew."""

@@ -12,6 +12,8 @@ from functools import cache, partial
 from typing import Annotated, Any, Literal, TypedDict
 from uuid import uuid4
 
+from distgraph.runtime import current_scope
+
 #: Id of a removal that removes everything before it.
 REMOVE_ALL_MESSAGES = "__remove_all__"
 
@@ -84,6 +86,35 @@ def name_messages(update: Any) -> None:
     for message in update if isinstance(update, list) else [update]:
         if _is_whole(message) and message.id is None:
             message.id = str(uuid4())
+
+
+def push_message(message: Any, *, state_key: str | None = "messages") -> Any:
+    """Send a message to readers of ``stream_mode="messages"`` now, from within a node.
+
+    Args:
+        message: with an id: a message object, or a dict.
+        state_key: where the message is written too, before what the node returns; None: nowhere.
+
+    Returns:
+        The message; a message object where langchain_core is installed.
+
+    Raises:
+        ValueError: the message has no id, so that nobody could tell later that it is the same.
+        InvalidUpdateError: the graph has no such key.
+        RuntimeError: no node runs here.
+    """
+    scope = current_scope()
+    library = _langchain()
+    if library is not None:
+        whole = library.convert_to_messages([message])[0]
+    else:
+        whole = message if _is_whole(message) else _plain(message)
+    if _id(whole) is None:
+        raise ValueError("Message ID is required: push_message takes a message with an id, and this one has none.")
+    if state_key:
+        scope.send(state_key, whole)
+    scope.show(whole)
+    return whole
 
 
 def _identified(message: Any) -> Any:

@@ -9,7 +9,7 @@ import pytest
 
 from distgraph.constants import START
 from distgraph.graph import message
-from distgraph.graph.message import REMOVE_ALL_MESSAGES, MessagesState, add_messages, name_messages
+from distgraph.graph.message import REMOVE_ALL_MESSAGES, MessagesState, add_messages, name_messages, push_message
 from distgraph.graph.state import StateGraph
 
 pytestmark = pytest.mark.unit
@@ -112,3 +112,24 @@ def test_a_graph_of_messages() -> None:
 
     graph = StateGraph(MessagesState).add_node(reply).add_edge(START, "reply").compile()
     assert texts(graph.invoke({"messages": [said("hi", type="human")]})["messages"]) == ["hi", "you said hi"]
+
+
+@pytest.mark.usefixtures("without_langchain")
+def test_a_pushed_message_is_sent_at_once_and_kept_before_what_the_node_returns() -> None:
+    def push(state: MessagesState) -> Any:
+        push_message({"role": "ai", "content": "now", "id": "1"})
+        push_message(said("not kept", "2"), state_key=None)
+        return {"messages": [said("then", "3")]}
+
+    graph = StateGraph(MessagesState).add_node(push).add_edge(START, "push").compile()
+    chunks = list(graph.stream({"messages": []}, stream_mode=["messages", "values"]))
+    assert texts([chunk[0] for mode, chunk in chunks if mode == "messages"]) == ["now", "not kept", "then"]
+    assert texts(chunks[-1][1]["messages"]) == ["now", "then"]
+
+
+def test_a_pushed_message_needs_an_id_and_a_node() -> None:
+    with pytest.raises(RuntimeError, match="only inside a node"):
+        push_message(said("x", "1"))
+    graph = StateGraph(MessagesState).add_node("n", lambda state: push_message(("ai", "x"))).add_edge(START, "n")
+    with pytest.raises(ValueError, match="Message ID is required"):
+        graph.compile().invoke({"messages": []})

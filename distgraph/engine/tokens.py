@@ -1,0 +1,151 @@
+"""Live output of LangChain's chat models in ``stream_mode="messages"``.
+
+A model that a node calls finds a callback handler in the config it is given, or else in the context variable where
+LangChain looks for its surroundings. The handler has the methods that LangChain calls, and inherits nothing from it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from contextvars import Token
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from distgraph.constants import TAG_NOSTREAM
+from distgraph.engine.messages import message_id
+
+if TYPE_CHECKING:
+    from distgraph.engine.context import RunContext
+    from distgraph.engine.scope import NodeScope
+
+_SURROUNDINGS = "langchain_core.runnables.config"
+
+
+class TokenHandler:
+    """Sends what chat models tell, while one node runs, as (message or chunk of one, metadata).
+
+    Args:
+        ctx: the run; its ``seen`` gets the ids, so that a message that the node returns is not sent once more.
+        metadata: of the task that runs.
+    """
+
+    # What LangChain reads of a handler: failures are logged, calls come in order and in the OS thread of the model.
+    raise_error = False
+    run_inline = True
+    ignore_llm = ignore_chat_model = False
+    ignore_agent = ignore_chain = ignore_retriever = ignore_retry = ignore_custom_event = True
+
+    def __init__(self, ctx: RunContext, metadata: Mapping[str, Any]) -> None:
+        self._ctx = ctx
+        self._metadata = metadata
+        #: Calls of models that are shown: LangChain's run id -> metadata of the chunks.
+        self._calls: dict[Any, dict[str, Any]] = {}
+
+    def show(self, message: Any, metadata: Mapping[str, Any] | None = None) -> None:
+        """Send a message, and remember that readers know it. One without an id is an object, and gets one."""
+        known = message_id(message)
+        if known is None:
+            message.id = known = str(uuid4())
+        self._ctx.seen.add(known)
+        if self._ctx.emit is not None:
+            self._ctx.emit(self._ctx.ns_tuple, "messages", (message, metadata or self._metadata))
+
+    # ------------------------------------------------------------ what LangChain calls
+
+    def on_chat_model_start(
+        self,
+        serialized: Any,
+        messages: Any,
+        *,
+        run_id: Any,
+        tags: list[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        **more: Any,
+    ) -> None:
+        """A model is called."""
+        if TAG_NOSTREAM in (tags or ()):
+            return
+        found = {**self._metadata, **(metadata or {})}
+        # LangChain's own tags say where in a sequence the model stands.
+        own = [tag for tag in tags or () if not tag.startswith("seq:step")]
+        self._calls[run_id] = {**found, "tags": own} if own else found
+
+    def on_llm_new_token(self, token: str, *, run_id: Any, chunk: Any = None, **more: Any) -> None:
+        """A model has made a piece of its answer."""
+        metadata = self._calls.get(run_id)
+        message = getattr(chunk, "message", None)
+        if metadata is not None and message is not None:
+            self.show(message, metadata)
+
+    def on_llm_end(self, response: Any, *, run_id: Any, **more: Any) -> None:
+        """A model has answered: news to the readers, unless it told the pieces."""
+        metadata = self._calls.pop(run_id, None)
+        if metadata is None or not response.generations or not response.generations[0]:
+            return
+        message = getattr(response.generations[0][0], "message", None)
+        if message is not None and (message.id is None or message.id not in self._ctx.seen):
+            self.show(message, metadata)
+
+    def on_llm_error(self, error: BaseException, *, run_id: Any, **more: Any) -> None:
+        """A model has failed."""
+        self._calls.pop(run_id, None)
+
+    def on_llm_start(self, *args: Any, **more: Any) -> None:
+        """A model that takes and gives texts: no messages."""
+
+    def on_text(self, *args: Any, **more: Any) -> None:
+        """No message."""
+
+    def on_stream_event(self, *args: Any, **more: Any) -> None:
+        """The pieces are told otherwise too."""
+
+    def tap_output_iter(self, run_id: Any, output: Any) -> Any:
+        """That a handler has this makes models tell the pieces, though they were asked for the whole answer."""
+        return output
+
+    def tap_output_aiter(self, run_id: Any, output: Any) -> Any:
+        """The same of async models."""
+        return output
+
+
+def for_models(ctx: RunContext, config: dict[str, Any]) -> dict[str, Any]:
+    """``config`` of a task, as models and other runnables called by its node may inherit it."""
+    # The name and the id are the run's: a model with that id would give all its answers one message id.
+    for key in ("run_id", "run_name"):
+        config.pop(key, None)
+    if ctx.emit is not None and "messages" in ctx.modes:
+        config["callbacks"] = [*(config.get("callbacks") or ()), TokenHandler(ctx, config["metadata"])]
+    return config
+
+
+def without_tokens(config: Any) -> Any:
+    """``config`` for a nested run, which tells its readers itself what its models say."""
+    callbacks = config.get("callbacks")
+    if not callbacks:
+        return config
+    return {**config, "callbacks": [each for each in callbacks if not isinstance(each, TokenHandler)]}
+
+
+def surround(scope: NodeScope) -> Token[Any] | None:
+    """Make the scope's config what runnables inherit that the node calls without one; what ``leave`` takes."""
+    module = sys.modules.get(_SURROUNDINGS)
+    if module is None:
+        # Who has not loaded LangChain yet may do so within the node: then only readers of tokens make it worthwhile.
+        module = _loaded() if "messages" in scope.ctx.modes else None
+    variable = getattr(module, "var_child_runnable_config", None)
+    return variable.set(scope.config) if variable is not None else None
+
+
+def leave(token: Token[Any] | None) -> None:
+    """Undo ``surround``."""
+    if token is not None:
+        token.var.reset(token)
+
+
+def _loaded() -> Any:
+    try:
+        from langchain_core.runnables import config
+    except ImportError:
+        return None
+    return config

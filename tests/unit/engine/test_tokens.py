@@ -1,0 +1,109 @@
+"""Live output of chat models."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from distgraph.engine.context import RunContext
+from distgraph.engine.tokens import TokenHandler, for_models, without_tokens
+from distgraph.graph import START, MessagesState, StateGraph
+from tests.unit.engine.small import line
+
+pytestmark = pytest.mark.unit
+
+
+def listening() -> tuple[list[Any], RunContext]:
+    sent: list[Any] = []
+    ctx = RunContext(line("a"), emit=lambda ns, mode, chunk: sent.append((mode, *chunk)), modes=frozenset({"messages"}))
+    return sent, ctx
+
+
+def said(content: str, id: str | None = "1") -> Any:
+    return SimpleNamespace(content=content, type="ai", id=id)
+
+
+def answer(message: Any) -> Any:
+    return SimpleNamespace(generations=[[SimpleNamespace(message=message)]])
+
+
+def test_pieces_are_sent_and_the_whole_is_not_sent_again() -> None:
+    sent, ctx = listening()
+    handler = TokenHandler(ctx, {"langgraph_node": "a"})
+    handler.on_chat_model_start({}, [], run_id=1, tags=["t", "seq:step:1"], metadata={"m": 1})
+    first, second = said("x"), said("y")
+    handler.on_llm_new_token("x", run_id=1, chunk=SimpleNamespace(message=first))
+    handler.on_llm_new_token("y", run_id=1, chunk=SimpleNamespace(message=second))
+    handler.on_llm_end(answer(said("xy")), run_id=1)
+    metadata = {"langgraph_node": "a", "m": 1, "tags": ["t"]}
+    assert sent == [("messages", first, metadata), ("messages", second, metadata)]
+    assert ctx.seen == {"1"}
+
+
+def test_an_answer_without_pieces_is_sent_whole_and_named() -> None:
+    sent, ctx = listening()
+    handler = TokenHandler(ctx, {})
+    handler.on_chat_model_start({}, [], run_id=1)
+    handler.on_llm_end(answer(said("xy", None)), run_id=1)
+    [(_, message, _)] = sent
+    assert message.content == "xy"
+    assert message.id in ctx.seen
+
+
+def test_models_that_are_not_shown_or_failed_send_nothing() -> None:
+    sent, ctx = listening()
+    handler = TokenHandler(ctx, {})
+    handler.on_chat_model_start({}, [], run_id=1, tags=["nostream"])
+    handler.on_chat_model_start({}, [], run_id=2)
+    handler.on_llm_error(ValueError(), run_id=2)
+    for run_id in (1, 2):
+        handler.on_llm_new_token("x", run_id=run_id, chunk=SimpleNamespace(message=said("x")))
+        handler.on_llm_end(answer(said("x")), run_id=run_id)
+    handler.on_chat_model_start({}, [], run_id=3)
+    handler.on_llm_end(SimpleNamespace(generations=[]), run_id=3)
+    assert sent == []
+
+
+def test_only_who_is_read_gets_a_handler() -> None:
+    _, ctx = listening()
+    config: Any = for_models(ctx, {"metadata": {}, "callbacks": ["own"], "run_id": 1, "run_name": "n"})
+    assert config["callbacks"][0] == "own"
+    assert isinstance(config["callbacks"][1], TokenHandler)
+    assert "run_id" not in config
+    assert "run_name" not in config
+    assert without_tokens(config)["callbacks"] == ["own"]
+    assert for_models(RunContext(line("a")), {"metadata": {}}) == {"metadata": {}}
+
+
+def test_every_answer_has_an_id_of_its_own_though_the_run_has_one() -> None:
+    models = pytest.importorskip("langchain_core.language_models.fake_chat_models")
+    model = models.FakeListChatModel(responses=["one", "two"])
+
+    def speak(state: Any) -> Any:
+        return {"messages": [model.invoke("?"), model.invoke("?")]}
+
+    graph = StateGraph(MessagesState).add_node(speak).add_edge(START, "speak").compile()
+    run_id = "00000000-0000-0000-0000-000000000007"
+    spoken = graph.invoke({"messages": []}, {"run_id": run_id})["messages"]
+    assert [message.content for message in spoken] == ["one", "two"]
+
+
+def test_callbacks_of_a_run_reach_models_in_its_nodes() -> None:
+    models = pytest.importorskip("langchain_core.language_models.fake_chat_models")
+    callbacks = pytest.importorskip("langchain_core.callbacks")
+    called: list[Any] = []
+
+    class Counting(callbacks.BaseCallbackHandler):  # type: ignore[misc, name-defined]
+        def on_chat_model_start(self, serialized: Any, messages: Any, **more: Any) -> None:
+            called.append(more["metadata"]["langgraph_node"])
+
+    def speak(state: Any) -> Any:
+        models.FakeListChatModel(responses=["one"]).invoke("?")
+
+    graph = StateGraph(MessagesState).add_node(speak).add_edge(START, "speak").compile()
+    graph.invoke({"messages": []}, {"callbacks": [Counting()]})
+    assert called == ["speak"]
+    config = pytest.importorskip("langchain_core.runnables.config")
+    assert config.var_child_runnable_config.get() is None
