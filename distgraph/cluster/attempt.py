@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from distgraph.cluster.failures import describe, rebuild
 from distgraph.cluster.lane import Lane
+from distgraph.cluster.nested import LATER, Later, Superseded
 from distgraph.cluster.workplace import Workplace
 from distgraph.constants import ERROR, ERROR_SOURCE
 from distgraph.engine.limits import limits_of
@@ -81,14 +82,14 @@ def _call(place: Workplace, run: Any, turn: _Turn, attempt: int) -> float | Grap
     task, lane = turn.task, run.lane
     limits = limits_of(task)
     late = take_note(run, task, attempt) if limits is not None and not run.fresh else ""
-    given = run.served.codec.decode(turn.answers) if turn.answers else ()
+    known = run.served.codec.decode(turn.answers) if turn.answers else None
     clock = _Clock(place, run, task, attempt, limits)
     seam.reach("node", "before")
     try:
         if limits is not None and late:
             raise _too_late(task, limits, late)
         task.writes = lane.execute(
-            task, answers=given, attempt=attempt, error=turn.error, limits=limits, progress=clock.progress
+            task, known=known, attempt=attempt, error=turn.error, limits=limits, progress=clock.progress
         )
         seam.reach("node", "after")
         if limits is not None and clock.over():
@@ -97,6 +98,9 @@ def _call(place: Workplace, run: Any, turn: _Turn, attempt: int) -> float | Grap
     except GraphSleep as asleep:
         task.writes = []
         return asleep
+    except Superseded:
+        task.writes = []
+        return Later(LATER)
     except BaseException as exc:
         if isinstance(exc, StoreError) and exc.of_ledger:
             # Neither the node's failure nor an attempt of it: whoever drives finds the ledger gone too.

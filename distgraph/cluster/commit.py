@@ -13,6 +13,7 @@ from distgraph.cluster import events
 from distgraph.cluster.failures import describe
 from distgraph.cluster.hints import BatchHint
 from distgraph.cluster.lane import Lane, context_for
+from distgraph.cluster.nested import drop_nested
 from distgraph.cluster.options import RunOptions
 from distgraph.cluster.run import Run
 from distgraph.cluster.turns import hint_next
@@ -35,6 +36,7 @@ def open_superstep(place: Workplace, run: Run, tasks: Sequence[Task]) -> str:
     if lane.at.id != lane.stored.id and not _store_unstored(place, run):
         return ""
     settled = {task.id: place.nonce() + lane.outcome(task.writes) for task in tasks if task.writes}
+    run.elsewhere = True
     answer = place.runs.offer(
         run.address, place.slot, run.epoch, lane.stored.id, len(tasks), settled, sweep_ms=LEASE_CHECK_MS
     )
@@ -134,12 +136,22 @@ def store(
         _stop_unwanted(place, run, answer)
         return False
     lane.committed()
+    if run.options.keep != "all":
+        _drop_nested(place, run, ended=bool(row))
     if done:
         lane.next = None
         if run.batch_epoch:
             place.runs.forget_effects(run.address)
         _others_turn(place, run)
     return not done
+
+
+def _drop_nested(place: Workplace, run: Run, *, ended: bool) -> None:
+    """No task comes back to the graphs that those of this superstep ran, nor to any where a batch item has ended."""
+    if run.lane.nested or run.elsewhere:
+        drop_nested(place.lines, run.address.thread_id, histories=ended)
+        # What an item leaves goes with it: it is looked for to the end.
+        run.lane.nested = run.elsewhere = bool(run.batch_epoch)
 
 
 def rest(place: Workplace, run: Run, verdict: Verdict) -> None:
@@ -212,6 +224,8 @@ def _end(
         )
     )
     _stop_unwanted(place, run, answer)
+    if row and status == "done":
+        _drop_nested(place, run, ended=True)
     if status != "interrupted":
         _others_turn(place, run)
 

@@ -19,6 +19,7 @@ from distgraph.cluster.registry import Served
 from distgraph.cluster.rows import naming
 from distgraph.cluster.run import Left, Run, hint_of, open_run
 from distgraph.cluster.workplace import CRASHES_ALLOWED, HINT_GRACE_MS, LEASE_CHECK_MS, QUANTUM, Workplace
+from distgraph.constants import START
 from distgraph.errors import CheckpointCorruptError, DistgraphError, StoreError
 from distgraph.ledger.replies import Address, Record
 from distgraph.superstep.advance import Verdict
@@ -140,10 +141,12 @@ def _begin(place: Workplace, run: Run) -> bool:
     except Exception as exc:
         fail(place, run, exc)
         return False
-    if lane.at.source == "input" and lane.at.id != lane.stored.id and run.options.keep == "all":
-        # The history shows the input by itself; where only the latest is kept it folds into the first superstep.
+    tasks = lane.look().tasks
+    unstored = lane.at.source == "input" and lane.at.id != lane.stored.id
+    if unstored and (run.options.keep == "all" or any(task.name != START for task in tasks)):
+        # The history shows the input by itself; where only the latest is kept it folds into the first superstep, unless
+        # nodes run in that: graphs nested in them need to know where they are.
         return store(place, run, [])
-    lane.look()
     return True
 
 

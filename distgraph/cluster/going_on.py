@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from distgraph.checkpoint.base import NULL_TASK_ID, CheckpointTuple, from_public
 from distgraph.cluster.handle import RunHandle
+from distgraph.cluster.nested import known_answers
 from distgraph.errors import AlreadyResumedError, InvalidUpdateError, ThreadBusyError, UnknownInterruptError
 from distgraph.ledger.replies import Address
 from distgraph.superstep.model import Program, is_finished
 from distgraph.superstep.plan import plan
-from distgraph.superstep.resume import give_answers, is_answer_map, pending_interrupts
+from distgraph.superstep.resume import answers_of, give_answers, is_answer_map, pending_interrupts
 from distgraph.types import Command, Write
 from distgraph.wire import Codec
 
@@ -87,7 +88,6 @@ def what_is_known(
 
     Raises:
         UnknownInterruptError: the answer is to something else.
-        InvalidUpdateError: a graph nested in a node asked it.
     """
     if saved is None:
         return {}, ""
@@ -103,13 +103,15 @@ def what_is_known(
     at = from_public(saved)
     if answer is None:
         return found, at.id if found else ""
-    given = give_answers(plan(program, at), pending, answer, strict=is_answer_map(answer))
-    if given.nested:
-        raise InvalidUpdateError(
-            "The question was asked by a graph nested in a node: answer it in process, workers cannot do that yet."
-        )
-    if not given.tasks:
+    tasks = plan(program, at)
+    given = give_answers(tasks, pending, answer, strict=is_answer_map(answer))
+    if not given.tasks and not given.nested:
         return {}, ""
-    found |= {f"n:{tid}": codec.encode(answers) for tid, answers in given.tasks.items()}
+    for task in tasks:
+        asked = {asked.id for asked in pending_interrupts(pending.get(task.id, ()))}
+        nested = {iid: answer for iid, answer in given.nested.items() if iid in asked}
+        if task.id in given.tasks or nested:
+            own = given.tasks.get(task.id) or answers_of(pending[task.id])
+            found[f"n:{task.id}"] = codec.encode(known_answers(own, nested))
     found["asked"] = codec.encode([list(pending_interrupts(writes)) for writes in pending.values()])
     return found, at.id

@@ -12,10 +12,11 @@ from distgraph.checkpoint.lines import decode_record
 from distgraph.cluster.events import Replay
 from distgraph.cluster.failures import rebuild
 from distgraph.cluster.hints import RunHint
+from distgraph.cluster.nested import known_answers
 from distgraph.cluster.options import RunOptions
 from distgraph.cluster.rows import naming
 from distgraph.cluster.turns import CANCELLED, DUE_MS, hint_next
-from distgraph.constants import INTERRUPT, RESUME
+from distgraph.constants import INTERRUPT
 from distgraph.errors import (
     AlreadyResumedError,
     LedgerCorruptError,
@@ -29,7 +30,7 @@ from distgraph.ledger.keys import split_item
 from distgraph.ledger.replies import Address, Record
 from distgraph.superstep.lifecycle import AT_REST, RunStatus
 from distgraph.superstep.model import is_finished
-from distgraph.superstep.resume import is_answer_map, pending_interrupts
+from distgraph.superstep.resume import answers_of, is_answer_map, pending_interrupts
 from distgraph.types import Interrupt, Write
 from distgraph.wire import Codec
 
@@ -268,7 +269,8 @@ class RunHandle:
                     f"What run {self.run_id!r} asked was answered already; it is {self.status()}."
                 ) from None
             raise
-        drop = [tid for tid, writes in pending.items() if tid in given]
+        # Where a graph nested in a node stopped at a breakpoint, its task asks nothing and yet waits.
+        drop = [tid for tid, writes in pending.items() if tid in given or _stopped_inside(writes)]
         return self._requeue({f"n:{tid}": self._codec.encode(answers) for tid, answers in given.items()}, drop)
 
     def retry(self) -> RunHandle:
@@ -321,8 +323,12 @@ class RunHandle:
         return self
 
 
-def answers_for(pending: dict[str, list[Write]], value: Any) -> dict[str, list[Any]]:
-    """Task id -> all its answers, those given before included.
+def _stopped_inside(writes: Sequence[Write]) -> bool:
+    return not is_finished(writes) and any(channel == INTERRUPT and not asked for channel, asked in writes)
+
+
+def answers_for(pending: dict[str, list[Write]], value: Any) -> dict[str, Any]:
+    """Task id -> all its answers, those given before included, as a run's record keeps them.
 
     Raises:
         UnknownInterruptError: no question waits, or none with such an id.
@@ -343,9 +349,7 @@ def answers_for(pending: dict[str, list[Write]], value: Any) -> dict[str, list[A
         raise UnknownInterruptError(
             f"No interrupt with id {unknown[0]} waits. Waiting: {sorted(waiting)}.", reason="not_pending"
         )
-    given: dict[str, list[Any]] = {}
+    given: dict[str, dict[str, Any]] = {}
     for iid, answer in value.items():
-        tid = waiting[iid]
-        before: list[Any] = next((v for channel, v in pending[tid] if channel == RESUME), [])
-        given.setdefault(tid, list(before)).append(answer)
-    return given
+        given.setdefault(waiting[iid], {})[iid] = answer
+    return {tid: known_answers(answers_of(pending[tid]), own) for tid, own in given.items()}

@@ -28,6 +28,7 @@ from distgraph.checkpoint.lines import (
 )
 from distgraph.checkpoint.parts import Growth
 from distgraph.cluster.failures import describe
+from distgraph.cluster.nested import Attempt, NestedSaver, whose_answers
 from distgraph.cluster.options import RunOptions
 from distgraph.cluster.registry import Served
 from distgraph.cluster.rows import naming
@@ -44,6 +45,7 @@ from distgraph.engine.naps import Naps
 from distgraph.engine.opening import input_writes
 from distgraph.errors import CheckpointCorruptError, CodecError, EmptyInputError, InvalidUpdateError, NodeError
 from distgraph.ledger import seam
+from distgraph.ledger.replies import Address
 from distgraph.runtime import Runtime
 from distgraph.superstep.advance import Next, Rules, advance, look, resumed
 from distgraph.superstep.apply import apply_writes
@@ -69,10 +71,13 @@ class Lane:
         base: id and version of the checkpoint that the run found on its thread.
         next: the tasks after the head, and the verdict.
         writer: which version of the graph wrote the line; '' before the first commit.
+        epoch: of the run; '' for a batch item in a slice.
+        keep_head: stores the head in the middle of a superstep; False: the run is somebody else's.
+        nested: its tasks have run graphs here since somebody dropped their lines.
     """
 
     __slots__ = (
-        *("_growth", "_raw_next", "at", "base", "ctx", "next", "options"),
+        *("_growth", "_raw_next", "at", "base", "ctx", "epoch", "keep_head", "nested", "next", "options"),
         *("pending", "place", "raw", "rules", "served", "stored", "writer"),
     )
 
@@ -88,7 +93,9 @@ class Lane:
         self.rules = Rules(0)
         self.base = ("", "")
         self.next: Next | None = None
-        self.writer = ""
+        self.writer = self.epoch = ""
+        self.keep_head: Callable[[], bool] = lambda: False
+        self.nested = False
 
     # ------------------------------------------------------------- to a start
 
@@ -177,7 +184,7 @@ class Lane:
         self,
         task: Task,
         *,
-        answers: Sequence[Any] = (),
+        known: Mapping[str, Any] | None = None,
         attempt: int = 1,
         error: NodeError | None = None,
         limits: TimeoutPolicy | None = None,
@@ -187,7 +194,7 @@ class Lane:
 
         Args:
             task: planned from the head.
-            answers: to its interrupts so far.
+            known: the answers to what it and graphs that it runs asked, see ``known_answers``.
             attempt: counts from 1.
             error: what an error handler is to handle.
             limits: time limits, in seconds; kept here for async nodes, by whoever watches the slot for others.
@@ -197,22 +204,46 @@ class Lane:
             What it wants to change, or control writes alone if it asks.
 
         Raises:
+            Superseded: another attempt of the task is at work.
             Exception: what the node raised.
         """
         self._refresh(task)
         key = cache_key(self.ctx.program, task, self.ctx.stop) if self.ctx.cache is not None else None
         if key is not None and (found := self.ctx.cache.get([(key.ns, key.key)]).get((key.ns, key.key))):
             return [*((channel, value) for channel, value in found), (CACHED, True)]
-        if self.in_this_thread(task.node):
-            writes = run_task(self.ctx, task, answers=answers, attempt=attempt, error=error, progress=progress)
-        else:
-            writes = asyncio.run(self._awaited(task, answers, attempt, error, limits, progress))
+        answers, self.ctx.resume_map = whose_answers(task, known)
+        saver = self._nested_saver(task)
+        try:
+            if self.in_this_thread(task.node):
+                writes = run_task(self.ctx, task, answers=answers, attempt=attempt, error=error, progress=progress)
+            else:
+                writes = asyncio.run(self._awaited(task, answers, attempt, error, limits, progress))
+        finally:
+            if saver is not None and saver.end():
+                self.nested = True
         if any(channel == INTERRUPT for channel, _ in writes):
             # What was answered comes before what is asked: the last of the two says whether somebody waits.
             writes = sorted(writes, key=lambda write: write[0] != RESUME)
         if key is not None and is_cacheable(writes):
             self.ctx.cache.set({(key.ns, key.key): (writes, key.ttl)})
         return writes
+
+    def _nested_saver(self, task: Task) -> NestedSaver | None:
+        saver: NestedSaver | None = self.ctx.saver
+        if saver is not None:
+            address = Address(self.ctx.run_id, str(self.ctx.thread_id))
+            name = self.place.nonce().decode()
+            saver.begin(Attempt(name, address, task.at.id, self.epoch, partial(self._head_stored, task)))
+        return saver
+
+    def _head_stored(self, task: Task) -> bool:
+        if self.at.id == self.stored.id:
+            return True
+        own = task.at
+        kept = self.keep_head()
+        # The task goes on with the values that nobody else holds.
+        task.at = own
+        return kept
 
     @staticmethod
     def in_this_thread(node: Node) -> bool:
@@ -441,10 +472,13 @@ def context_for(
         config=config,
         runtime=runtime,
         cache=shelf.cache,
+        saver=shelf.saver,
         thread_id=thread_id,
         run_id=run_id,
         emit=emit,
         modes=frozenset({"custom"}) if emit else frozenset(),
     )
     ctx.naps = naps or ctx.naps
+    # An attempt before this one may have begun them.
+    ctx.resuming = ctx.unsure = True
     return ctx

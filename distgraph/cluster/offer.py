@@ -8,6 +8,7 @@ from typing import Any
 from distgraph.cluster.commit import open_superstep
 from distgraph.cluster.hints import NodeHint, path_text
 from distgraph.cluster.naps import length
+from distgraph.cluster.nested import Later
 from distgraph.cluster.registry import Served
 from distgraph.cluster.run import Run, open_run, outcomes_at
 from distgraph.cluster.workplace import Workplace
@@ -127,6 +128,6 @@ def put_off(place: Workplace, run: Run, task: Task, attempt: int, pause: float |
         run.lane.stored.id,
         task.id,
         wait_ms=int(pause * 1000),
-        attempts=attempt,
+        attempts=attempt - isinstance(pause, Later),
         path=path_text(task),
     )

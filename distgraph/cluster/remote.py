@@ -180,7 +180,7 @@ class ClusterGraph(CompiledGraph[Any, Any, Any, Any], NamedGraph):
         NamedGraph.__init__(self, cluster, graph.name, graph.fingerprint, placement, cluster.codec(graph))
         self.checkpointer = cluster.saver(self._codec)
         ledger = cluster.ledger
-        self.store, self.cache = shelf_of(graph, ledger.items, ledger.kept, self._codec)
+        self.store, self.cache, _ = shelf_of(graph, ledger.items, ledger.kept, self._codec)
 
     # --------------------------------------------------- what the engines do for a graph in process
 

@@ -20,7 +20,7 @@ class Run:
     """One leased run: its record, its lane, its address."""
 
     __slots__ = (
-        *("address", "batch_epoch", "epoch", "first", "lane", "options"),
+        *("address", "batch_epoch", "elsewhere", "epoch", "first", "lane", "options"),
         *("record", "served", "until"),
     )
     #: Its tasks may have been tried before.
@@ -29,8 +29,11 @@ class Run:
     def __init__(self, address: Address, served: Served, options: RunOptions, record: Record, lane: Lane) -> None:
         self.address, self.served, self.options, self.record, self.lane = address, served, options, record, lane
         self.epoch = int(record["epoch"])
+        lane.epoch = str(self.epoch)
         self.batch_epoch = record.get("batch_e", b"").decode()
         self.until = 0.0
+        #: Its tasks, or those of a run before it, may have run graphs elsewhere, since somebody dropped their lines.
+        self.elsewhere = "stop" in record or bool(lane.stored.id)
         #: Nothing was committed yet since the run was submitted or resumed.
         self.first = "stop" not in record or record.get("go", b"") == lane.stored.id.encode()
 

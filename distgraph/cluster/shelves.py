@@ -13,8 +13,10 @@ from typing import Any, NamedTuple, cast
 
 from distgraph.cache.memory import InMemoryCache
 from distgraph.cache.redis import RedisCache
+from distgraph.cluster.nested import NestedSaver
 from distgraph.errors import LedgerCorruptError, StoreError
 from distgraph.ledger.contract.items import FoundItem, Items, Kept, Labels
+from distgraph.ledger.contract.lines import NestedLines
 from distgraph.store.memory import InMemoryStore
 from distgraph.store.redis import RedisStore
 from distgraph.wire import Codec
@@ -53,17 +55,21 @@ class _Ours:
 
 
 class Shelf(NamedTuple):
-    """What the nodes of one graph have; ``cache`` is None for a graph that was compiled without."""
+    """What the nodes of one graph have; ``cache`` is None for a graph that was compiled without.
+
+    ``saver`` is that of graphs they run; None where no nodes are called.
+    """
 
     store: Any = None
     cache: Any = None
+    saver: NestedSaver | None = None
 
 
 #: Of a run whose nodes are not called here.
 NO_SHELF = Shelf()
 
 
-def shelf_of(graph: Any, items: Items, kept: Kept, codec: Codec) -> Shelf:
+def shelf_of(graph: Any, items: Items, kept: Kept, codec: Codec, lines: NestedLines | None = None) -> Shelf:
     """The store and the cache of a graph on a cluster.
 
     Args:
@@ -71,7 +77,9 @@ def shelf_of(graph: Any, items: Items, kept: Kept, codec: Codec) -> Shelf:
         items: of the cluster's ledger.
         kept: of the cluster's ledger.
         codec: of the graph's values.
+        lines: of the cluster's ledger, for graphs that nodes run.
     """
+    saver = None if lines is None else NestedSaver(cast(NestedLines, _Ours(lines)), codec)
     items, kept = cast(Items, _Ours(items)), cast(Kept, _Ours(kept))
     own, cache = getattr(graph, "store", None), getattr(graph, "cache", None)
     store = own
@@ -81,4 +89,4 @@ def shelf_of(graph: Any, items: Items, kept: Kept, codec: Codec) -> Shelf:
         store = RedisStore.over(items, codec, index=own.index_config, ttl=own.ttl_config)
     if isinstance(cache, InMemoryCache):
         cache = RedisCache[Any].over(kept, codec)
-    return Shelf(store, cache)
+    return Shelf(store, cache, saver)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from distgraph.cluster.attempt import attempt_task
@@ -18,6 +19,7 @@ from distgraph.cluster.hints import BatchHint
 from distgraph.cluster.lane import Lane, context_for
 from distgraph.cluster.liveness import Called
 from distgraph.cluster.naps import LedgerNaps
+from distgraph.cluster.nested import drop_nested
 from distgraph.cluster.offer import node_hints, put_off, travels, worth_offering
 from distgraph.cluster.options import RunOptions
 from distgraph.cluster.registry import Served
@@ -206,6 +208,7 @@ class Slice:
         )
         lane = Lane(place, plan.served, plan.options, ctx)
         item = Item(index, Address(name, name), plan, lane, self.taken, self.slice_id)
+        lane.keep_head = partial(self._keep_head, item)
         self.live.append(item)
         head = line.get(b"head", b"").decode()
         # Should something not be readable, the item ends here: as one that stands at this checkpoint.
@@ -368,8 +371,8 @@ class Slice:
             ended, item.step = item.step, None
             if applied:
                 item.lane.committed()
-                if ended is not None and ended.row[:1] == b"d":
-                    self._forget_effects(item)
+                if ended is not None:
+                    self._forget(item, ended)
             else:
                 # Another driver has it: this one was taken for dead.
                 item.lane.next = None
@@ -377,6 +380,13 @@ class Slice:
                 if item in self.promoted:
                     self.promoted.remove(item)
         return True
+
+    def _keep_head(self, item: Item) -> bool:
+        """Store an item's head before graphs nested in it store theirs. False: it is somebody else's, or not wanted."""
+        self._plan_step(item, "step")
+        return (
+            item.step is not None and item.step.kind == "step" and self._commit([item]) and item.lane.next is not None
+        )
 
     def _end(self) -> bool:
         """End the slice; items that have come to no end are ready again. False: the batch was cancelled."""
@@ -402,11 +412,14 @@ class Slice:
         for item in self.promoted:
             self.place.runs.control("cancel", item.address, self.place.nonce().decode())
 
-    def _forget_effects(self, item: Item) -> None:
-        """An item that is done repeats nothing any more; one taken before may have recorded effects elsewhere."""
+    def _forget(self, item: Item, step: ItemStep) -> None:
+        """What a superstep leaves behind goes, and with an item that is done what it may have left elsewhere."""
+        done, again = step.row[:1] == b"d", self.taken.flag != "n"
         effects: Any = item.lane.ctx.runtime.effects
-        if effects.used or self.taken.flag != "n":
+        if done and (effects.used or again):
             self.place.runs.forget_effects(item.address)
+        if (item.lane.nested and (done or step.kind == "step")) or (done and again):
+            drop_nested(self.place.lines, item.address.thread_id, histories=done)
 
     def _hand_back(self) -> None:
         """Drain: commit what is done, and make the rest ready again. No crash is counted."""

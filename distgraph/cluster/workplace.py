@@ -13,6 +13,7 @@ from distgraph.cluster.registry import Registry, Served
 from distgraph.cluster.shelves import Shelf, shelf_of
 from distgraph.ledger.batches import BatchLedger
 from distgraph.ledger.contract.items import Items, Kept
+from distgraph.ledger.contract.lines import NestedLines
 from distgraph.ledger.replies import Address
 from distgraph.ledger.runs import RunLedger
 from distgraph.superstep.identity import checkpoint_id, next_version, ticks_of
@@ -58,6 +59,7 @@ class Workplace:
     batches: BatchLedger
     items: Items
     kept: Kept
+    lines: NestedLines
     registry: Registry
     dispatcher: Dispatcher
     slot: str
@@ -87,7 +89,7 @@ class Workplace:
         key = (served.name, served.fingerprint)
         found = self.shelves.get(key)
         if found is None:
-            found = self.shelves[key] = shelf_of(served.graph, self.items, self.kept, served.codec)
+            found = self.shelves[key] = shelf_of(served.graph, self.items, self.kept, served.codec, self.lines)
         return found
 
     def new_checkpoint_id(self, parent: str) -> str:

@@ -57,6 +57,7 @@ class RunContext:
         nested_modes: stream modes that are wanted of them.
         debug: nodes that change their input in place are reported.
         resuming: nested graphs continue from their own checkpoints.
+        unsure: whether a task began its nested graphs before is not known: their checkpoints tell.
         replay: nested graphs go back to where they were at a checkpoint of the root; None: they do not.
         resume_map: interrupt id -> answer, for nested graphs.
         seen: ids of messages that readers of the stream know, or that are older than the node that returns them; shared
@@ -89,6 +90,7 @@ class RunContext:
         "seen",
         "stop",
         "thread_id",
+        "unsure",
         "writer",
     )
 
@@ -126,7 +128,7 @@ class RunContext:
         self.around: Callable[[], None] | None = None
         self.children: Children | None = None
         self.naps = Naps()
-        self.resuming = False
+        self.resuming = self.unsure = False
         self.replay: Replay | None = None
         self.nested_emit: Emit | None = None
         self.nested_modes: frozenset[str] = frozenset()

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distgraph.checkpoint.base import NULL_TASK_ID, from_public
-from distgraph.constants import ERROR, ERROR_SOURCE, INPUT, INTERRUPT, RESUME, SLEEP
+from distgraph.constants import ERROR, ERROR_SOURCE, INPUT, INTERRUPT, NS_END, RESUME, SLEEP
 from distgraph.engine.context import Replay
 from distgraph.engine.savers import Calls
 from distgraph.engine.session import Session
@@ -137,9 +137,15 @@ class _Opening:
             return True
         scope = self.place.scope
         if scope is not None:
-            return not self.replays and (scope.ctx.resuming or scope.attempt > 1)
+            again = not self.replays and (scope.ctx.resuming or scope.attempt > 1)
+            return again and not self._of_other_task()
         run_id = (self.place.config.get("metadata") or {}).get("run_id") or self.place.configurable.get("run_id")
         return run_id is not None and run_id == self.metadata.get("run_id")
+
+    def _of_other_task(self) -> bool:
+        """Whether a history that tasks share was left there by another task than the one that runs the graph now."""
+        shared = self.ctx.unsure and NS_END not in self.ctx.ns
+        return shared and self.metadata.get("parents") != self.session._parents()
 
     def _travels(self, command: Command[Any] | None) -> bool:
         """Whether the run goes back to an earlier checkpoint instead of going on from where the thread stopped."""

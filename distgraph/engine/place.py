@@ -156,7 +156,7 @@ def context_of(request: Request, place: Place, sink: Callable[[Any], None] | Non
         durability=request.durability or (parent.durability if parent is not None else "async"),
     )
     if parent is not None:
-        ctx.loose, ctx.seen = parent.loose, parent.seen
+        ctx.loose, ctx.seen, ctx.unsure = parent.loose, parent.seen, parent.unsure
         if not parent.naps.waits:
             ctx.naps = parent.naps
     if place.scope is not None:

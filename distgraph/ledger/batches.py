@@ -381,6 +381,7 @@ class BatchLedger:
         seam.reach("delete", "before")
         with guard():
             for chunk in range(chunks):
+                self._delete_nested(batch_id, chunk)
                 part = self.keys.chunk_partition(batch_id, chunk)
                 self.client.unlink(
                     *(self.keys.batch(part, kind, batch_id, chunk) for kind in ("in", "out")),
@@ -404,6 +405,18 @@ class BatchLedger:
                 pipe.zrem(self.keys.shared("batches"), batch_id)
                 pipe.srem(self.keys.shared("active"), batch_id)
                 pipe.execute()
+
+    def _delete_nested(self, batch_id: str, chunk: int) -> None:
+        """Graphs nested in items: an item that waits or failed has lines of them, and one whose driver died at its end."""
+        threads = [item_id(batch_id, index) for index in range(chunk * CHUNK, (chunk + 1) * CHUNK)]
+        with self.client.pipeline(transaction=False) as pipe:
+            for thread in threads:
+                pipe.smembers(self.keys.of(thread, "nested", thread))
+            found: list[set[bytes]] = pipe.execute()
+        for thread, namespaces in zip(threads, found, strict=True):
+            if namespaces:
+                lines = [self.keys.of(thread, kind, thread, text(ns)) for ns in namespaces for kind in OF_THREAD]
+                self.client.unlink(*lines, self.keys.of(thread, "nested", thread))
 
     def _item_keys(self, batch_id: str, chunk: int, kinds: Sequence[str]) -> Iterator[str]:
         for index in range(chunk * CHUNK, (chunk + 1) * CHUNK):

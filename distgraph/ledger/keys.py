@@ -16,13 +16,14 @@ touch one tag and the state can be spread over several servers later. ``T`` is `
     T:naps:<run>            ZSET    task that sleeps -> ms when it wakes.                    the commit that closes it
     T:log:<run>             STREAM  the run's events, if it keeps a log.                     delete of run or batch
     T:line:<thread>:<ns>    HASH    head, e(poch), run (active), last (run), asks (run that waits for an answer), own (a
-                                    batch item's, while a run of its own has it), c:<checkpoint>, v:<channel>@<version>.
+                                    batch item's, while a run of its own has it), holder (of a nested graph's: the
+                                    attempt that writes it), c:<checkpoint>, v:<channel>@<version>.
                                                                                              delete of thread or batch
     T:turns:<thread>        LIST    runs that wait for the thread, the first in front.       their turn, their cancel
     T:hist:<thread>:<ns>    ZSET    checkpoint ids, where history is kept.                   delete of the thread
     T:pend:<thread>:<ns>    HASH    <checkpoint>|<task>|<kind> -> writes (savers, history);  delete of the thread
                                     <checkpoint> -> number of them, <checkpoint>|<n> -> <task>|<kind>|<path>.
-    T:nested:<thread>       SET     ns of its other lines that savers write: nested graphs.  delete of the thread
+    T:nested:<thread>       SET     ns of its other lines: nested graphs.                    delete of thread or batch
     T:once:<run>            HASH    effect key -> recorded result, z:<sleep> -> ms of waking. delete of run or batch
     T:batch:<batch>         HASH    counters, epoch, chunk digests of this partition.        delete of the batch
     T:in:<batch>:<chunk>    LIST    the chunk's items.                                       the last item done

@@ -7,6 +7,7 @@ from distgraph.ledger.connection import connect
 from distgraph.ledger.fleet import FleetLedger
 from distgraph.ledger.items import ItemLedger, KeptLedger
 from distgraph.ledger.keys import Keys
+from distgraph.ledger.lines import LineLedger
 from distgraph.ledger.runs import RunLedger
 from distgraph.ledger.scripts import Scripts
 
@@ -28,6 +29,7 @@ class Ledger:
         self.runs = RunLedger(self.scripts, self.keys)
         self.batches = BatchLedger(self.scripts, self.keys)
         self.fleet = FleetLedger(self.scripts, self.keys)
+        self.lines = LineLedger(self.scripts, self.keys)
         self.items = ItemLedger(self.scripts, self.keys)
         self.kept = KeptLedger(self.scripts, self.keys)
 

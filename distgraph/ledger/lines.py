@@ -45,7 +45,8 @@ class LineLedger:
         Writes and the checkpoint that follows them on their line become one change.
 
         Returns:
-            The answers: ok, or busy with the id of the run that holds the line; then nothing of that change is stored.
+            The answers: ok; busy with the id of the run that holds the line, or held by another attempt: then nothing of
+            that change is stored.
         """
         sent = folded(changes)
         replies = self.scripts.run_all([self._call(change) for change in sent])
@@ -53,7 +54,7 @@ class LineLedger:
 
     def _call(self, change: Change) -> Call:
         place, keys = change.place, self._keys(change.place)
-        args: list[Any] = [change.new, place.ns, len(change.sets)]
+        args: list[Any] = [change.new, place.ns, change.holder, len(change.sets)]
         for pair in change.sets:
             args += pair
         for mode, before, task, kind, path, data in change.writes:
@@ -171,13 +172,36 @@ class LineLedger:
         )
         if answer.kind != "ok":
             return answer
-        namespaces = self.nested(thread_id)
-        for first in range(0, len(namespaces), MOST):
-            with guard(), self.client.pipeline(transaction=False) as pipe:
-                for ns in namespaces[first : first + MOST]:
-                    pipe.unlink(*self._keys(Place(thread_id, ns)))
-                pipe.execute()
-        with guard():
-            # last: as long as the set is there, a deletion that was cut off can be repeated
-            self.client.unlink(self._nested(thread_id))
+        self.drop_nested(thread_id, self.nested(thread_id))
         return answer
+
+    # ------------------------------------------------------------- graphs nested in the tasks of a run
+
+    def hold(self, place: Place, holder: str, address: Address, head: str, epoch: str) -> Answer:
+        """Give a nested graph's line to one attempt of the task that runs it; what others store there is refused then.
+
+        Args:
+            place: the line.
+            holder: names the attempt.
+            address: the run.
+            head: of the run's thread, from which the task was planned.
+            epoch: of the run; '' for a batch item in a slice.
+
+        Returns:
+            ok, or stale: the run has gone on, or away.
+        """
+        line, thread = self._keys(place)[0], place.thread_id
+        outer, run = self.keys.line(thread), self.keys.of(thread, "run", address.run_id)
+        keys = (line, self._nested(thread), outer, run)
+        return answer_of(self.scripts.run(Call("hold", keys, (place.ns, holder, head, epoch))))
+
+    def drop_nested(self, thread_id: str, namespaces: Sequence[str]) -> None:
+        """Delete lines of graphs nested in a thread; attempts that still write there are refused."""
+        for first in range(0, len(namespaces), MOST):
+            part = namespaces[first : first + MOST]
+            with guard(), self.client.pipeline(transaction=False) as pipe:
+                for ns in part:
+                    pipe.unlink(*self._keys(Place(thread_id, ns)))
+                # last: as long as they are in the set, a deletion that was cut off can be repeated
+                pipe.srem(self._nested(thread_id), *part)
+                pipe.execute()

@@ -42,12 +42,14 @@ class Change:
     Attributes:
         new: the checkpoint's id; '' where there are writes alone.
         sets: fields of the line: the record, and values.
+        holder: on a nested graph's line, the attempt that stores it; '' from outside of runs.
     """
 
     place: Place
     new: str = ""
     sets: Sequence[tuple[str, bytes]] = ()
     writes: list[Writes] = field(default_factory=list)
+    holder: str = ""
 
 
 class Found(NamedTuple):
@@ -85,11 +87,11 @@ def folded(changes: Sequence[Change]) -> list[Change]:
         last = made[-1] if made else None
         if (
             last is not None
-            and last.place == change.place
+            and (last.place, last.holder) == (change.place, change.holder)
             and not last.new
             and len(last.writes) + len(change.writes) <= MOST
         ):
-            made[-1] = Change(change.place, change.new, change.sets, [*last.writes, *change.writes])
+            made[-1] = Change(change.place, change.new, change.sets, [*last.writes, *change.writes], change.holder)
         else:
             made.append(change)
     return made

@@ -166,6 +166,7 @@ class InProcessCluster(Cluster):
             batches=cast(Any, Guarded(self.memory.batches, slot, "batches")),
             items=cast(Any, Guarded(self.memory.items, slot, "items")),
             kept=cast(Any, Guarded(self.memory.kept, slot, "kept")),
+            lines=cast(Any, Guarded(self.memory.lines, slot, "lines")),
             registry=slot.registry,
             dispatcher=GuardedBroker(self.broker, slot),
             slot=slot.name,

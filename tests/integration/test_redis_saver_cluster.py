@@ -46,6 +46,7 @@ class Desk:
             ledger.batches,
             ledger.items,
             ledger.kept,
+            ledger.lines,
             registry,
             self,  # type: ignore[arg-type]
             "desk:1.0",

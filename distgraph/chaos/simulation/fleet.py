@@ -145,6 +145,7 @@ class Worker:
             batches=made.batches,
             items=cast(Any, Guarded(world.memory.items, made, "items")),
             kept=cast(Any, Guarded(world.memory.kept, made, "kept")),
+            lines=cast(Any, Guarded(world.memory.lines, made, "lines")),
             registry=self.registry,
             dispatcher=made.dispatcher,
             slot=made.name,

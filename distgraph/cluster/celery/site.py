@@ -103,6 +103,7 @@ class Site:
             batches=ledger.batches,
             items=ledger.items,
             kept=ledger.kept,
+            lines=ledger.lines,
             registry=self.registry,
             dispatcher=CeleryDispatcher(self.options.url, self.options.namespace),
             slot=slot_name(self.boot, pid, row),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from distgraph.ledger.places import Change, Found, Place, Writes
-from distgraph.ledger.replies import Answer
+from distgraph.ledger.replies import Address, Answer
 
 
 class Lines(Protocol):
@@ -57,4 +57,25 @@ class Lines(Protocol):
 
     def delete(self, thread_id: str) -> Answer:
         """Delete a thread's lines, with those of nested graphs: ok, or busy with the run that holds the thread."""
+        ...
+
+
+class NestedLines(Lines, Protocol):
+    """Lines of graphs that are nested in the tasks of runs: attempts of one task may be at work at the same time.
+
+    A change that names its ``holder`` is refused (held) unless that attempt is the last that was given the line; also
+    when the line was dropped since, so that a late attempt brings nothing back.
+    """
+
+    def hold(self, place: Place, holder: str, address: Address, head: str, epoch: str) -> Answer:
+        """Give a line to one attempt.
+
+        Returns:
+            ok; or stale, and nothing changes: ``head`` is not the head of the thread's own line, or ``epoch`` is not that
+            of the run, or the run does not run. A run without a record has the epoch ''.
+        """
+        ...
+
+    def drop_nested(self, thread_id: str, namespaces: Sequence[str]) -> None:
+        """Delete these lines, their writes and histories. Those that are not there are passed over."""
         ...

@@ -13,6 +13,7 @@ from distgraph.ledger.keys import Keys
 from distgraph.ledger.memory.batches import MemoryBatches
 from distgraph.ledger.memory.fleet import MemoryFleet
 from distgraph.ledger.memory.items import MemoryItems, MemoryKept
+from distgraph.ledger.memory.lines import MemoryLines
 from distgraph.ledger.memory.runs import MemoryRuns
 from distgraph.ledger.memory.tables import State
 
@@ -33,6 +34,7 @@ class MemoryLedger:
         self.runs = MemoryRuns(self.state)
         self.batches = MemoryBatches(self.state)
         self.fleet = MemoryFleet(self.state)
+        self.lines = MemoryLines(self.state)
         self.items = MemoryItems(self.state)
         self.kept = MemoryKept(self.state)
 

@@ -150,6 +150,8 @@ class State:
         self.lines: Tables[tuple[str, str], bytes] = Tables(journal)
         self.history: Tables[tuple[str, str], None] = Tables(journal)
         self.kept: Tables[tuple[str, str], bytes] = Tables(journal)
+        #: Thread -> namespaces of its lines besides its own.
+        self.nested: Tables[str, None] = Tables(journal)
         #: Thread -> runs that wait for it.
         self.turns: Table[str, tuple[str, ...]] = Table(journal)
         self.due: Tables[int, int] = Tables(journal)

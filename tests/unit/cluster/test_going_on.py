@@ -34,7 +34,7 @@ def test_an_answer_goes_to_who_asked_and_what_finished_beside_it_stays() -> None
     assert head == at
     (wrote,) = (value for name, value in found.items() if name.startswith("o:"))
     assert ["trail", ["a"]] in wrote
-    assert [value for name, value in found.items() if name.startswith("n:")] == [["yes"]]
+    assert [value for name, value in found.items() if name.startswith("n:")] == [{"before": ["yes"], "given": {}}]
 
 
 def test_without_an_answer_what_finished_is_known() -> None:

@@ -141,4 +141,4 @@ def test_answers_given_before_come_with_the_new_one() -> None:
     """A node that asks twice replays its first answer."""
     question = Interrupt(value="second?", id="q2")
     pending: dict[str, list[tuple[str, Any]]] = {"task": [(RESUME, ["first"]), (INTERRUPT, (question,))]}
-    assert answers_for(pending, "second") == {"task": ["first", "second"]}
+    assert answers_for(pending, "second") == {"task": {"before": ["first"], "given": {"q2": "second"}}}
