@@ -184,7 +184,7 @@ class Lane:
         self,
         task: Task,
         *,
-        known: Mapping[str, Any] | None = None,
+        known: Any = None,
         attempt: int = 1,
         error: NodeError | None = None,
         limits: TimeoutPolicy | None = None,

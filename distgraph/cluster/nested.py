@@ -147,10 +147,11 @@ def known_answers(before: Sequence[Any], given: Mapping[str, Any]) -> dict[str, 
     return {"before": [*before], "given": {**given}}
 
 
-def whose_answers(task: Task, known: Mapping[str, Any] | None) -> tuple[list[Any], dict[str, Any]]:
+def whose_answers(task: Task, known: Any) -> tuple[list[Any], dict[str, Any]]:
     """``known_answers`` told apart: (to the task's own questions, interrupt id -> to those of graphs it runs)."""
-    if not known:
-        return [], {}
+    if not known or isinstance(known, list):
+        # A run that was answered by a release that knew of a task's own questions alone.
+        return known or [], {}
     own, nested = list(known["before"]), {}
     for iid, answer in known["given"].items():
         index = next((n for n in range(len(own) + 1) if interrupt_id(task.checkpoint_ns, n) == iid), None)

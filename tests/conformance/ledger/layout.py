@@ -61,6 +61,7 @@ def _lines(state: State, keys: Keys) -> Dump:
     out: Dump = {keys.line(*at): _raw(line) for at, line in state.lines.items()}
     out |= {keys.of(at[0], "pend", *at): _raw(kept) for at, kept in state.kept.items()}
     out |= {keys.of(thread, "turns", thread): [run.encode() for run in runs] for thread, runs in state.turns.items()}
+    out |= {keys.of(thread, "nested", thread): {ns.encode() for ns in found} for thread, found in state.nested.items()}
     for at, ids in state.history.items():
         out[keys.of(at[0], "hist", *at)] = {checkpoint.encode(): 0.0 for checkpoint in ids}
     return out

@@ -142,6 +142,7 @@ CASES: dict[str, tuple[Callable[[ServerWorld], Any], Callable[[ServerWorld, Any]
     "batch_control": (added, lambda w, _: w.batches.control(BATCH, "cancel")),
     "batch_retry": (failed_items, lambda w, _: w.batches.retry_failed(BATCH, 1)),
     "put": (nothing, lambda w, _: lines(w).put([Change(Place("t1", "nested:1"), C1, [("c:" + C1, b"1")])])),
+    "hold": (driven, lambda w, _: lines(w).hold(Place("r1", "nested:1"), "a1", RUN, "", "1")),
     "look": (stored, lambda w, _: lines(w).look(Place("t1"))),
     "item_put": (nothing, lambda w, _: w.items.put([StoredItem(("a", "b"), "k", b"v", b"x", 60_000)])),
     "item_drop": (an_item_of_a_store, lambda w, _: w.items.drop([(("a", "b"), "k")])),

@@ -17,9 +17,11 @@ import redis
 from distgraph.ledger.batches import BatchLedger
 from distgraph.ledger.connection import guard
 from distgraph.ledger.contract import Batches, Fleet, Items, Kept, Runs
+from distgraph.ledger.contract.lines import NestedLines
 from distgraph.ledger.fleet import FleetLedger
 from distgraph.ledger.items import ItemLedger, KeptLedger
 from distgraph.ledger.keys import Keys
+from distgraph.ledger.lines import LineLedger
 from distgraph.ledger.memory import MemoryLedger
 from distgraph.ledger.runs import RunLedger
 from distgraph.ledger.scripts import Call, Scripts, sources
@@ -41,6 +43,7 @@ class World(ABC):
     fleet: Fleet
     items: Items
     kept: Kept
+    lines: NestedLines
 
     @property
     @abstractmethod
@@ -69,6 +72,7 @@ class MemoryWorld(World):
         self.ledger = MemoryLedger(self.keys, lambda: self._now_ms)
         self.runs, self.batches, self.fleet = self.ledger.runs, self.ledger.batches, self.ledger.fleet
         self.items, self.kept = self.ledger.items, self.ledger.kept
+        self.lines = self.ledger.lines
 
     @property
     def now_ms(self) -> int:
@@ -95,6 +99,7 @@ class ServerWorld(World):
         self.batches = BatchLedger(self.scripts, self.keys)
         self.fleet = FleetLedger(self.scripts, self.keys)
         self.items, self.kept = ItemLedger(self.scripts, self.keys), KeptLedger(self.scripts, self.keys)
+        self.lines = LineLedger(self.scripts, self.keys)
         self._now_ms = START_MS
         self._set_clock()
 

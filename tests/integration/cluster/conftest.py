@@ -11,7 +11,7 @@ import pytest
 from distgraph.cluster import Cluster
 from distgraph.cluster.embedded import EmbeddedCluster
 
-GRAPHS = ("workers.graphs", "tests.graphs.hard", "tests.graphs.memory")
+GRAPHS = ("workers.graphs", "tests.graphs.hard", "tests.graphs.memory", "tests.graphs.nested")
 
 
 @pytest.fixture(scope="session")

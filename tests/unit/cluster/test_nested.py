@@ -244,4 +244,5 @@ def test_whose_answers() -> None:
     task = Task(None, (), (), EMPTY, name="n")
     own = interrupt_id(task.checkpoint_ns, 1)
     assert whose_answers(task, None) == ([], {})
+    assert whose_answers(task, ["of an older release"]) == (["of an older release"], {})
     assert whose_answers(task, known_answers(["zero"], {own: "one", "f" * 32: 2})) == (["zero", "one"], {"f" * 32: 2})
