@@ -5,6 +5,7 @@ needing   START -> need -> END                      `need` fails while a file do
 paying    START -> pay -> END                       `pay` records an effect with ``runtime.once``
 napping   START -> nap -> END                       `nap` sleeps as long as it is told, beside a task that does not
 dice      START -> throw (x 4) -> END               throws dice: what is computed again shows, and the sum is exact
+nesting   START -> inner -> last -> END             `inner` is a graph: first -> middle
 keeping   START -> keep -> END                      `keep` uses the store, and its result is cached
 """
 
@@ -135,10 +136,22 @@ def _single(node: Any) -> StateGraph[Any, Any, Any, Any]:
     return builder
 
 
+def middle(state: State) -> State:
+    """Come between."""
+    return {"steps": ["middle"]}
+
+
+def _nesting() -> StateGraph[Any, Any, Any, Any]:
+    inner = StateGraph(State).add_sequence([first, middle]).add_edge(START, "first").compile(name="inner")
+    builder = StateGraph(State).add_node("inner", inner).add_node(last)
+    return builder.add_edge(START, "inner").add_edge("inner", "last").add_edge("last", END)
+
+
 gated = _gated().compile(name="chaos-gated")
 needing = _single(need).compile(name="chaos-needing")
 paying = _single(pay).compile(name="chaos-paying")
 napping = _single(nap).compile(name="chaos-napping")
+nesting = _nesting().compile(name="chaos-nesting")
 dice = _dice().compile(name="chaos-dice")
 keeping = (
     StateGraph(State)

@@ -249,6 +249,14 @@ def napping_run(trial: Trial) -> None:
     trial.end_run("chaos-napping")
 
 
+def nesting_run(trial: Trial) -> None:
+    """A node is a graph: its checkpoints are stored, and gone with the thread."""
+    trial.arm()
+    trial.submit("chaos-nesting", {"file": trial.name})
+    trial.expect(trial.result()["steps"], ["first", "middle", "last"], "the run's result")
+    trial.end_run("chaos-nesting")
+
+
 def keeping_run(trial: Trial) -> None:
     """A node puts an item into the store, reads and deletes it; its result is cached."""
     trial.arm()
@@ -404,15 +412,16 @@ WAYS: dict[str, tuple[Way, ...]] = {
     "control": (_client(asked_run), _client(cancelled_run)),
     "drop_thread": (_client(changed_thread),),
     "forget": (_worker(ghost),),
+    "hold": (_worker(nesting_run),),
     "hinted": (_worker(unhinted_run),),
     "item_drop": (_worker(keeping_run),),
     "item_put": (_worker(keeping_run),),
     "item_touch": (_worker(keeping_run),),
     "kept_drop": (_client(forgetting_user),),
     "kept_put": (_worker(keeping_run),),
-    "look": (_client(changed_thread),),
+    "look": (_client(changed_thread), _worker(nesting_run)),
     "offer": (_worker(spread_run, 2),),
-    "put": (_client(changed_thread),),
+    "put": (_client(changed_thread), _worker(nesting_run, 3)),
     "reclaim": (_worker(fallen_run),),
     "release_run": (_worker(long_run),),
     "reserve": (_client(run),),
