@@ -125,9 +125,10 @@ def harm(how: str) -> None:
         os.killpg(os.getpgrp(), signal.SIGKILL)  # the worker too
     if how == "memory":
         kept = []
-        for _ in range(GREED):
-            kept.append(bytearray(os.urandom(1) * (1 << 20)))
-            time.sleep(0.001)
+        for _ in range(GREED // 16):
+            kept.append(bytearray(os.urandom(1) * (16 << 20)))
+            time.sleep(0.01)
+        time.sleep(60)
     if how == "hang":
         hold_the_lock()
 
@@ -135,7 +136,7 @@ def harm(how: str) -> None:
 def build_mixed() -> StateGraph[Any, Any, Any, Any]:
     builder = StateGraph(Mixed)
     builder.add_node(begin)
-    builder.add_node("risky", risky, timeout=1.0)
+    builder.add_node("risky", risky, timeout=2.0)
     builder.add_edge(START, "begin")
     builder.add_edge("begin", "risky")
     return builder.add_edge("risky", END)
