@@ -10,7 +10,7 @@ from uuid import UUID
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import RunnableConfig, RunnableLambda
 
 from tests.differential.harness import Api, outcome
 
@@ -137,3 +137,12 @@ def user_interface(api: Api) -> Any:
         list(graph(("shows", shows), ("hides", hides)).stream({"ui": []}, stream_mode=["custom", "values"])),
         outcome(lambda: graph(("fails", fails)).invoke({"ui": []})),
     )
+
+
+def graphs_in_sequences(api: Api) -> Any:
+    """A graph's methods as a step of a sequence, alone and within a node, in either colour."""
+    graph = _graph(api, ("answers", lambda state: {"messages": [AIMessage("a", id="1")]}))
+    step = RunnableLambda(graph.invoke, graph.ainvoke)
+    sequence = RunnableLambda(lambda text: {"messages": text}) | step | (lambda state: state["messages"][-1].content)
+    outer = _graph(api, ("calls", lambda state: {"messages": [AIMessage(sequence.invoke("?") + "!", id="2")]}))
+    return sequence.invoke("?"), asyncio.run(sequence.ainvoke("?")), sequence.batch(["?", "!"]), _stream(outer)
