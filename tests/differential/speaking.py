@@ -143,6 +143,8 @@ def graphs_in_sequences(api: Api) -> Any:
     """A graph's methods as a step of a sequence, alone and within a node, in either colour."""
     graph = _graph(api, ("answers", lambda state: {"messages": [AIMessage("a", id="1")]}))
     step = RunnableLambda(graph.invoke, graph.ainvoke)
-    sequence = RunnableLambda(lambda text: {"messages": text}) | step | (lambda state: state["messages"][-1].content)
+    sequence: Any = (
+        RunnableLambda(lambda text: {"messages": text}) | step | (lambda state: state["messages"][-1].content)
+    )
     outer = _graph(api, ("calls", lambda state: {"messages": [AIMessage(sequence.invoke("?") + "!", id="2")]}))
     return sequence.invoke("?"), asyncio.run(sequence.ainvoke("?")), sequence.batch(["?", "!"]), _stream(outer)
