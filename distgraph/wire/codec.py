@@ -36,6 +36,8 @@ _NOT_NESTING = bytes(
 _LEAF_LEVELS = 2
 #: From this nesting of extensions on, plain nesting is checked before it is packed: see ``_pack``.
 _WARY_FROM = 4
+#: Bytes. Payloads of more than this are not searched for nesting: see ``_may_be_deep``.
+_LARGE = 4096
 #: Bytes. msgpack's own 256 KiB come straight from the system when packers nest, which costs 10 us each.
 _BUFFER = 64 * 1024
 
@@ -49,7 +51,7 @@ class Codec:
         max_depth: how deep containers may nest.
     """
 
-    __slots__ = ("_by_id", "_by_type", "_secret", "_take", "_untake", "max_bytes", "max_depth", "registry")
+    __slots__ = ("_by_id", "_by_type", "_secret", "max_bytes", "max_depth", "registry")
 
     def __init__(
         self,
@@ -78,8 +80,6 @@ class Codec:
         self._secret = secret
         self._by_type = self.registry.by_type
         self._by_id = self.registry.by_id
-        self._take = partial(self._take_at, 0)
-        self._untake = partial(self._make_at, 0)
 
     def with_types(self, registry: TypeRegistry) -> Codec:
         """The same codec for another set of types."""
@@ -137,16 +137,21 @@ class Codec:
         payload = data if type(data) is bytes else as_bytes(data)
         if len(payload) > self.max_bytes:
             raise CodecError(f"Stored value has {len(payload)} bytes; the limit here is {self.max_bytes} (max_bytes).")
+        foreign: list[int] = []
         try:
-            value = unpackb(payload, ext_hook=self._untake, strict_map_key=False)
+            value = unpackb(payload, ext_hook=partial(self._make_first, foreign), strict_map_key=False)
         except DistgraphError:
             raise
         except Exception as error:
             raise CheckpointCorruptError(
                 f"Stored value is damaged: its content cannot be read ({type(error).__name__}: {error})."
             ) from error
-        if self._may_be_deep(payload) and not walk.is_within(value, self.max_depth, self._by_type):
-            raise _too_deep(self.max_depth)
+        if self._may_be_deep(payload):
+            shapes = self._by_type
+            if not (
+                walk.is_within(value, self.max_depth, shapes) if foreign else walk.is_shallow(value, self.max_depth)
+            ):
+                raise _too_deep(self.max_depth)
         return value
 
     def _pack(self, value: Any, level: int) -> bytes:
@@ -154,12 +159,18 @@ class Codec:
         # The packer recurses on the C stack, up to 511 lists deep in each extension: times 64 that is a crash.
         if level >= _WARY_FROM and not walk.is_within(value, self.max_depth, {}):
             raise _too_deep(self.max_depth)
-        take = partial(self._take_at, level) if level else self._take
+        #: What the packer did not know by itself.
+        foreign: list[Any] = []
+        take = partial(self._take_at, level) if level else partial(self._take_first, foreign)
         # A packer for each call: as fast as a shared one, which no two OS threads could use at once.
         packed: bytes = Packer(default=take, strict_types=True, buf_size=_BUFFER).pack(value)
         # Only a payload with enough nesting marks can be too deep, only one with the marks of bytes can hold what
         # msgpack mistakes for bytes. Both are rare in small values, and seen at C speed.
         deep = level == 0 and self._may_be_deep(packed)
+        if deep and not foreign:
+            deep = False
+            if not walk.is_shallow(value, self.max_depth):
+                raise _too_deep(self.max_depth)
         if deep or 0xC4 in packed or 0xC5 in packed or 0xC6 in packed:
             types, levels = walk.survey(value)
             plain = levels <= self.max_depth and walk.is_plain(types, self._by_type)
@@ -170,9 +181,18 @@ class Codec:
         return packed
 
     def _may_be_deep(self, packed: bytes) -> bool:
-        """Whether a payload has room for more levels than allowed: each takes at least one byte of its own."""
+        """Whether a payload has room for more levels than allowed: each takes at least one byte of its own.
+
+        A large one always has: to count would take as long as to look.
+        """
         limit = self.max_depth
-        return len(packed) > limit and len(packed.translate(None, _NOT_NESTING)) > limit
+        size = len(packed)
+        return size > limit and (size > _LARGE or len(packed.translate(None, _NOT_NESTING)) > limit)
+
+    def _take_first(self, foreign: list[Any], value: Any) -> ExtType:
+        """``_take_at`` for the outermost value, noted in ``foreign``."""
+        foreign.append(value)
+        return self._take_at(0, value)
 
     def _take_at(self, level: int, value: Any) -> ExtType | str:
         """The extension for a value that msgpack does not know."""
@@ -190,6 +210,11 @@ class Codec:
             header: bytes = Packer().pack_array_header(len(parts))
             return _extension(kind.code, header + b"".join(parts))
         return _extension(kind.code, self._pack(kind.take(value), level + 1))
+
+    def _make_first(self, foreign: list[int], code: int, data: bytes) -> Any:
+        """``_make_at`` for the outermost value, noted in ``foreign``."""
+        foreign.append(code)
+        return self._make_at(0, code, data)
 
     def _make_at(self, level: int, code: int, data: bytes) -> Any:
         """The value of an extension."""

@@ -58,6 +58,19 @@ def survey(value: Any) -> tuple[set[type], int]:
     return types, levels
 
 
+def is_shallow(value: Any, depth: int) -> bool:
+    """Whether lists and dicts nest at most ``depth`` deep in ``value``, where nothing else nests.
+
+    What does not nest refers to nothing, so no level needs to be sorted out before the next one is looked up.
+    """
+    level = [value]
+    for _ in range(depth):
+        level = get_referents(*level)
+        if not level:
+            return True
+    return _NATIVE_CONTAINERS.isdisjoint(map(type, level))
+
+
 def is_plain(types: Set[type], shapes: Shapes) -> bool:
     """Whether none of ``types`` nests, but for lists and dicts."""
     return types.isdisjoint(_CONTAINERS - _NATIVE_CONTAINERS) and types.isdisjoint(shapes)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from distgraph.wire.walk import find_problem, has_buffers, is_plain, is_within, survey, wrap_buffers
+from distgraph.wire.walk import find_problem, has_buffers, is_plain, is_shallow, is_within, survey, wrap_buffers
 from tests.unit.wire.samples import Money, Open, Pair, Point, Step, registry
 
 pytestmark = pytest.mark.unit
@@ -95,3 +95,13 @@ def test_the_first_problem_in_order_is_the_one_that_is_told() -> None:
     assert problem is not None
     assert problem.path == "$.a[1]"
     assert find_problem({"a": [1, None]}, SHAPES, 64) is None
+
+
+@pytest.mark.parametrize("innermost", [[], [1], {}, {"a": "b"}])
+@pytest.mark.parametrize("levels", [1, 2, 63, 64, 65, 66])
+def test_shallow_is_what_nests_no_deeper(innermost: Any, levels: int) -> None:
+    value = innermost
+    for _ in range(levels - 1):
+        value = [value, 0]
+    assert is_shallow(value, 64) is (levels <= 64)
+    assert is_shallow("a leaf", 0)
