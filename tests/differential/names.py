@@ -145,8 +145,10 @@ def finished_beside_a_question(api: Api) -> Any:
     builder.add_conditional_edges(api.START, lambda state: [api.Send("inner", {"n": n}) for n in (1, 2)])
     app = builder.compile(checkpointer=api.InMemorySaver())
     config: Any = {"configurable": {"thread_id": "1"}}
-    ids = [part["__interrupt__"][0].id for part in app.stream({"n": 0}, config)]
-    first = [*app.stream(api.Command(resume={ids[0]: "x"}), config)]
+    # Which of the two asks first is chance.
+    asked = sorted((part["__interrupt__"][0] for part in app.stream({"n": 0}, config)), key=lambda one: one.value)
+    ids = [one.id for one in asked]
+    first = sorted(app.stream(api.Command(resume={ids[0]: "x"}), config), key=str)
     return (
         first,
         [*app.stream(api.Command(resume={ids[1]: "y"}), config)],

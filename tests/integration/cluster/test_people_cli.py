@@ -34,7 +34,9 @@ class Line:
 
 
 @pytest.fixture
-def line(cluster: EmbeddedCluster) -> Line:
+def line(cluster: EmbeddedCluster, monkeypatch: pytest.MonkeyPatch) -> Line:
+    # Tables as wide as their content.
+    monkeypatch.setenv("COLUMNS", "400")
     return Line(cluster)
 
 
