@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from distgraph.cluster.liveness import work_of, works_at
 from distgraph.cluster.workplace import CRASHES_ALLOWED
-from distgraph.ledger.keys import item_id
+from distgraph.ledger.keys import CHUNK, item_id
 from distgraph.ledger.memory.tables import RunKey
 from distgraph.ledger.replies import Address, Answer, Commit, Due, Taken
 from distgraph.testing.slots import working
@@ -290,26 +291,31 @@ class History:
 
     def _reclaim(self, process: Process, args: Any, kwargs: Any, answer: tuple[int, int]) -> None:
         if answer[0] and kwargs.get("crashed"):
-            self._is_dead(process, args[1], f"run {args[0].run_id!r}")
+            self._is_dead(process, args[1], f"run {args[0].run_id!r}", args[0].run_id)
             self._counted(f"run {args[0].run_id!r}", answer[1])
 
     def _give_back(self, process: Process, args: Any, kwargs: Any, answer: Answer) -> None:
         taken: Taken = args[3]
         if answer.kind == "stale":
             return
-        self._is_dead(process, args[2], f"items {taken.start} to {taken.stop} of batch {args[0]!r}")
+        first = item_id(args[0], taken.chunk * CHUNK + taken.start)
+        self._is_dead(process, args[2], f"items {taken.start} to {taken.stop} of batch {args[0]!r}", first, args[1])
         self._counted(f"item {kwargs.get('crashed')} of batch {args[0]!r}", int(answer.info))
         if answer.kind == "quarantined":
             self.quarantined(f"item {kwargs.get('crashed')} of batch {args[0]!r}")
 
-    def _is_dead(self, process: Process, slot: str, what: str) -> None:
-        """Rights were taken from a slot: it gave them back itself, is dead, or stood still for long."""
+    def _is_dead(self, process: Process, slot: str, what: str, run_id: str, slice_id: str = "") -> None:
+        """Rights were taken from a slot: it gave them back itself, is dead, or stood still for long.
+
+        Or it is at something else: what a server remembers after a roll-back may have been given back since.
+        """
         if slot == process.name:
             return
         boot = slot.partition(":")[0]
         for worker in self.world.workers:
             if worker.boot == boot and worker.up and not worker.froze:
-                if any(child.name == slot and not child.dead for child in worker.children):
+                holders = [child for child in worker.children if child.name == slot and not child.dead]
+                if any(child.busy and works_at(work_of(child.what), run_id, slice_id) for child in holders):
                     self.violate("I10", f"{what} was taken from slot {slot}, which lives")
                 return
 
