@@ -33,7 +33,11 @@ check() {
     fi
 }
 
-# floor TITLE DIRECTORY...: pytest over those of the directories that hold tests.
+# Sets among the parameters of tests must come in the same order in both processes of a floor that is run by two.
+export PYTHONHASHSEED=0
+
+# floor TITLE DIRECTORY...: pytest over those of the directories that hold tests. Floors that mostly wait - for
+# processes, for time to pass - are run by two processes, file by file.
 floor() {
     title=$1
     shift
@@ -43,7 +47,7 @@ floor() {
         [ -d "tests/$name" ] && [ -n "$(find "tests/$name" -name 'test_*.py' | head -n 1)" ] && there="$there tests/$name"
     done
     # shellcheck disable=SC2086  # a list of directory names without spaces
-    [ -z "$there" ] || check "$title" "$PY" -m pytest -q $there
+    [ -z "$there" ] || check "$title" "$PY" -m pytest -q $beside $there
 }
 
 check "style: ruff check" "$PY" -m ruff check .
@@ -52,11 +56,13 @@ check "types: mypy --strict" "$PY" -m mypy
 check "import rules: lint-imports" "$VENV/bin/lint-imports"
 
 done_floors=''
+beside=''
 floor "tests: units and properties, no server" unit property
 floor "tests: the protocol under simulated crashes" simulation
 floor "tests: conformance, one suite for every kind behind a seam" conformance
 floor "tests: the same graphs on the peer and here" differential
 floor "tests: yesterday's data read today" compat
+beside='-n 2 --dist loadfile'
 floor "tests: integration, real server and real workers" integration
 floor "tests: acceptance, what a user sees" acceptance
 floor "tests: chaos, kill storms" chaos
