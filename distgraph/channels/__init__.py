@@ -2,6 +2,7 @@
 
 from distgraph.channels.base import BaseChannel
 from distgraph.channels.binop import BinaryOperatorAggregate
+from distgraph.channels.delta import DeltaChannel
 from distgraph.channels.last_value import AnyValue, EphemeralValue, LastValue, LastValueAfterFinish, UntrackedValue
 from distgraph.channels.named_barrier_value import NamedBarrierValue, NamedBarrierValueAfterFinish
 from distgraph.channels.topic import Topic
@@ -10,6 +11,7 @@ __all__ = [
     "AnyValue",
     "BaseChannel",
     "BinaryOperatorAggregate",
+    "DeltaChannel",
     "EphemeralValue",
     "LastValue",
     "LastValueAfterFinish",

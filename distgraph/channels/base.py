@@ -8,6 +8,7 @@ and handed back, never kept, so that a superstep is a pure function of a checkpo
     finish(value)            the value once nothing else is left to run
     is_available(value)      whether a task may read it or be triggered by it
     read(value)              what a task sees
+    grew(before, updates, after)  whether a list was only appended to
 
 ``MISSING`` is "no value". A rule that changes nothing returns the very object it was given.
 
@@ -43,8 +44,6 @@ class BaseChannel(Generic[Value, Update]):
     consumable: ClassVar[bool] = False
     #: Part of checkpoints.
     tracked: ClassVar[bool] = True
-    #: Updates that are lists are appended to a value that is one; what was there stays as it is.
-    appends: bool = False
 
     def __init__(self, typ: Any = Any, key: str = "") -> None:
         self.typ = typ
@@ -72,6 +71,13 @@ class BaseChannel(Generic[Value, Update]):
     def finish(self, value: Any) -> Any:
         """The value once nothing else is left to run."""
         return value
+
+    def grew(self, before: Sequence[Any], updates: Sequence[Any], after: Sequence[Any]) -> bool:
+        """Whether the list ``after``, which ``reduce`` made of the list ``before``, is that with items appended.
+
+        Only then may the end be stored alone. False where it cannot be told.
+        """
+        return False
 
     def is_available(self, value: Any = MISSING) -> bool:
         """Whether ``value`` may be read; without an argument: whether the held value may."""

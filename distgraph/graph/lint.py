@@ -16,7 +16,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any
 from unicodedata import normalize
 
-from distgraph.channels import BinaryOperatorAggregate
+from distgraph.channels import BinaryOperatorAggregate, DeltaChannel
 from distgraph.constants import END, RESERVED, START
 from distgraph.engine.call import NodeCall
 from distgraph.graph.declarations import DEFAULT_HANDLER, NO_SYNC_TIMEOUT
@@ -169,8 +169,12 @@ def _function_lints(name: str, spec: NodeSpec, code: CodeType, position: int) ->
 
 def _state_lints(builder: Builder) -> Iterator[Problem]:
     for key, channel in builder.channels.items():
-        operator = channel.operator if isinstance(channel, BinaryOperatorAggregate) else None
-        if getattr(operator, "__name__", "") == "<lambda>":
+        reducer: Any = None
+        if isinstance(channel, BinaryOperatorAggregate):
+            reducer = channel.operator
+        elif isinstance(channel, DeltaChannel):
+            reducer = channel.reducer
+        if getattr(reducer, "__name__", "") == "<lambda>":
             text = f"The reducer of key {key!r} is a lambda: graphs that differ only in it look equal to workers."
             yield lint("lambda-reducer", text, "Name it with def.", builder.place)
 

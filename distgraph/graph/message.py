@@ -8,16 +8,19 @@ become plain dicts with ``role``, ``content`` and ``id``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from functools import cache, partial
 from typing import Annotated, Any, Literal, TypedDict
 from uuid import uuid4
 
+from distgraph.channels.binop import keeps_items
 from distgraph.runtime import current_scope
 
 #: Id of a removal that removes everything before it.
 REMOVE_ALL_MESSAGES = "__remove_all__"
 
 
+@keeps_items
 def add_messages(
     left: Any = None, right: Any = None, *, format: Literal["langchain-openai"] | None = None
 ) -> list[Any] | Callable[[Any, Any], list[Any]]:
@@ -44,10 +47,11 @@ def add_messages(
     return _merge_messages(left, right, format=format)
 
 
+@keeps_items
 def _merge_messages(left: Any, right: Any, *, format: str | None = None) -> list[Any]:
     if format not in (None, "", "langchain-openai"):
         raise ValueError(f"Unrecognized format={format!r}. Expected one of 'langchain-openai', None.")
-    old, new = with_ids(left), with_ids(right)
+    old, new = with_ids([*map(_anew, left)] if isinstance(left, list) else left), with_ids(right)
     for index in range(len(new) - 1, -1, -1):
         if _is_removal(new[index]) and _id(new[index]) == REMOVE_ALL_MESSAGES:
             return new[index + 1 :]
@@ -79,6 +83,11 @@ def with_ids(messages: Any) -> list[Any]:
     listed = messages if isinstance(messages, list) else [messages]
     whole = listed if all(map(_is_whole, listed)) else _coerced(listed)
     return [_identified(message) for message in whole]
+
+
+def _anew(message: Any) -> Any:
+    """A message that is to get an id, as another object: what is in a state already may be stored without one."""
+    return copy(message) if _is_whole(message) and message.id is None else message
 
 
 def name_messages(update: Any) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 from inspect import Parameter, isclass, signature
 from typing import Annotated, Any, ClassVar, NotRequired, Required, get_args, get_origin, get_type_hints
 
-from distgraph.channels import BaseChannel, BinaryOperatorAggregate, LastValue
+from distgraph.channels import BaseChannel, BinaryOperatorAggregate, DeltaChannel, LastValue
 from distgraph.constants import ROOT
 from distgraph.graph.problems import Problem, WrongTypeError, refusal
 from distgraph.managed import ManagedValue
@@ -141,6 +141,8 @@ def _channel(name: str, hint: Any) -> BaseChannel[Any, Any]:
     metadata = getattr(hint, "__metadata__", ())
     typ = bare(hint)
     for item in metadata:
+        if isinstance(item, DeltaChannel):
+            return item.of(typ).named(name)
         if isinstance(item, BaseChannel):
             return item.named(name)
         if isclass(item) and issubclass(item, BaseChannel):

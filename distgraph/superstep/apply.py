@@ -87,11 +87,6 @@ def _grouped(program: Program, tasks: Sequence[Task]) -> dict[str, list[Any]]:
 _NOTHING: frozenset[str] = frozenset()
 
 
-def _all_lists(before: Any, updates: Sequence[Any]) -> bool:
-    """Whether a list was appended to, and nothing else (an Overwrite, say) happened to it."""
-    return type(before) is list and all(type(update) is list for update in updates)
-
-
 class _Step:
     """The tables of one superstep while it is applied; copies, so that the checkpoint it starts from stays whole."""
 
@@ -145,7 +140,7 @@ class _Step:
                 self._set(channel, after)
                 continue
             values[channel], versions[channel] = after, version
-            if rule.appends and type(after) is list and _all_lists(before, updates):
+            if type(after) is list and type(before) is list and rule.grew(before, updates, after):
                 self.grown.add(channel)
             if rule.plain or rule.is_available(after):
                 self.updated.add(channel)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.differential import building, functional, keeping, names, nesting, running, speaking, threads
+from tests.differential import building, functional, growing, keeping, names, nesting, running, speaking, threads
 from tests.differential.harness import OURS, PEER, observe
 
 pytestmark = pytest.mark.differential
@@ -29,7 +29,7 @@ def programs(module: ModuleType) -> list[Any]:
     "program",
     [
         entry
-        for module in (building, running, threads, nesting, keeping, functional, names, speaking)
+        for module in (building, running, threads, nesting, keeping, functional, growing, names, speaking)
         for entry in programs(module)
     ],
 )

@@ -17,6 +17,7 @@ NAMES = {
     "callbacks": "GraphResumeEvent GraphInterruptEvent GraphCallbackHandler",
     "channels.any_value": "AnyValue",
     "channels.binop": "BinaryOperatorAggregate",
+    "channels.delta": "DeltaChannel",
     "channels.ephemeral_value": "EphemeralValue",
     "channels.last_value": "LastValue",
     "channels.named_barrier_value": "NamedBarrierValue",

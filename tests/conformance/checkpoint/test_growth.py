@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypedDict
 
 import pytest
 
 from distgraph import END, START, StateGraph
+from distgraph.channels import DeltaChannel
 from distgraph.checkpoint.line_saver import LineSaver
 from distgraph.checkpoint.memory import InMemorySaver
+from distgraph.graph import add_messages
 from distgraph.types import Overwrite
 from tests.conformance.checkpoint.lines import Line, Saver, stored, thread, version
 
@@ -176,3 +178,85 @@ def test_a_thread_goes_on_in_another_process(saver: Saver) -> None:
         known.clear()
     after = looping(saver).invoke({"n": 3, "log": ["x"]}, config)["log"]
     assert after == [*before, "x", "2", "1", "0"]
+
+
+def keyed(state: list[Any], writes: Sequence[Any]) -> list[Any]:
+    """Appends; an item of a key that is there takes its place, an item without text removes it."""
+    items = {item["key"]: item for item in state}
+    items.update((item["key"], item) for write in writes for item in write)
+    return [item for item in items.values() if item["text"]]
+
+
+def merged(state: dict[str, int], writes: Sequence[Any]) -> dict[str, int]:
+    return {**state, **{key: value for write in writes for key, value in write}}
+
+
+class Growth(TypedDict, total=False):
+    n: int
+    messages: Annotated[list[Any], add_messages]
+    items: Annotated[list[Any], DeltaChannel(keyed)]
+    table: Annotated[dict[str, int], DeltaChannel(merged)]
+
+
+def chatting(saver: Saver | None) -> Any:
+    """Appends to all three; now and then an item is replaced, changed in place, removed, or everything is."""
+
+    def work(state: Growth) -> dict[str, Any]:
+        n = state["n"] - 1
+        said: list[Any] = [{"role": "ai", "content": f"m{n}", "id": f"{n}"}]
+        item: Any = {"key": f"{n}", "text": f"t{n}"}
+        if n % 20 == 9:
+            said = [{"role": "ai", "content": "again", "id": f"{n + 5}"}, *said]
+            item = {"key": f"{n + 5}", "text": "again"}
+        elif n % 20 == 13:
+            item = state["items"][1]
+            item["text"] += "!"
+        elif n % 20 == 17:
+            item = {"key": f"{n + 1}", "text": ""}
+        return {
+            "n": n,
+            "messages": said,
+            "items": Overwrite([item]) if n % 50 == 1 else [item],
+            "table": [(f"{n % 7}", n)],
+        }
+
+    def beside(state: Growth) -> dict[str, Any]:
+        return {"items": [{"key": f"beside {state['n']}", "text": "b"}]}
+
+    builder = StateGraph(Growth).add_node("work", work).add_node("beside", beside)
+    for name in ("work", "beside"):
+        builder.add_edge(START, name)
+    ways = ["work", "beside", END]
+    builder.add_conditional_edges("work", lambda state: ["work", "beside"] if state["n"] else END, ways)
+    return builder.compile(checkpointer=saver)
+
+
+@pytest.mark.parametrize("durability", ["sync", "exit"])
+def test_conversations_and_delta_channels_are_found_whole(saver: Saver, durability: Any) -> None:
+    config: Any = {**thread(), "recursion_limit": 1000}
+    graph = chatting(saver)
+    given: Any = {"n": 120, "items": [{"key": "first", "text": "f"}], "messages": [], "table": []}
+    result = graph.invoke(given, config, durability=durability)
+    assert result == chatting(None).invoke(given, config)
+    assert result == graph.get_state(config).values
+    getattr(saver, "_known", {}).clear()
+    assert result == chatting(saver).get_state(config).values
+    after = chatting(saver).invoke({"n": 3}, config)
+    assert after["messages"][: len(result["messages"]) - 3] == result["messages"][:-3]
+    assert after == chatting(saver).get_state(config).values
+
+
+@pytest.mark.parametrize("key", ["messages", "items"])
+def test_a_conversation_is_stored_by_its_ends(saver: Saver, key: str) -> None:
+    def work(state: Any) -> dict[str, Any]:
+        n = state["n"] - 1
+        return {"n": n, key: [{"role": "ai", "content": f"{n:0100d}", "text": "t", "id": f"{n}", "key": f"{n}"}]}
+
+    builder = StateGraph(Growth).add_node("work", work).add_edge(START, "work")
+    builder.add_conditional_edges("work", lambda state: "work" if state["n"] else END, ["work", END])
+    graph = builder.compile(checkpointer=saver)
+    count = _counted(saver)
+    config: Any = {**thread(), "recursion_limit": 1000}
+    result = graph.invoke({"n": 300, "messages": [], "items": []}, config)
+    assert len(result[key]) == 300
+    assert 300 * 100 < count() < 2_000_000, "whole lists would be 4.5 MB and more"

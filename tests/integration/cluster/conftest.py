@@ -11,7 +11,7 @@ import pytest
 from distgraph.cluster import Cluster
 from distgraph.cluster.embedded import EmbeddedCluster
 
-GRAPHS = ("workers.graphs", "tests.graphs.hard", "tests.graphs.memory", "tests.graphs.nested")
+GRAPHS = ("workers.graphs", "tests.graphs.hard", "tests.graphs.memory", "tests.graphs.nested", "tests.graphs.growing")
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from distgraph.errors import (
 )
 from distgraph.examples import chain, map_reduce, sums
 from distgraph.types import Placement
-from tests.graphs import hard
+from tests.graphs import growing, hard
 from tests.integration.cluster.at_rest import wait_at_rest
 from tests.waiting import wait_until
 
@@ -56,6 +56,12 @@ class TestPlacements:
             "parts": [3, 30, 100],
             "total": 133,
         }
+
+    def test_lists_that_grow(self, cluster: EmbeddedCluster, placement: Placement) -> None:
+        """Delta channels and conversations, with items that are replaced in between."""
+        given: Any = {"n": 40, "log": ["in"], "messages": []}
+        found = cluster.bind(growing.graph, placement=placement).invoke(given, {"recursion_limit": 100})
+        assert found == growing.graph.invoke(given, {"recursion_limit": 100})
 
     def test_under_an_event_loop(self, cluster: EmbeddedCluster, placement: Placement) -> None:
         remote = cluster.bind(sums.graph, placement=placement)

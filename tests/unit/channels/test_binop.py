@@ -5,11 +5,12 @@ from __future__ import annotations
 import collections.abc
 import operator
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
 
-from distgraph.channels.binop import BinaryOperatorAggregate, overwrite_of, reducer_name
+from distgraph.channels.binop import BinaryOperatorAggregate, keeps_items, overwrite_of, reducer_name
 from distgraph.errors import InvalidUpdateError
 from distgraph.types import MISSING, Overwrite
 
@@ -106,3 +107,31 @@ def test_channels_with_the_same_reducer_are_equal() -> None:
     assert BinaryOperatorAggregate(list, operator.add) != BinaryOperatorAggregate(list, operator.or_)
     assert BinaryOperatorAggregate(list, lambda a, b: a) == BinaryOperatorAggregate(list, lambda a, b: b)
     assert LIST != 5
+
+
+def test_a_list_that_is_added_to_grew() -> None:
+    assert LIST.grew([0], [[1]], [0, 1])
+    assert not LIST.grew([0], [Overwrite([1])], [1])
+
+
+def test_a_marked_reducer_grew_where_every_item_was_kept() -> None:
+    @keeps_items
+    def merge(left: list[Any], right: list[Any]) -> list[Any]:
+        return [*left, *right]
+
+    old: list[Any] = [{}]
+    for reducer in (merge, partial(merge)):
+        channel: BinaryOperatorAggregate[Any] = BinaryOperatorAggregate(list, reducer)
+        assert channel.grew(old, [[1]], [*old, 1])
+        assert not channel.grew(old, [[1]], [{}, 1])
+
+
+def test_of_other_reducers_nothing_is_known() -> None:
+    class Unhashable:
+        __hash__ = None  # type: ignore[assignment]
+
+        def __call__(self, left: list[Any], right: list[Any]) -> list[Any]:
+            return [*left, *right]
+
+    for reducer in (Unhashable(), lambda left, right: left + right):
+        assert not BinaryOperatorAggregate(list, reducer).grew([0], [[1]], [0, 1])

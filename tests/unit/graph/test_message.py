@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from distgraph.channels import BinaryOperatorAggregate
 from distgraph.constants import START
 from distgraph.graph import message
 from distgraph.graph.message import REMOVE_ALL_MESSAGES, MessagesState, add_messages, name_messages, push_message
@@ -133,3 +134,27 @@ def test_a_pushed_message_needs_an_id_and_a_node() -> None:
     graph = StateGraph(MessagesState).add_node("n", lambda state: push_message(("ai", "x"))).add_edge(START, "n")
     with pytest.raises(ValueError, match="Message ID is required"):
         graph.compile().invoke({"messages": []})
+
+
+@pytest.mark.parametrize("reducer", [add_messages, add_messages()])
+def test_only_messages_that_are_new_make_a_conversation_grow(reducer: Any) -> None:
+    channel: BinaryOperatorAggregate[Any] = BinaryOperatorAggregate(list, reducer)
+    before = [said("a", "1"), said("b", "2")]
+
+    def grew(*updates: Any) -> bool:
+        return channel.grew(before, updates, channel.reduce(before, updates))
+
+    assert grew([said("c", "3")])
+    assert grew(said("c", "3"), {"role": "user", "content": "d"})
+    assert not grew([said("A", "1")]), "put in place of another"
+    assert not grew([gone("1")])
+    assert not grew([gone(REMOVE_ALL_MESSAGES), said("x", "9")])
+    assert not grew([before[0]]), "it may have been changed since it was stored"
+
+
+def test_a_message_of_the_state_gets_its_id_as_another_object() -> None:
+    """It may be stored without one."""
+    before = [said("a")]
+    after: Any = add_messages(before, [said("b")])
+    assert before[0].id is None
+    assert after[0].id is not None
