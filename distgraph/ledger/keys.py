@@ -24,6 +24,7 @@ touch one tag and the state can be spread over several servers later. ``T`` is `
     T:pend:<thread>:<ns>    HASH    <checkpoint>|<task>|<kind> -> writes (savers, history);  delete of the thread
                                     <checkpoint> -> number of them, <checkpoint>|<n> -> <task>|<kind>|<path>.
     T:nested:<thread>       SET     ns of its other lines: nested graphs.                    delete of thread or batch
+    T:gone:<run>            STRING  ms when a run expired that was deleted for it.           its time to live
     T:once:<run>            HASH    effect key -> recorded result, z:<sleep> -> ms of waking. delete of run or batch
     T:batch:<batch>         HASH    counters, epoch, chunk digests of this partition.        delete of the batch
     T:in:<batch>:<chunk>    LIST    the chunk's items.                                       the last item done

@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from distgraph.ledger import seam
 from distgraph.ledger.connection import guard
-from distgraph.ledger.keys import Keys, encoded
+from distgraph.ledger.keys import Keys, encoded, split_item
 from distgraph.ledger.replies import Address, Answer, Record
-from distgraph.ledger.scripts import Scripts
+from distgraph.ledger.scripts import Call, Scripts
 
 #: Entries a run's log keeps, about; the oldest go first.
 LOG_LENGTH = 100_000
+#: How long it is remembered that a run has expired. Milliseconds.
+TOMB_MS = 30 * 86_400_000
+#: Statuses of a run that may go on, by itself or when it is answered.
+LIVE = ("queued", "running", "interrupted")
+#: Lines of nested graphs that are deleted at once.
+NESTED = 300
+#: How long a run's id stays tied to a thread on which the run has not appeared. Milliseconds.
+HOLD_MS = 3_600_000
 
 
 def text(value: Any) -> str:
@@ -45,6 +52,15 @@ class RunReads:
 
     def _due(self, address: Address) -> str:
         return self.keys.due(self.keys.partition(address.thread_id))
+
+    def reserve(self, address: Address, how: str = "hold") -> str:
+        """Tie a run's id to its thread; returns the thread it is tied to, which is another one if the id is taken."""
+        directory = self.keys.directory(address.run_id)
+        if address.own_thread:
+            with guard():
+                return text(self.client.get(directory) or address.thread_id)
+        own = self._run(Address(address.run_id, address.run_id), "run")
+        return text(self.scripts.run(Call("reserve", (directory, own), (*address, how, HOLD_MS))))
 
     def address(self, run_id: str) -> Address | None:
         """Where a run lives; None if no such run is on the ledger."""
@@ -130,20 +146,38 @@ class RunReads:
 
     def append_log(self, address: Address, entries: Sequence[bytes]) -> None:
         """Append events that need no commit: custom and message events, tagged with their attempt by the caller."""
+        log, owners = self._run(address, "log"), self._owners(address)
+
+        def begin(pipe: Any) -> None:
+            there = pipe.exists(*owners)
+            pipe.multi()
+            for entry in entries if there else ():
+                pipe.xadd(log, {"d": entry}, maxlen=LOG_LENGTH, approximate=True)
+
         with guard(), self.client.pipeline(transaction=False) as pipe:
             for entry in entries:
-                pipe.xadd(self._run(address, "log"), {"d": entry}, maxlen=LOG_LENGTH, approximate=True)
-            pipe.execute()
+                pipe.xadd(log, {"d": entry}, maxlen=LOG_LENGTH, approximate=True, nomkstream=True)
+            if None in pipe.execute():
+                # no log yet, or no run any more: an event that comes late must not leave a log that nobody owns
+                self.client.transaction(begin, *owners)
 
-    @seam.passes("effect")
+    def _owners(self, address: Address) -> tuple[str, ...]:
+        """Keys one of which is there while the run is: its record, or its batch in the partition."""
+        item = split_item(address.run_id)
+        run = self._run(address, "run")
+        return (run, self.keys.of(address.thread_id, "batch", item[0])) if item else (run,)
+
     def effect(self, address: Address, key: str, value: bytes | None = None) -> bytes | None:
-        """The recorded result of an effect; with ``value``, record it unless somebody was first."""
+        """The recorded result of an effect; with ``value``, record it unless somebody was first or the run is gone."""
         name = self._run(address, "once")
+        if value is not None:
+            return self._stands(self.scripts.run(Call("effect", (name, *self._owners(address)), (key, value))))
         with guard():
-            if value is not None:
-                self.client.hsetnx(name, key, value)
-            recorded: Any = self.client.hget(name, key)
-        found: bytes | None = recorded
+            return self._stands(self.client.hget(name, key))
+
+    @staticmethod
+    def _stands(reply: Any) -> bytes | None:
+        found: bytes | None = reply
         return found
 
     def forget_effect(self, address: Address, key: str) -> None:
@@ -179,13 +213,68 @@ class RunReads:
                 pipe.zrem(self.keys.dead(self.keys.partition(thread)), address.run_id)
             pipe.execute()
 
-    def delete(self, address: Address) -> None:
-        """Delete a resting run's record, log and effects; the thread's checkpoints stay."""
-        with guard(), self.client.pipeline(transaction=False) as pipe:
-            for kind in ("run", "open", "claims", "tries", "naps", "log", "once"):
-                pipe.delete(self._run(address, kind))
-            pipe.zrem(self.keys.of(address.thread_id, "runs"), address.run_id)
-            pipe.zrem(self._due(address), f"r:{address.run_id}")
-            pipe.zrem(self.keys.dead(self.keys.partition(address.thread_id)), address.run_id)
-            pipe.delete(self.keys.directory(address.run_id))
-            pipe.execute()
+    # ------------------------------------------------------------- the end of a run
+
+    def ended(self, partition: int, start: int, most: int) -> list[tuple[Address, int | None]]:
+        """Of the partition's runs, the oldest first, those from place ``start`` on: when each expires, in ms, if ever."""
+        with guard():
+            names = [text(name) for name in self._listed(partition, start, most)]
+            with self.client.pipeline(transaction=False) as pipe:
+                for name in names:
+                    pipe.hmget(f"{self.keys.tag(partition)}run:{encoded(name)}", ["thread", "ended", "retain"])
+                found = pipe.execute()
+        return [
+            (Address(name, text(thread or name)), int(over) + int(retain) if over and retain else None)
+            for name, (thread, over, retain) in zip(names, found, strict=True)
+        ]
+
+    def _listed(self, partition: int, start: int, most: int) -> Any:
+        return self.client.zrange(self.keys.tag(partition) + "runs", start, start + most - 1)
+
+    def delete(self, address: Address, *, expired: bool = False) -> Answer:
+        """Delete a run that has come to its end, and what is its own: ok, live (``info`` its status), kept."""
+        status = self.peek(self.keys.partition(address.thread_id), address.run_id, ["status"])[0]
+        if status in LIVE:
+            return Answer("live", status)
+        if not address.own_thread:
+            # before the run: whoever dies between the two leaves nothing that stays for ever
+            with guard():
+                self.client.pexpire(self.keys.directory(address.run_id), TOMB_MS)
+        answer = self._drop(address, "expired" if expired else "now")
+        if not address.own_thread and (answer.kind != "ok" or not expired):
+            self.reserve(address, "drop" if answer.kind == "ok" else "keep")
+        return answer
+
+    def _drop(self, address: Address, when: str) -> Answer:
+        thread, own = address.thread_id, address.own_thread
+        keys = (
+            self._run(address, "run"),
+            self.keys.line(thread),
+            self._due(address),
+            self.keys.of(thread, "runs"),
+            self.keys.of(thread, "turns", thread),
+            *(self._run(address, kind) for kind in ("open", "claims", "tries", "naps", "log", "once")),
+            *(self.keys.of(thread, kind, thread, "") for kind in ("hist", "pend")),
+            self.keys.of(thread, "nested", thread),
+            self._run(address, "gone"),
+        )
+        answer = Answer("more")
+        while answer.kind == "more":
+            with guard():
+                found: Any = self.client.smembers(self.keys.of(thread, "nested", thread)) if own else ()
+            names = sorted(text(name) for name in found)[:NESTED]
+            lines = [key for ns in names for key in self._line_keys(thread, ns)]
+            args = (address.run_id, "own" if own else "", when, TOMB_MS, *names)
+            answer = answer_of(self.scripts.run(Call("drop_run", (*keys, *lines), args)))
+        return answer
+
+    def _line_keys(self, thread_id: str, ns: str) -> tuple[str, ...]:
+        others = (self.keys.of(thread_id, kind, thread_id, ns) for kind in ("pend", "hist"))
+        return (self.keys.line(thread_id, ns), *others)
+
+    def expired(self, run_id: str) -> int | None:
+        """When a run expired that was deleted for it, in ms; None if nothing is known of that."""
+        with guard():
+            thread = text(self.client.get(self.keys.directory(run_id)) or run_id)
+            found: Any = self.client.get(self._run(Address(run_id, thread), "gone"))
+        return int(found) if found else None

@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from distgraph.ledger.connection import guard
 from distgraph.ledger.keys import CHUNK, encoded, split_item
 from distgraph.ledger.reads import LOG_LENGTH, RunReads, answer_of, record_of, text
 from distgraph.ledger.replies import Address, Answer, Claimed, ClaimedTask, Commit, Due, Submitted, Swept
 from distgraph.ledger.scripts import Call
-
-#: How long a run's id stays tied to a thread on which the run has not appeared. Milliseconds.
-HOLD_MS = 3_600_000
 
 
 class RunLedger(RunReads):
@@ -20,17 +16,6 @@ class RunLedger(RunReads):
 
     What each operation promises is written in :class:`distgraph.ledger.contract.Runs`.
     """
-
-    # ------------------------------------------------------------- addresses
-
-    def reserve(self, address: Address, how: str = "hold") -> str:
-        """Tie a run's id to its thread; returns the thread it is tied to, which is another one if the id is taken."""
-        directory = self.keys.directory(address.run_id)
-        if address.own_thread:
-            with guard():
-                return text(self.client.get(directory) or address.thread_id)
-        own = self._run(Address(address.run_id, address.run_id), "run")
-        return text(self.scripts.run(Call("reserve", (directory, own), (*address, how, HOLD_MS))))
 
     # ------------------------------------------------------------- a run's life
 
@@ -295,7 +280,7 @@ class RunLedger(RunReads):
     def slept(self, address: Address, key: str, *, ms: int | None = None, until: bool = False) -> bool:
         """Whether a sleep is over; with ``ms`` it begins now, unless it has begun."""
         how = "" if ms is None else "until" if until else "for"
-        return bool(self.scripts.run(Call("slept", (self._run(address, "once"),), (key, how, ms or 0))))
+        return bool(self.scripts.run(Call("slept", (self._run(address, "once"), *self._owners(address)), (key, how, ms or 0))))
 
     def asleep(self, address: Address) -> set[str]:
         """Tasks of the current superstep whose time to wake has not come."""

@@ -217,7 +217,8 @@ class Runs(Protocol):
     def slept(self, address: Address, key: str, *, ms: int | None = None, until: bool = False) -> bool:
         """Whether the sleep under this key was begun and is over.
 
-        ``ms``: begin it unless it has begun, for so long, or ``until`` then. Its task is not given back by that.
+        ``ms``: begin it unless it has begun, for so long, or ``until`` then. Its task is not given back by that. Of a
+            run that is gone none begins.
         """
         ...
 
@@ -343,11 +344,17 @@ class Runs(Protocol):
         ...
 
     def append_log(self, address: Address, entries: Sequence[bytes]) -> None:
-        """Append events that need no commit. A repeat may append them twice: entries name their attempt and number."""
+        """Append events that need no commit. A repeat may append them twice: entries name their attempt and number.
+
+        Those of a run that is gone are dropped.
+        """
         ...
 
     def effect(self, address: Address, key: str, value: bytes | None = None) -> bytes | None:
-        """The recorded result of an effect or None; with ``value``, it is recorded unless somebody was first."""
+        """The recorded result of an effect or None; with ``value``, it is recorded unless somebody was first.
+
+        Of a run that is gone nothing is recorded. An item of a batch that is there is there.
+        """
         ...
 
     def note_dead(self, address: Address, now_ms: int) -> None:
@@ -370,9 +377,28 @@ class Runs(Protocol):
         """Drop the recorded effects of a run that is done."""
         ...
 
-    def delete(self, address: Address) -> None:
-        """Delete a resting run's record, log and effects; the thread's checkpoints stay.
+    # ---- the end of a run
 
-        One that waits for an answer is to be cancelled first: others may wait in line for it.
+    def ended(self, partition: int, start: int, most: int) -> list[tuple[Address, int | None]]:
+        """Of a partition's runs, the oldest first, ``most`` from place ``start`` on: when each expires, in ms.
+
+        That is its end and ``retain``, a field of its record in ms; None without one of them.
         """
+        ...
+
+    def delete(self, address: Address, *, expired: bool = False) -> Answer:
+        """Delete a run that has come to its end: its record, log, effects and sleeps, and its id's tie to its thread.
+
+        A thread that is the run's own and has seen no other run loses its checkpoints; those of others stay.
+
+        ``expired``: only if its time is over; it is remembered for 30 days, and the tie as long.
+
+        Returns:
+            ``ok``, also if there is no such run; ``live`` with the status of one that has not ended, or waits for an
+            answer (others may wait in line for it: cancel it first); ``kept``: its time is not over.
+        """
+        ...
+
+    def expired(self, run_id: str) -> int | None:
+        """When a run expired that was deleted for it, in ms; None if nothing is known of that."""
         ...

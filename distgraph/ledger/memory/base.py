@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from distgraph.ledger.keys import CHUNK, Keys
+from distgraph.ledger.keys import CHUNK, Keys, split_item
 from distgraph.ledger.memory.tables import Part, RunKey, State, Table, stored
 from distgraph.ledger.replies import Address, Answer
 
@@ -37,6 +37,11 @@ class Items:
 
 class RunState(Items):
     """A run as the twin holds it."""
+
+    def _is_there(self, key: RunKey) -> bool:
+        """Whether the run is, or as an item of a batch may be in a slice."""
+        item = split_item(key.run_id)
+        return key in self.state.records or (item is not None and (item[0], key.partition) in self.state.parts)
 
     def _set(self, key: RunKey, fields: Mapping[str, bytes | str | int]) -> None:
         self.state.records.at(key).write((name, stored(value)) for name, value in fields.items())

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 
 from distgraph.ledger.memory.base import RunState
 from distgraph.ledger.memory.tables import RunKey, atomic
-from distgraph.ledger.replies import Address, Record
+from distgraph.ledger.replies import Address, Answer, Record
+
+#: How long it is remembered that a run has expired. Milliseconds.
+TOMB_MS = 30 * 86_400_000
 
 
 class MemoryRunReads(RunState):
@@ -69,8 +72,9 @@ class MemoryRunReads(RunState):
 
     @atomic
     def append_log(self, address: Address, entries: Sequence[bytes]) -> None:
-        for entry in entries:
-            self._log(self.state.key(address), entry)
+        key = self.state.key(address)
+        for entry in entries if key in self.state.logs or self._is_there(key) else ():
+            self._log(key, entry)
 
     def _log(self, key: RunKey, entry: bytes) -> None:
         """Entries are numbered from 1; their ids tell the time too, as a server's do."""
@@ -79,7 +83,7 @@ class MemoryRunReads(RunState):
 
     @atomic
     def effect(self, address: Address, key: str, value: bytes | None = None) -> bytes | None:
-        if value is None:
+        if value is None or not self._is_there(self.state.key(address)):
             return self.state.effects.look(self.state.key(address)).get(key)
         return self.state.effects.at(self.state.key(address)).first(key, value)
 
@@ -106,11 +110,51 @@ class MemoryRunReads(RunState):
         self.state.effects.drop(self.state.key(address))
 
     @atomic
-    def delete(self, address: Address) -> None:
-        key, state = self.state.key(address), self.state
-        for table in (state.records, state.outcomes, state.claims, state.tries, state.naps, state.logs, state.effects):
-            table.drop(key)
+    def ended(self, partition: int, start: int, most: int) -> list[tuple[Address, int | None]]:
+        listed = sorted((ms, key.run_id) for key, ms in self.state.submitted.items() if key.partition == partition)
+        return [self._expires(RunKey(partition, run_id)) for _, run_id in listed[start : start + most]]
+
+    def _expires(self, key: RunKey) -> tuple[Address, int | None]:
+        record = self.state.records.look(key)
+        over, retain = record.get("ended"), record.get("retain")
+        address = Address(key.run_id, record.get("thread", key.run_id.encode()).decode())
+        return address, int(over) + int(retain) if over and retain else None
+
+    @atomic
+    def delete(self, address: Address, *, expired: bool = False) -> Answer:
+        key, state, run_id = self.state.key(address), self.state, address.run_id
+        record, (_, over) = state.records.look(key), self._expires(key)
+        if record and record["status"] not in (b"done", b"failed", b"cancelled"):
+            return Answer("live", record["status"].decode())
+        if record and expired and (over is None or state.now_ms() < over):
+            return Answer("kept")
+        if record and expired and over is not None:
+            state.gone[key] = (over, state.now_ms() + TOMB_MS)
+        if record:
+            self._drop(key, address)
+        if address.own_thread or run_id not in state.threads:
+            return Answer("ok")
+        if expired:
+            state.threads[run_id] = (address.thread_id, state.now_ms() + TOMB_MS)
+        else:
+            state.threads.drop(run_id)
+        return Answer("ok")
+
+    def _drop(self, key: RunKey, address: Address) -> None:
+        state, thread = self.state, (address.thread_id, "")
+        line = state.lines.look(thread)
+        if address.own_thread and "run" not in line and line.get("last") == key.run_id.encode():
+            if address.thread_id not in state.turns:
+                for table in (state.lines, state.history, state.kept):
+                    table.drop(thread)
+        for own in (state.records, state.outcomes, state.claims, state.tries, state.naps, state.logs, state.effects):
+            own.drop(key)
         state.submitted.drop(key)
-        state.threads.drop(address.run_id)
-        self.state.dead.at(key.partition).drop(address.run_id)
+        state.dead.at(key.partition).drop(address.run_id)
         self._settle_debt(key)
+
+    @atomic
+    def expired(self, run_id: str) -> int | None:
+        key = self.state.key(Address(run_id, self.state.thread_of(run_id) or run_id))
+        over, until = self.state.gone.get(key, (0, 0))
+        return over if until > self.state.now_ms() else None

@@ -139,6 +139,8 @@ class State:
 
         #: Run id -> its thread, and the ms until which that holds (0: for good).
         self.threads: Table[str, tuple[str, int]] = Table(journal)
+        #: Run id -> when it expired, and the ms until which that is remembered.
+        self.gone: Table[RunKey, tuple[int, int]] = Table(journal)
         self.records: Tables[RunKey, bytes] = Tables(journal)
         self.submitted: Table[RunKey, int] = Table(journal)
         self.outcomes: Tables[RunKey, bytes] = Tables(journal)

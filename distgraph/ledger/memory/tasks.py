@@ -173,7 +173,7 @@ class MemoryTasks(RunState):
     @atomic
     def slept(self, address: Address, key: str, *, ms: int | None = None, until: bool = False) -> bool:
         at, now = self.state.key(address), self.state.now_ms()
-        if ms is not None:
+        if ms is not None and self._is_there(at):
             self.state.effects.at(at).first(f"z:{key}", stored(ms if until else now + ms))
         wake = self.state.effects.look(at).get(f"z:{key}")
         return wake is not None and int(wake) <= now

@@ -32,6 +32,7 @@ def _runs(state: State, keys: Keys) -> Dump:
     out: Dump = {keys.directory(run): thread.encode() for run, (thread, _) in state.threads.items()}
     for kind, table in (("run", state.records), ("open", state.outcomes), ("claims", state.claims)):
         out |= {at(key, kind): _raw(fields) for key, fields in table.items()}
+    out |= {at(key, "gone"): stored(over) for key, (over, _) in state.gone.items()}
     out |= {at(key, "once"): _raw(fields) for key, fields in state.effects.items()}
     out |= {
         at(key, "naps"): {task.encode(): float(ms) for task, ms in naps.items()} for key, naps in state.naps.items()

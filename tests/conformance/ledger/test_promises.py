@@ -75,6 +75,15 @@ def at_work(world: ServerWorld) -> None:
     claim_task(world, "T1")
 
 
+def ended(world: ServerWorld) -> None:
+    """A run with all that a run can have, and whose time is over."""
+    driven(world, retain=10)
+    lines(world).put([Change(Place("r1", "nested:1"), C1, [("c:" + C1, b"1")])])
+    world.runs.effect(RUN, "k", b"v")
+    world.runs.commit(step(C1, log=[b"x"], kept=[("k", b"w")], index_history=True, status="done"))
+    world.pass_ms(10)
+
+
 def overdue(world: ServerWorld) -> None:
     submit(world)
     world.pass_ms(LOOK_MS)
@@ -128,6 +137,9 @@ CASES: dict[str, tuple[Callable[[ServerWorld], Any], Callable[[ServerWorld, Any]
     "sleep_task": (at_work, lambda w, _: w.runs.sleep_task(RUN, A, 1, C1, "T1", "k", ms=5)),
     "slept": (at_work, lambda w, _: w.runs.slept(RUN, "k", ms=5)),
     "asleep": (at_work, lambda w, _: w.runs.asleep(RUN)),
+    "effect": (submit, lambda w, _: w.runs.effect(RUN, "k", b"v")),
+    "drop_run": (ended, lambda w, _: w.runs.delete(RUN)),
+    "drop_run: expired": (ended, lambda w, _: w.runs.delete(RUN, expired=True)),
     "settle": (at_work, lambda w, _: settle(w, "T1")),
     "control": (asked, lambda w, _: w.runs.control("requeue", RUN, "n", fields={"n:T2": 5}, drop=["T2"], log=b"x")),
     "control: item": (an_item, lambda w, address: w.runs.control("cancel", address, "n", row=b"c")),
@@ -157,7 +169,7 @@ READS = {"look", "asleep", "item_touch"}
 ANSWERS_ANEW = ("submit", "batch_add", "reclaim", "batch_retry", "sweep")
 #: What frees memory goes on when there is none.
 FREES = (
-    *("forget", "drop_thread", "reclaim", "release_run", "batch_return", "batch_control"),
+    *("forget", "drop_run", "drop_thread", "reclaim", "release_run", "batch_return", "batch_control"),
     *("control", "control: item", "item_drop", "kept_drop"),
 )
 
