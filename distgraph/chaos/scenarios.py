@@ -373,6 +373,22 @@ def changed_thread(trial: Trial) -> None:
     trial.end_run("human_review")
 
 
+def deleted_run(trial: Trial) -> None:
+    """A run on a thread of its own is deleted: nothing of it is left."""
+    told: Any = {"graph": "human_review", "given": {"topic": "rain"}, "placement": "auto", "hint": True}
+    trial.ask("submit", run_id=trial.run_id, thread_id=trial.run_id, **told)
+    trial.at_rest()
+    trial.ask("cancel", run_id=trial.run_id)
+    trial.arm()
+    try:
+        trial.ask("delete", run_id=trial.run_id)
+    except Refused as error:
+        # It was deleted before the submitter died.
+        trial.expect((error.args[0], trial.stand.struck), ("RunNotFoundError", True), "deleting the run")
+    trial.expect(keys_of(trial.stand.cluster, trial.name), [], "keys that are left of a run that was deleted")
+    trial.calm()
+
+
 def ghost(trial: Trial) -> None:
     """An entry of the due index stands for nothing: whoever sweeps drops it."""
     cluster = trial.stand.cluster

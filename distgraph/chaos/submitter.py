@@ -72,6 +72,9 @@ class User:
     def cancel(self, run_id: str) -> bool:
         return self.cluster.run(run_id).cancel()
 
+    def delete(self, run_id: str) -> None:
+        self.cluster.run(run_id).delete()
+
     def steer(self, batch_id: str, what: str) -> Any:
         """``pause``, ``unpause``, ``cancel``, ``retry_failed`` or ``delete`` a batch."""
         return getattr(self.cluster.batch(batch_id), what)()

@@ -74,6 +74,21 @@ def cancel(session: Session, run_id: str) -> int:
 
 @runs.command(epilog=EPILOG)
 @click.argument("run_id")
+@global_options
+@click.pass_obj
+def delete(session: Session, run_id: str) -> int:
+    """Delete a run that has come to its end. The checkpoints of a thread of its own go too, those of others stay."""
+    with session.cluster() as cluster:
+        cluster.run(run_id).delete()
+    if session.json:
+        session.output.document({"run_id": run_id, "deleted": True})
+    else:
+        session.output.text(f"Run {run_id}: deleted.")
+    return OK
+
+
+@runs.command(epilog=EPILOG)
+@click.argument("run_id")
 @click.option(
     "--value",
     "given",

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from distgraph.checkpoint.base import BaseCheckpointSaver
@@ -18,7 +19,14 @@ from distgraph.cluster.overload import PATIENCE, Gate, Overload
 from distgraph.cluster.registry import codec_for
 from distgraph.cluster.versions import SHORT, differences
 from distgraph.config import check_id
-from distgraph.errors import BatchNotFoundError, ConfigError, GraphMismatchError, GraphNotFoundError, RunNotFoundError
+from distgraph.errors import (
+    BatchNotFoundError,
+    ConfigError,
+    GraphMismatchError,
+    GraphNotFoundError,
+    ResultExpiredError,
+    RunNotFoundError,
+)
 from distgraph.ledger.connection import check_server
 from distgraph.ledger.keys import split_item
 from distgraph.ledger.ledger import Ledger
@@ -290,15 +298,31 @@ class Cluster:
 
         Raises:
             RunNotFoundError: there is none.
+            ResultExpiredError: there was one, and its retention is over.
         """
         address = self.ledger.runs.address(check_id("run_id", run_id))
         item = split_item(run_id)
         if address is None and item is not None and (batch := self.find_batch(item[0])) is not None:
             return RunHandle(self, Address(run_id, run_id), self.codec_of(batch.graph))
         if address is None:
-            raise RunNotFoundError(f"There is no run {run_id!r} in namespace {self.namespace!r}.")
+            raise self.no_run(run_id)
         graph = self.ledger.runs.record(address).get("graph", b"").decode()
         return RunHandle(self, address, self.codec_of(graph))
+
+    def no_run(self, run_id: str) -> RunNotFoundError:
+        """The error that says why there is no such run."""
+        expired = self.ledger.runs.expired(run_id)
+        if expired is None:
+            return RunNotFoundError(
+                f"There is no run {run_id!r} in namespace {self.namespace!r}: never submitted here, or deleted since."
+            )
+        when = datetime.fromtimestamp(expired / 1000, UTC)
+        return ResultExpiredError(
+            f"Run {run_id!r} has expired: it was kept until {when:%Y-%m-%d %H:%M:%S} UTC. Submit with a longer retention to "
+            "keep results longer.",
+            run_id=run_id,
+            when=when,
+        )
 
     def runs(self, limit: int = 100) -> list[RunHandle]:
         """The newest runs, newest first; items of batches are not among them."""

@@ -19,9 +19,10 @@ from distgraph.cluster.turns import CANCELLED, DUE_MS, hint_next
 from distgraph.constants import INTERRUPT
 from distgraph.errors import (
     AlreadyResumedError,
+    InputError,
     LedgerCorruptError,
+    RunActiveError,
     RunCancelledError,
-    RunNotFoundError,
     ThreadBusyError,
     UnknownInterruptError,
     WaitTimeoutError,
@@ -65,7 +66,7 @@ class RunHandle:
     def _record(self) -> Record:
         record = self._runs.record(self._address)
         if not record:
-            raise RunNotFoundError(f"There is no run {self.run_id!r}: never submitted here, or deleted since.")
+            raise self._cluster.no_run(self.run_id)
         return record
 
     def status(self) -> RunStatus:
@@ -246,6 +247,24 @@ class RunHandle:
             self.status()
         hint_next(self._runs, self._cluster.dispatcher, self._address)
         return answer.kind == "ok"
+
+    def delete(self) -> None:
+        """Delete the run, its result, events and effects; and the checkpoints of a thread of its own.
+
+        The checkpoints of a thread that was named stay. What its tasks still send is refused.
+
+        Raises:
+            RunActiveError: it has not come to its end, or waits for an answer: cancel it first.
+            RunNotFoundError: there is no such run.
+            InputError: it is an item of a batch, and goes with that.
+        """
+        item = split_item(self.run_id)
+        if item is not None and self._cluster.find_batch(item[0]) is not None:
+            raise InputError(f"Run {self.run_id!r} is an item of batch {item[0]!r}, and is deleted with it.")
+        self._record()
+        answer = self._runs.delete(self._address)
+        if answer.kind == "live":
+            raise RunActiveError(f"Run {self.run_id!r} is {answer.info}; nothing was deleted. Cancel it first.")
 
     def resume(self, value: Any) -> RunHandle:
         """Answer what the run asked, and let it go on.

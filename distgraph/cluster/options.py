@@ -11,6 +11,8 @@ from distgraph.errors import ConfigError
 from distgraph.types import Placement
 
 PLACEMENTS = ("auto", "spread", "local")
+#: How long a run is kept after its end, unless its submitter says otherwise. Seconds.
+RETENTION = 7 * 86_400.0
 RETENTIONS = ("all", "latest")
 
 
@@ -54,6 +56,21 @@ class RunOptions:
                 known[name] = tuple(known[name])
         known["tags"] = tuple(known.get("tags", ()))
         return RunOptions(**known)
+
+
+def retention_field(retention: float | None) -> dict[str, int]:
+    """The field of a run's record that says how long it is kept; none: for ever.
+
+    Raises:
+        ConfigError: it is no number of seconds.
+    """
+    if retention is None:
+        return {}
+    if isinstance(retention, bool) or not isinstance(retention, int | float) or not 0 <= retention < 1e9:
+        raise ConfigError(
+            f"retention {retention!r} is wrong: it is the seconds that a run is kept after its end, or None for ever."
+        )
+    return {"retain": int(retention * 1000)}
 
 
 def options_from(config: Mapping[str, Any], *, placement: str, **more: Any) -> RunOptions:

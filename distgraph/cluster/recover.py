@@ -10,6 +10,7 @@ import logging
 import uuid
 from collections.abc import Callable, Sequence
 
+from distgraph.cluster.collect import Collector
 from distgraph.cluster.hints import Dispatcher, Hint, NodeHint, RunHint, path_from
 from distgraph.cluster.liveness import Called
 from distgraph.cluster.overload import FULL
@@ -59,6 +60,7 @@ class Sweeper(Reclaimer):
         self._live: set[str] = set()
         self._fallen: set[str] = set()
         self._suspects = Suspects()
+        self._collector = Collector(runs, monotonic)
         #: When this process hinted retries, by task: one that still waits in its queue is not hinted again.
         self._sent: dict[str, float] = {}
         #: What the workers that live serve: (graph, fingerprint).
@@ -102,6 +104,7 @@ class Sweeper(Reclaimer):
                 self._handle_safely(partition, due, swept.now_ms)
             if swept.next_ms >= 0:
                 soonest = min(soonest, swept.next_ms / 1000)
+        self._collector.collect(swept.now_ms)
         return max(0.02, soonest)
 
     def _introduce(self) -> None:

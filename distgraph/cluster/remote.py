@@ -16,7 +16,7 @@ from distgraph.cluster.events import Replay
 from distgraph.cluster.going_on import go_on
 from distgraph.cluster.handle import RunHandle
 from distgraph.cluster.hints import RunHint
-from distgraph.cluster.options import PLACEMENTS, options_from
+from distgraph.cluster.options import PLACEMENTS, RETENTION, options_from, retention_field
 from distgraph.cluster.shelves import shelf_of
 from distgraph.cluster.sizes import check_input
 from distgraph.cluster.turns import CANCELLED, arrive, check_strategy
@@ -60,6 +60,7 @@ class NamedGraph:
         interrupt_before: Any = (),
         interrupt_after: Any = (),
         multitask_strategy: MultitaskStrategy = "reject",
+        retention: float | None = RETENTION,
     ) -> RunHandle:
         """Put a run on the ledger and return at once.
 
@@ -75,6 +76,8 @@ class NamedGraph:
             multitask_strategy: where the thread has an active run: "reject" this one, "enqueue" it, "interrupt" that
                 one and go on from where it stood, or "rollback" that one and begin where it had begun. A run that waits
                 for an answer is not active: "reject" passes its question over; the others take it for active.
+            retention: seconds that the run is kept after its end; then workers delete it, and the checkpoints of a
+                thread of its own. None: for ever.
 
         Raises:
             GraphNotFoundError, GraphMismatchError: no worker serves this graph, or this version of it.
@@ -90,6 +93,7 @@ class NamedGraph:
             config,
             run_id=run_id,
             strategy=check_strategy(multitask_strategy),
+            retention=retention,
             context=context,
             keep=keep,
             log=log,
@@ -104,11 +108,13 @@ class NamedGraph:
         *,
         run_id: str | None = None,
         strategy: str = "reject",
+        retention: float | None = RETENTION,
         known: Mapping[str, bytes] | None = None,
         head: str = "",
         **more: Any,
     ) -> RunHandle:
         """``submit``; with ``known``, fields of the record that tell what is known of the tasks after ``head``."""
+        more_fields: dict[str, bytes | int] = {**retention_field(retention), **(known or {})}
         merged = ensure_config(getattr(self, "config", None), config)
         given_thread = merged.get("configurable", {}).get("thread_id")
         name = str(run_id or merged.get("run_id") or uuid.uuid4())
@@ -120,7 +126,7 @@ class NamedGraph:
         fields = {"graph": self.name, "fp": fingerprint, "thread": thread, "input": data, "config": stored}
         digest = digest_of([self.name, data.hex(), stored.hex(), thread])
         runs, entry = self._cluster.ledger.runs, self._codec.encode(CANCELLED)
-        told = {**fields, **(known or {})}
+        told = {**fields, **more_fields}
         answer = self._cluster.gate.put(
             partial(arrive, runs, address, digest, told, strategy=strategy, entry=entry, head=head)
         )

@@ -26,6 +26,8 @@
     │   ├── WorkerLostError            the worker of a task died
     │   ├── RunCancelledError          the run was cancelled
     │   ├── RunNotFoundError           no such run                                    (LookupError)
+    │   │   └── ResultExpiredError     it has been, and its retention is over
+    │   ├── RunActiveError             the run has not come to its end
     │   ├── BatchNotFoundError         no such batch                                  (LookupError)
     │   ├── RunExistsError             the id is taken by a run with another input
     │   ├── BatchExistsError           the id is taken by a batch with other content
@@ -61,6 +63,7 @@ Control flow is not an error: ``GraphBubbleUp`` and its kinds stand outside the 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from enum import Enum
 from typing import Any
 
@@ -317,6 +320,22 @@ class RunNotFoundError(RunError, LookupError):
     """No such run: never submitted here, or its record was deleted after its retention."""
 
     code = "RUN_NOT_FOUND"
+
+
+class ResultExpiredError(RunNotFoundError):
+    """The run has been, and was deleted when its retention was over. ``run_id``; ``when``: a datetime."""
+
+    code = "RESULT_EXPIRED"
+
+    def __init__(self, message: str, *, run_id: str, when: datetime) -> None:
+        super().__init__(message)
+        self.run_id, self.when = run_id, when
+
+
+class RunActiveError(RunError):
+    """The run has not come to its end: it goes on, or waits for an answer."""
+
+    code = "RUN_ACTIVE"
 
 
 class BatchNotFoundError(RunError, LookupError):

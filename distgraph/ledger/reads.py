@@ -40,6 +40,10 @@ def answer_of(reply: Sequence[Any]) -> Answer:
     return Answer(text(reply[0]), text(reply[1]) if len(reply) > 1 else "")
 
 
+def _number(value: bytes | None) -> bool:
+    return value is not None and value.isdigit()
+
+
 class RunReads:
     """Reads of runs, logs and lines; the log and the effects of a run."""
 
@@ -224,7 +228,10 @@ class RunReads:
                     pipe.hmget(f"{self.keys.tag(partition)}run:{encoded(name)}", ["thread", "ended", "retain"])
                 found = pipe.execute()
         return [
-            (Address(name, text(thread or name)), int(over) + int(retain) if over and retain else None)
+            (
+                Address(name, text(thread or name)),
+                int(over) + int(retain) if _number(over) and _number(retain) else None,
+            )
             for name, (thread, over, retain) in zip(names, found, strict=True)
         ]
 
@@ -239,7 +246,7 @@ class RunReads:
         if not address.own_thread:
             # before the run: whoever dies between the two leaves nothing that stays for ever
             with guard():
-                self.client.pexpire(self.keys.directory(address.run_id), TOMB_MS)
+                self.client.pexpire(self.keys.directory(address.run_id), TOMB_MS if expired else HOLD_MS)
         answer = self._drop(address, "expired" if expired else "now")
         if not address.own_thread and (answer.kind != "ok" or not expired):
             self.reserve(address, "drop" if answer.kind == "ok" else "keep")

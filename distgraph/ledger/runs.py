@@ -280,7 +280,9 @@ class RunLedger(RunReads):
     def slept(self, address: Address, key: str, *, ms: int | None = None, until: bool = False) -> bool:
         """Whether a sleep is over; with ``ms`` it begins now, unless it has begun."""
         how = "" if ms is None else "until" if until else "for"
-        return bool(self.scripts.run(Call("slept", (self._run(address, "once"), *self._owners(address)), (key, how, ms or 0))))
+        return bool(
+            self.scripts.run(Call("slept", (self._run(address, "once"), *self._owners(address)), (key, how, ms or 0)))
+        )
 
     def asleep(self, address: Address) -> set[str]:
         """Tasks of the current superstep whose time to wake has not come."""

@@ -143,10 +143,10 @@ class MemoryRunReads(RunState):
     def _drop(self, key: RunKey, address: Address) -> None:
         state, thread = self.state, (address.thread_id, "")
         line = state.lines.look(thread)
-        if address.own_thread and "run" not in line and line.get("last") == key.run_id.encode():
-            if address.thread_id not in state.turns:
-                for table in (state.lines, state.history, state.kept):
-                    table.drop(thread)
+        alone = "run" not in line and line.get("last") == key.run_id.encode() and address.thread_id not in state.turns
+        if address.own_thread and alone:
+            for table in (state.lines, state.history, state.kept):
+                table.drop(thread)
         for own in (state.records, state.outcomes, state.claims, state.tries, state.naps, state.logs, state.effects):
             own.drop(key)
         state.submitted.drop(key)

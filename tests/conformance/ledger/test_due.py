@@ -9,6 +9,7 @@ from tests.conformance.ledger.scenes import (
     BATCH,
     C1,
     LOOK_MS,
+    OK,
     RUN,
     A,
     B,
@@ -149,7 +150,8 @@ def test_a_hint_is_noted_while_the_run_is_there(world: World) -> None:
     driven(world)
     world.runs.hinted(RUN, 12345)
     assert world.runs.record(RUN)["hinted"] == b"12345"
-    world.runs.delete(RUN)
+    world.runs.control("cancel", RUN, "n")
+    assert world.runs.delete(RUN) == OK
     with unchanged(world):
         world.runs.hinted(RUN, 99999)
     assert world.runs.address("r1") is None

@@ -4,8 +4,26 @@ from __future__ import annotations
 
 import pytest
 
-from distgraph.ledger.replies import Address
-from tests.conformance.ledger.scenes import C1, RUN, A, advanced, driven, step, submit, unchanged
+from distgraph.ledger.replies import Address, Answer
+from tests.conformance.ledger.scenes import (
+    BATCH,
+    C1,
+    C2,
+    OK,
+    RUN,
+    A,
+    advanced,
+    claim,
+    claim_task,
+    driven,
+    offered,
+    settle,
+    stale,
+    step,
+    submit,
+    taken,
+    unchanged,
+)
 from tests.conformance.ledger.worlds import World
 
 pytestmark = pytest.mark.conformance
@@ -48,6 +66,7 @@ def test_a_log_is_read_on_from_where_it_was_left(world: World) -> None:
 
 
 def test_an_effect_is_recorded_once(world: World) -> None:
+    submit(world)
     assert world.runs.effect(RUN, "key", b"first") == b"first"
     with unchanged(world):
         assert world.runs.effect(RUN, "key", b"second") == b"first"
@@ -55,6 +74,7 @@ def test_an_effect_is_recorded_once(world: World) -> None:
 
 
 def test_one_effect_is_forgotten_without_the_others(world: World) -> None:
+    submit(world)
     world.runs.effect(RUN, "key", b"first")
     world.runs.effect(RUN, "other", b"other")
     world.runs.forget_effect(RUN, "key")
@@ -70,10 +90,89 @@ def test_a_deleted_run_leaves_its_thread(world: World) -> None:
     driven(world, A, address)
     world.runs.commit(step(C1, address=address, log=[b"x"], status="done"))
     world.runs.effect(address, "key", b"result")
-    world.runs.delete(address)
+    assert world.runs.delete(address) == OK
     assert world.runs.address("r1") is None
     assert world.runs.read_line("t1", ["head"]) == [C1.encode()]
     assert [key for key in world.dump() if ":line:" not in key] == []
+
+
+def test_a_run_on_a_thread_of_its_own_leaves_nothing(world: World) -> None:
+    driven(world)
+    world.runs.effect(RUN, "key", b"result")
+    world.runs.commit(step(C1, log=[b"x"], kept=[("k", b"w")], index_history=True, status="done"))
+    assert world.runs.delete(RUN) == OK
+    assert world.dump() == {}
+
+
+def test_a_thread_that_has_seen_another_run_stays(world: World) -> None:
+    driven(world)
+    world.runs.commit(step(C1, status="done"))
+    driven(world, A, Address("r2", "r1"))
+    assert world.runs.delete(RUN) == OK
+    assert world.runs.read_line("r1", ["head"]) == [C1.encode()]
+
+
+@pytest.mark.parametrize("status", ["queued", "running", "interrupted"])
+@pytest.mark.parametrize("expired", [False, True])
+def test_a_live_run_is_not_deleted(world: World, status: str, expired: bool) -> None:
+    address = Address("r1", "t1")
+    world.runs.reserve(address, "keep")
+    submit(world, address, retain=0)
+    if status != "queued":
+        claim(world, A, address)
+    if status == "interrupted":
+        world.runs.commit(step(C1, address=address, status=status))
+    world.pass_ms(1000)
+    with unchanged(world):
+        assert world.runs.delete(address, expired=expired) == Answer("live", status)
+
+
+def test_a_run_expires_after_its_end(world: World) -> None:
+    address, part = Address("r1", "t1"), world.keys.partition("t1")
+    world.runs.reserve(address, "keep")
+    driven(world, A, address, thread="t1", retain=500)
+    assert world.runs.ended(part, 0, 9) == [(address, None)]
+    world.runs.commit(step(C1, address=address, status="done"))
+    over = int(world.runs.record(address)["ended"]) + 500
+    assert world.runs.ended(part, 0, 9) == [(address, over)]
+    assert world.runs.ended(part, 1, 9) == []
+    with unchanged(world):
+        assert world.runs.delete(address, expired=True).kind == "kept"
+    world.pass_ms(501)
+    assert world.runs.expired("r1") is None
+    assert world.runs.delete(address, expired=True) == OK
+    assert (world.runs.address("r1"), world.runs.expired("r1")) == (None, over)
+    world.pass_ms(30 * 86_400_000)
+    assert world.runs.expired("r1") is None
+
+
+def test_a_run_that_says_nothing_of_it_is_kept_for_ever(world: World) -> None:
+    driven(world)
+    world.runs.commit(step(C1, status="done"))
+    assert world.runs.ended(world.keys.partition("r1"), 0, 9) == [(RUN, None)]
+    assert world.runs.delete(RUN, expired=True).kind == "kept"
+
+
+def test_what_comes_late_leaves_no_ghost_of_a_run(world: World) -> None:
+    """A task of it still ran when it was deleted."""
+    offered(world)
+    claim_task(world, "T1")
+    world.runs.control("cancel", RUN, "n")
+    assert world.runs.delete(RUN) == OK
+    assert world.runs.effect(RUN, "key", b"result") is None
+    assert not world.runs.slept(RUN, "k", ms=5)
+    world.runs.append_log(RUN, [b"event"])
+    assert settle(world, "T1").kind == "stale"
+    assert world.runs.commit(step(C2, C1, offered=True)) == stale("gone")
+    assert world.dump() == {}
+
+
+def test_an_item_in_a_slice_has_effects_without_a_record(world: World) -> None:
+    taken(world, 1)
+    item = Address(f"{BATCH}:0", f"{BATCH}:0")
+    assert world.runs.effect(item, "key", b"result") == b"result"
+    world.runs.append_log(item, [b"event"])
+    assert [entry for _, entry in world.runs.log(item, "0")] == [b"event"]
 
 
 def test_ids_may_be_any_text(world: World) -> None:

@@ -146,6 +146,7 @@ class FakeRun:
     input: dict[str, Any]
     looks: int = 0
     cancelled: bool = False
+    deleted: bool = False
     failed: bool = False
     wakes: datetime | None = None
 
@@ -175,6 +176,9 @@ class FakeRun:
     def stream(self) -> Iterator[Any]:
         yield {"double": self.graph(self.input)}
         yield {"finish": None}
+
+    def delete(self) -> None:
+        self.deleted = True
 
     def cancel(self) -> bool:
         self.cancelled = True

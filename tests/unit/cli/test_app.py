@@ -182,6 +182,8 @@ EXPECTED = {
     "GraphMismatchError": 2,
     "BatchNotFoundError": 2,
     "RunNotFoundError": 2,
+    "ResultExpiredError": 2,
+    "RunActiveError": 2,
     "BatchExistsError": 2,
     "RunExistsError": 2,
     "ConfigError": 2,

@@ -56,7 +56,13 @@ def test_cancel(call: Call, cluster: FakeCluster, run_id: str) -> None:
     assert call("runs", "cancel", run_id, "--json").json["status"] == "cancelled"
 
 
-@pytest.mark.parametrize("verb", ["show", "cancel"])
+def test_delete(call: Call, cluster: FakeCluster, run_id: str) -> None:
+    assert call("runs", "delete", run_id).out == "Run run-1: deleted.\n"
+    assert cluster.run(run_id).deleted
+    assert call("runs", "delete", run_id, "--json").json == {"run_id": run_id, "deleted": True}
+
+
+@pytest.mark.parametrize("verb", ["show", "cancel", "delete"])
 def test_an_unknown_run_is_a_wrong_name(call: Call, verb: str) -> None:
     assert call("runs", verb, "nope").err == "Error [RUN_NOT_FOUND]: There is no run 'nope'.\n"
     answer = call("runs", verb, "nope", "--json")

@@ -8,9 +8,9 @@ import pytest
 
 from distgraph.ledger.contract import Runs
 from distgraph.ledger.keys import CHUNK, Keys
-from distgraph.ledger.reads import LOG_LENGTH
+from distgraph.ledger.reads import HOLD_MS, LOG_LENGTH
 from distgraph.ledger.replies import Address, Answer, Claimed, ClaimedTask, Commit, Due, Submitted, Swept
-from distgraph.ledger.runs import HOLD_MS, RunLedger
+from distgraph.ledger.runs import RunLedger
 from tests.unit.ledger.recorded import Recorded
 
 pytestmark = pytest.mark.unit
