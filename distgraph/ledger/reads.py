@@ -264,6 +264,7 @@ class RunReads:
             *(self.keys.of(thread, kind, thread, "") for kind in ("hist", "pend")),
             self.keys.of(thread, "nested", thread),
             self._run(address, "gone"),
+            self.keys.dead(self.keys.partition(thread)),
         )
         answer = Answer("more")
         while answer.kind == "more":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from distgraph.ledger.connection import guard
 from distgraph.ledger.keys import CHUNK, encoded, split_item
 from distgraph.ledger.reads import LOG_LENGTH, RunReads, answer_of, record_of, text
 from distgraph.ledger.replies import Address, Answer, Claimed, ClaimedTask, Commit, Due, Submitted, Swept
