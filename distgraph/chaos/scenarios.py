@@ -385,8 +385,8 @@ def deleted_run(trial: Trial) -> None:
     except Refused as error:
         # It was deleted before the submitter died.
         trial.expect((error.args[0], trial.stand.struck), ("RunNotFoundError", True), "deleting the run")
-    trial.expect(keys_of(trial.stand.cluster, trial.name), [], "keys that are left of a run that was deleted")
     trial.calm()
+    trial.expect(keys_of(trial.stand.cluster, trial.name), [], "keys that are left of a run that was deleted")
 
 
 def ghost(trial: Trial) -> None:
