@@ -131,7 +131,7 @@ class MemoryRunReads(RunState):
         if record and expired and over is not None:
             state.gone[key] = (over, state.now_ms() + TOMB_MS)
         if record:
-            self._drop(key, address)
+            self._drop_run(key, address)
         if address.own_thread or run_id not in state.threads:
             return Answer("ok")
         if expired:
@@ -140,13 +140,15 @@ class MemoryRunReads(RunState):
             state.threads.drop(run_id)
         return Answer("ok")
 
-    def _drop(self, key: RunKey, address: Address) -> None:
-        state, thread = self.state, (address.thread_id, "")
-        line = state.lines.look(thread)
+    def _drop_run(self, key: RunKey, address: Address) -> None:
+        state = self.state
+        line = state.lines.look((address.thread_id, ""))
         alone = "run" not in line and line.get("last") == key.run_id.encode() and address.thread_id not in state.turns
         if address.own_thread and alone:
-            for table in (state.lines, state.history, state.kept):
-                table.drop(thread)
+            for ns in ("", *state.nested.look(address.thread_id)):
+                for table in (state.lines, state.history, state.kept):
+                    table.drop((address.thread_id, ns))
+            state.nested.drop(address.thread_id)
         for own in (state.records, state.outcomes, state.claims, state.tries, state.naps, state.logs, state.effects):
             own.drop(key)
         state.submitted.drop(key)

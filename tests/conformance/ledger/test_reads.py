@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from distgraph.ledger import reads
+from distgraph.ledger.places import Change, Place
 from distgraph.ledger.replies import Address, Answer
 from tests.conformance.ledger.scenes import (
     BATCH,
@@ -102,6 +104,23 @@ def test_a_run_on_a_thread_of_its_own_leaves_nothing(world: World) -> None:
     world.runs.commit(step(C1, log=[b"x"], kept=[("k", b"w")], index_history=True, status="done"))
     assert world.runs.delete(RUN) == OK
     assert world.dump() == {}
+
+
+def test_graphs_nested_in_a_run_go_with_its_own_thread(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many: in portions. An attempt that still runs in one stores nothing any more."""
+    monkeypatch.setattr(reads, "NESTED", 2)
+    driven(world)
+    advanced(world)
+    places = [Place("r1", f"nested:{n}") for n in range(5)]
+    for place in places:
+        assert world.lines.hold(place, "a1", RUN, C1, "1") == OK
+    world.runs.control("cancel", RUN, "n")
+    assert world.runs.delete(RUN) == OK
+    assert world.dump() == {}
+    with unchanged(world):
+        assert world.lines.hold(places[0], "a1", RUN, C1, "1").kind == "stale"
+        late = Change(places[0], C2, [("c:" + C2, b"x")], holder="a1")
+        assert [answer.kind for _, answer in world.lines.put([late])] == ["held"]
 
 
 def test_a_thread_that_has_seen_another_run_stays(world: World) -> None:
