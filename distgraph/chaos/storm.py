@@ -379,6 +379,7 @@ class Storm:
         threads = set()
         for handle in self.direct.runs(limit=100_000):
             threads.add(handle.thread_id)
+            handle.cancel()  # one that waits for an answer is not deleted
             runs.delete(handle._address)
         for thread in threads:
             if saver is not None:

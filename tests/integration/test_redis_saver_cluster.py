@@ -62,6 +62,7 @@ class Desk:
 
     def close(self) -> None:
         for run in self.ledger.runs.runs():
+            self.ledger.runs.control("cancel", run, "end")
             self.ledger.runs.delete(run)
         self.remote.checkpointer.close()
         self.ledger.close()

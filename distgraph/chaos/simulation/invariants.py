@@ -279,6 +279,8 @@ def _check_nothing_is_left(world: World) -> None:
 
 def _delete(world: World, client: Client) -> None:
     if isinstance(client, RunClient):
-        world.memory.runs.delete(Address(client.run_id, client.thread_id))
+        address = Address(client.run_id, client.thread_id)
+        world.memory.runs.control("cancel", address, "end")
+        world.memory.runs.delete(address)
     elif isinstance(client, BatchClient):
         client.desk.batch(client.batch_id).delete()

@@ -22,6 +22,7 @@ RUN = Address("r1", "r1")
 def ledger(server: EmbeddedServer, namespace: str) -> Iterator[Ledger]:
     opened = Ledger(server.url, namespace)
     yield opened
+    opened.runs.control("cancel", RUN, "end")
     opened.runs.delete(RUN)
     opened.client.delete(opened.keys.line("r1"))
     opened.close()
