@@ -36,8 +36,8 @@ check() {
 # Sets among the parameters of tests must come in the same order in both processes of a floor that is run by two.
 export PYTHONHASHSEED=0
 
-# floor TITLE DIRECTORY...: pytest over those of the directories that hold tests. Floors that mostly wait - for
-# processes, for time to pass - are run by two processes, file by file.
+# floor TITLE DIRECTORY...: pytest over those of the directories that hold tests, by two processes, file by file where
+# tests of a file share what they start.
 floor() {
     title=$1
     shift
@@ -56,9 +56,11 @@ check "types: mypy --strict" "$PY" -m mypy
 check "import rules: lint-imports" "$VENV/bin/lint-imports"
 
 done_floors=''
-beside=''
+beside='-n 2'
 floor "tests: units and properties, no server" unit property
+beside=''  # it has processes of its own
 floor "tests: the protocol under simulated crashes" simulation
+beside='-n 2'
 floor "tests: conformance, one suite for every kind behind a seam" conformance
 floor "tests: the same graphs on the peer and here" differential
 floor "tests: yesterday's data read today" compat
