@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from distgraph.ledger import seam
 from distgraph.ledger.connection import guard
 from distgraph.ledger.keys import Keys, encoded, split_item
 from distgraph.ledger.replies import Address, Answer, Record
@@ -171,17 +172,16 @@ class RunReads:
         run = self._run(address, "run")
         return (run, self.keys.of(address.thread_id, "batch", item[0])) if item else (run,)
 
+    @seam.passes("effect")
     def effect(self, address: Address, key: str, value: bytes | None = None) -> bytes | None:
-        """The recorded result of an effect; with ``value``, record it unless somebody was first or the run is gone."""
+        """The recorded result of an effect; with ``value``, record it unless somebody was first."""
         name = self._run(address, "once")
-        if value is not None:
-            return self._stands(self.scripts.run(Call("effect", (name, *self._owners(address)), (key, value))))
         with guard():
-            return self._stands(self.client.hget(name, key))
-
-    @staticmethod
-    def _stands(reply: Any) -> bytes | None:
-        found: bytes | None = reply
+            if value is not None:
+                # a run that is gone too: a server that was rolled back may have lost the run, and not the effect
+                self.client.hsetnx(name, key, value)
+            recorded: Any = self.client.hget(name, key)
+        found: bytes | None = recorded
         return found
 
     def forget_effect(self, address: Address, key: str) -> None:

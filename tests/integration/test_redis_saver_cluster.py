@@ -64,6 +64,7 @@ class Desk:
         for run in self.ledger.runs.runs():
             self.ledger.runs.control("cancel", run, "end")
             self.ledger.runs.delete(run)
+        self.remote.checkpointer.delete_thread("t")
         self.remote.checkpointer.close()
         self.ledger.close()
 
@@ -87,7 +88,6 @@ class Desk:
 def desk(redis_url: str, namespace: str) -> Iterator[Desk]:
     desk = Desk(redis_url, namespace)
     yield desk
-    desk.remote.checkpointer.delete_thread("t")
     desk.close()
 
 

@@ -353,7 +353,7 @@ class Runs(Protocol):
     def effect(self, address: Address, key: str, value: bytes | None = None) -> bytes | None:
         """The recorded result of an effect or None; with ``value``, it is recorded unless somebody was first.
 
-        Of a run that is gone nothing is recorded. An item of a batch that is there is there.
+        Of a run that is gone too: a server that was rolled back may have lost it, and it is submitted again.
         """
         ...
 

@@ -20,8 +20,10 @@ if ARGV[3] == 'expired' then
   local clock = redis.call('TIME')
   if not over or clock[1] * 1000 + math.floor(clock[2] / 1000) < over then return {'kept'} end
 end
-local held = redis.call('HMGET', line, 'run', 'last')
-local takes = ARGV[2] == 'own' and not held[1] and held[2] == id and redis.call('LLEN', turns) == 0
+local held = redis.call('HMGET', line, 'run', 'last', 'head')
+-- without a latest run and a head it is what a cancel left of a thread that was deleted
+local alone = held[2] == id or not held[2] and not held[3]
+local takes = ARGV[2] == 'own' and not held[1] and alone and redis.call('LLEN', turns) == 0
 local more = takes and redis.call('SCARD', nested) > #ARGV - 4
 redis.call('ZCARD', due)
 redis.call('ZCARD', runs)

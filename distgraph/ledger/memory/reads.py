@@ -83,7 +83,7 @@ class MemoryRunReads(RunState):
 
     @atomic
     def effect(self, address: Address, key: str, value: bytes | None = None) -> bytes | None:
-        if value is None or not self._is_there(self.state.key(address)):
+        if value is None:
             return self.state.effects.look(self.state.key(address)).get(key)
         return self.state.effects.at(self.state.key(address)).first(key, value)
 
@@ -143,8 +143,8 @@ class MemoryRunReads(RunState):
     def _drop_run(self, key: RunKey, address: Address) -> None:
         state = self.state
         line = state.lines.look((address.thread_id, ""))
-        alone = "run" not in line and line.get("last") == key.run_id.encode() and address.thread_id not in state.turns
-        if address.own_thread and alone:
+        alone = line.get("last") == key.run_id.encode() or not {"last", "head"} & line.keys()
+        if address.own_thread and "run" not in line and alone and address.thread_id not in state.turns:
             for ns in ("", *state.nested.look(address.thread_id)):
                 for table in (state.lines, state.history, state.kept):
                     table.drop((address.thread_id, ns))

@@ -137,7 +137,6 @@ CASES: dict[str, tuple[Callable[[ServerWorld], Any], Callable[[ServerWorld, Any]
     "sleep_task": (at_work, lambda w, _: w.runs.sleep_task(RUN, A, 1, C1, "T1", "k", ms=5)),
     "slept": (at_work, lambda w, _: w.runs.slept(RUN, "k", ms=5)),
     "asleep": (at_work, lambda w, _: w.runs.asleep(RUN)),
-    "effect": (submit, lambda w, _: w.runs.effect(RUN, "k", b"v")),
     "drop_run": (ended, lambda w, _: w.runs.delete(RUN)),
     "drop_run: expired": (ended, lambda w, _: w.runs.delete(RUN, expired=True)),
     "settle": (at_work, lambda w, _: settle(w, "T1")),

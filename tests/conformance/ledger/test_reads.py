@@ -123,6 +123,15 @@ def test_graphs_nested_in_a_run_go_with_its_own_thread(world: World, monkeypatch
         assert [answer.kind for _, answer in world.lines.put([late])] == ["held"]
 
 
+def test_nothing_is_left_where_the_thread_was_deleted_before_its_run(world: World) -> None:
+    driven(world)
+    world.runs.commit(step(C1, status="interrupted"))
+    assert world.lines.delete("r1") == OK
+    world.runs.control("cancel", RUN, "n")
+    assert world.runs.delete(RUN) == OK
+    assert world.dump() == {}
+
+
 def test_a_thread_that_has_seen_another_run_stays(world: World) -> None:
     driven(world)
     world.runs.commit(step(C1, status="done"))
@@ -178,7 +187,6 @@ def test_what_comes_late_leaves_no_ghost_of_a_run(world: World) -> None:
     claim_task(world, "T1")
     world.runs.control("cancel", RUN, "n")
     assert world.runs.delete(RUN) == OK
-    assert world.runs.effect(RUN, "key", b"result") is None
     assert not world.runs.slept(RUN, "k", ms=5)
     world.runs.append_log(RUN, [b"event"])
     assert settle(world, "T1").kind == "stale"
@@ -186,10 +194,9 @@ def test_what_comes_late_leaves_no_ghost_of_a_run(world: World) -> None:
     assert world.dump() == {}
 
 
-def test_an_item_in_a_slice_has_effects_without_a_record(world: World) -> None:
+def test_an_item_in_a_slice_has_a_log_without_a_record(world: World) -> None:
     taken(world, 1)
     item = Address(f"{BATCH}:0", f"{BATCH}:0")
-    assert world.runs.effect(item, "key", b"result") == b"result"
     world.runs.append_log(item, [b"event"])
     assert [entry for _, entry in world.runs.log(item, "0")] == [b"event"]
 
