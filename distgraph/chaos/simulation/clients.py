@@ -26,6 +26,7 @@ from distgraph.errors import (
     StoreError,
     ThreadBusyError,
     UnknownInterruptError,
+    WaitTimeoutError,
 )
 from distgraph.ledger.keys import item_id
 from distgraph.testing.slots import SlotDied
@@ -186,6 +187,9 @@ class Client:
                 continue
             except (PoisonTaskError, RunCancelledError) as exc:
                 return exc
+            except WaitTimeoutError:
+                # Somebody else has answered since it was seen at rest.
+                continue
             if not isinstance(state, dict) or "__interrupt__" not in state:
                 return state
             self._again(partial(handle.resume, graphs.ANSWERS[0]))
