@@ -32,6 +32,7 @@ GRAPHS = {
         point_graphs.paying,
         point_graphs.napping,
         point_graphs.dice,
+        point_graphs.nesting,
         point_graphs.keeping,
     )
 }
