@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 from distgraph.checkpoint.line_saver import LineSaver
+from distgraph.closing import Closing
 from distgraph.errors import ConfigError
 from distgraph.ledger.connection import connect
 from distgraph.ledger.direct import DirectScripts
@@ -18,7 +19,7 @@ from distgraph.ledger.scripts import Scripts
 from distgraph.wire import Codec
 
 
-class RedisSaver(LineSaver):
+class RedisSaver(LineSaver, Closing):
     """A saver for threads that outlive processes and may be run by workers. Safe to use from any OS thread.
 
     While a run of a cluster holds a thread, nothing of it is stored or deleted here: ``ThreadBusyError``.
@@ -59,15 +60,3 @@ class RedisSaver(LineSaver):
         """Close the connections that this saver opened; using it again opens new ones."""
         if self._owns:
             self._client.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.close()

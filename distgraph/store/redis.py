@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
+from distgraph.closing import Closing
 from distgraph.errors import ConfigError
 from distgraph.ledger.connection import connect
 from distgraph.ledger.contract.items import FoundItem, Items, StoredItem
@@ -25,7 +26,7 @@ from distgraph.wire import Codec
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class RedisStore(CodedStore):
+class RedisStore(CodedStore, Closing):
     """A store that many processes share. Safe to use from any OS thread.
 
     Args:
@@ -83,18 +84,6 @@ class RedisStore(CodedStore):
         """Close the connections that this store opened; using it again opens new ones."""
         if self._owned is not None:
             self._owned.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.close()
 
     # ------------------------------------------------------------- the table
 

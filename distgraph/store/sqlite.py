@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from distgraph.checkpoint.sqlite.file import TIMEOUT, SqliteFile, check_path
+from distgraph.closing import Closing
 from distgraph.store.coded import CodedStore
 from distgraph.store.index import Candidate
 from distgraph.store.ops import GetOp, IndexConfig, Item, Namespace, TTLConfig
@@ -28,7 +29,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ALIVE = "(until IS NULL OR until > ?)"
 
 
-class SqliteStore(CodedStore):
+class SqliteStore(CodedStore, Closing):
     """A store that outlives its process. Safe to use from any OS thread.
 
     Args:
@@ -74,18 +75,6 @@ class SqliteStore(CodedStore):
     def close(self) -> None:
         """Close the file, if this store opened it; using it again opens it anew."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.close()
 
     # ------------------------------------------------------------- the table
 

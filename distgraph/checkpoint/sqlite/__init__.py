@@ -13,12 +13,13 @@ from typing import Self
 from distgraph.checkpoint.line_saver import LineSaver
 from distgraph.checkpoint.sqlite.file import TIMEOUT, SqliteFile, check_path
 from distgraph.checkpoint.sqlite.lines import FORMAT, PART, TABLES, SqliteLines
+from distgraph.closing import Closing
 from distgraph.wire import Codec
 
 __all__ = ["SqliteSaver"]
 
 
-class SqliteSaver(LineSaver):
+class SqliteSaver(LineSaver, Closing):
     """A saver for threads that outlive processes. Safe to use from any OS thread.
 
     Args:
@@ -59,15 +60,3 @@ class SqliteSaver(LineSaver):
     def close(self) -> None:
         """Close the file, if this saver opened it; using it again opens it anew. A ``":memory:"`` is lost."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.close()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any
 
 import pytest
 
@@ -12,46 +11,10 @@ from distgraph.constants import END, START
 from distgraph.errors import GraphValidationError
 from distgraph.graph.lint import check
 from distgraph.graph.state import StateGraph
-from distgraph.types import Command
 from distgraph.warnings import DistgraphWarning
+from tests.unit.graph.small import State, anywhere, codes, declared, graph, node, some_of
 
 pytestmark = pytest.mark.unit
-
-
-class State(TypedDict, total=False):
-    value: int
-    found: Annotated[list[int], operator.add]
-
-
-def node(state: State) -> State:
-    return {"value": 1}
-
-
-def declared(state: State) -> Command[Literal["b"]]:
-    return Command(goto="b")
-
-
-def anywhere(state: State) -> str:
-    return "b"
-
-
-def some_of(state: State) -> Literal["b", "__end__"]:
-    return "b"
-
-
-def graph(*names: str, edges: str = "", **actions: Callable[..., Any]) -> StateGraph[State]:
-    """Nodes by name, and edges such as "a-b b-end"; "a+b-c" is a join."""
-    builder = StateGraph(State)
-    for name in names:
-        builder.add_node(name, actions.get(name, node))
-    for edge in edges.split():
-        start, end = (part.replace("start", START).replace("end", END) for part in edge.split("-"))
-        builder.add_edge(start.split("+") if "+" in start else start, end)
-    return builder
-
-
-def codes(builder: StateGraph[State]) -> list[str]:
-    return [problem.code for problem in check(builder)]
 
 
 # ---------------------------------------------------------------- errors
@@ -98,7 +61,7 @@ def test_all_errors_are_reported_at_once_with_their_places() -> None:
     text = str(caught.value)
     assert text.startswith("Graph 'broken' has 4 problems:")
     assert [problem.code for problem in caught.value.problems] == ["unknown-node", "no-entry", *["unknown-node"] * 2]
-    assert text.count("test_lint.py:") == 4
+    assert text.count("small.py:") == 4
 
 
 def test_a_sync_node_that_only_workers_run_may_have_a_timeout() -> None:
@@ -166,7 +129,7 @@ def test_an_empty_mapping_is_a_lint_and_is_not_used() -> None:
 
 def test_lints_warn_and_refuse_only_a_strict_graph() -> None:
     builder = graph("a", "b", edges="start-a")
-    with pytest.warns(DistgraphWarning, match=r"unreachable-node: .* \(.*test_lint.py:\d+\)"):
+    with pytest.warns(DistgraphWarning, match=r"unreachable-node: .* \(.*small.py:\d+\)"):
         builder.compile()
     with pytest.raises(GraphValidationError, match="unreachable-node"):
         builder.compile(strict=True)
