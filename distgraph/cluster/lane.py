@@ -232,8 +232,7 @@ class Lane:
         saver: NestedSaver | None = self.ctx.saver
         if saver is not None:
             address = Address(self.ctx.run_id, str(self.ctx.thread_id))
-            name = self.place.nonce().decode()
-            saver.begin(Attempt(name, address, task.at.id, self.epoch, partial(self._head_stored, task)))
+            saver.begin(Attempt(self.place.nonce, address, task.at.id, self.epoch, partial(self._head_stored, task)))
         return saver
 
     def _head_stored(self, task: Task) -> bool:

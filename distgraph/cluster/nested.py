@@ -43,14 +43,14 @@ class Attempt(NamedTuple):
     """One attempt of a task that may run graphs.
 
     Attributes:
-        name: no other attempt has it.
+        name: makes its name, when it is first needed: no other attempt has it.
         address: the run.
         head: the checkpoint that the task was planned from.
         epoch: of the run; '' for a batch item in a slice.
         store_head: sees that the ledger has that checkpoint: the lines hang on it. False: the run is somebody else's.
     """
 
-    name: str
+    name: Callable[[], bytes]
     address: Address
     head: str
     epoch: str
@@ -101,8 +101,8 @@ class NestedSaver(LineSaver):
             if attempt is None or not attempt.store_head():
                 self._lose(place)
             assert attempt is not None
-            self._held[place] = attempt.name
-            answer = self._nested.hold(place, attempt.name, attempt.address, attempt.head, attempt.epoch)
+            name = self._held[place] = next(iter(self._held.values()), "") or attempt.name().decode()
+            answer = self._nested.hold(place, name, attempt.address, attempt.head, attempt.epoch)
             if answer.kind != "ok":
                 self._lose(place)
 
