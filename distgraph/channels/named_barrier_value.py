@@ -41,6 +41,10 @@ class NamedBarrierValue(BaseChannel[Value, Value]):
     def consume(self, value: Any) -> Any:
         return MISSING if self.is_available(value) else value
 
+    def missing(self, value: Any) -> list[Any]:
+        """The names that have not written, sorted."""
+        return sorted(self.names.difference(() if value is MISSING else value))
+
     def is_available(self, value: Any = MISSING) -> bool:
         value = self._value(value)
         return value is not MISSING and len(value) == len(self.names)
@@ -61,6 +65,9 @@ class NamedBarrierValueAfterFinish(NamedBarrierValue[Value]):
         seen, finished = (MISSING, False) if value is MISSING else value
         merged = self._merged(seen, updates)
         return value if merged == seen else (merged, finished)
+
+    def missing(self, value: Any) -> list[Any]:
+        return super().missing(value if value is MISSING else value[0])
 
     def _complete(self, value: Any) -> bool:
         return value is not MISSING and len(value[0]) == len(self.names)

@@ -19,12 +19,13 @@ from distgraph.cluster.run import Run
 from distgraph.cluster.turns import hint_next
 from distgraph.cluster.workplace import HINTS_A_SLOT, LEASE_CHECK_MS, Workplace
 from distgraph.constants import ERROR, INTERRUPT
-from distgraph.errors import DistgraphError, GraphRecursionError, PoisonTaskError
+from distgraph.errors import DistgraphError, GraphRecursionError, JoinStalledError, PoisonTaskError
 from distgraph.ledger.keys import split_item
 from distgraph.ledger.places import numbered
 from distgraph.ledger.replies import Address, Answer, Commit, Record
 from distgraph.superstep.advance import Verdict
 from distgraph.superstep.identity import path_key
+from distgraph.superstep.joins import stalled_text
 from distgraph.superstep.model import Task
 
 log = logging.getLogger(__name__)
@@ -158,6 +159,10 @@ def rest(place: Workplace, run: Run, verdict: Verdict) -> None:
     """The run stops without another superstep."""
     if verdict is Verdict.DONE:
         _end(place, run, "done")
+    elif verdict is Verdict.STALLED:
+        lane = run.lane
+        told = f"In run {run.address.run_id!r} at step {lane.at.step}: {stalled_text(run.served.program, lane.at)}"
+        fail(place, run, JoinStalledError(told))
     elif verdict is Verdict.OUT_OF_STEPS:
         limit = run.options.recursion_limit
         fail(

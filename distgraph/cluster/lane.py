@@ -48,7 +48,7 @@ from distgraph.ledger import seam
 from distgraph.ledger.replies import Address
 from distgraph.runtime import Runtime
 from distgraph.superstep.advance import Next, Rules, advance, look, resumed
-from distgraph.superstep.apply import apply_writes
+from distgraph.superstep.joins import with_input
 from distgraph.superstep.model import EMPTY, Checkpoint, Node, Program, Task
 from distgraph.superstep.plan import handler_task, plan
 from distgraph.superstep.views import output_values
@@ -161,15 +161,8 @@ class Lane:
         discarded = plan(program, self.at) if self.at is not EMPTY else []
         taken = Task(None, (), (), self.at, name=INPUT)
         taken.writes = list(writes)
-        self.at = apply_writes(
-            program,
-            self.at,
-            [*discarded, taken],
-            self.place.bump,
-            new_id=self.place.new_checkpoint_id(self.at.id),
-            ts=self._now(),
-            source="input",
-        )
+        new_id = self.place.new_checkpoint_id(self.at.id)
+        self.at = with_input(program, self.at, taken, discarded, self.place.bump, new_id=new_id, ts=self._now())
         self._growth.note(self.at)
 
     def look(self) -> Next:

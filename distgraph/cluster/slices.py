@@ -28,10 +28,11 @@ from distgraph.cluster.run import Left, open_run
 from distgraph.cluster.sizes import VALUE
 from distgraph.cluster.workplace import HINTS_A_SLOT, LEASE_CHECK_MS, QUANTUM, TREE_DIED, Workplace
 from distgraph.constants import ERROR, INTERRUPT
-from distgraph.errors import DistgraphError, GraphRecursionError, GraphSleep
+from distgraph.errors import DistgraphError, GraphRecursionError, GraphSleep, JoinStalledError
 from distgraph.ledger.keys import CHUNK, item_id
 from distgraph.ledger.replies import Address, ItemStep, Taken
 from distgraph.superstep.advance import Verdict
+from distgraph.superstep.joins import stalled_text
 from distgraph.superstep.model import Task
 from distgraph.types import Write
 
@@ -295,6 +296,9 @@ class Slice:
                 self._end_item(item, result_row("d", item.key, output))
             except Exception as exc:
                 self._fail_item(item, describe(exc))
+        elif verdict is Verdict.STALLED:
+            told = f"In item {item.index}: {stalled_text(item.served.program, item.lane.at)}"
+            self._fail_item(item, describe(JoinStalledError(told)))
         elif verdict is Verdict.OUT_OF_STEPS:
             limit = item.options.recursion_limit
             stuck = GraphRecursionError(

@@ -190,7 +190,7 @@ class _Opening:
         session = self.session
         writes = input_writes(self.program, given)
         discarded = plan(self.program, session.at, self.ctx.ns) if session.at is not EMPTY else []
-        session.take_input([*discarded, outside_task(session.at, writes)])
+        session.take_input(outside_task(session.at, writes), discarded)
         self.pending.clear()
 
     # ------------------------------------------------------------ commands and answers

@@ -30,6 +30,7 @@ from distgraph.errors import (
     GraphDrained,
     GraphInterrupt,
     GraphRecursionError,
+    JoinStalledError,
     NodeError,
     create_error_message,
     invalid_resume_of,
@@ -38,6 +39,7 @@ from distgraph.errors import (
 from distgraph.superstep.advance import Next, Pending, Rules, Verdict, advance
 from distgraph.superstep.apply import Bump, apply_writes, count_up
 from distgraph.superstep.identity import checkpoint_id, path_key
+from distgraph.superstep.joins import stalled_text, with_input
 from distgraph.superstep.model import EMPTY, Checkpoint, Task
 from distgraph.superstep.plan import handler_task
 from distgraph.superstep.views import output_values
@@ -276,11 +278,16 @@ class Session:
 
         Raises:
             GraphRecursionError: no superstep is left.
+            JoinStalledError: nothing is left to run, and a join has only some of its sources.
             GraphDrained: somebody asked for it.
             GraphInterrupt: a nested graph stopped; its parent stops too.
         """
         if self.verdict is Verdict.OUT_OF_STEPS:
             raise GraphRecursionError(self._out_of_steps())
+        if self.verdict is Verdict.STALLED:
+            raise JoinStalledError(
+                f"In graph {self.request.name!r} at step {self.at.step}: {stalled_text(self.program, self.at)}"
+            )
         if self.drained:
             control = self.ctx.runtime.control
             raise GraphDrained((control.drain_reason if control is not None else None) or "shutdown")
@@ -351,10 +358,10 @@ class Session:
         self.at = at._replace(id=self.new_id(), parent=at.id, step=at.step + 1, source="fork", ts=_now())
         self.store("fork")
 
-    def take_input(self, tasks: list[Task]) -> None:
-        """The head becomes what ``tasks`` make of it: those that are given up, and the one that holds the input."""
+    def take_input(self, given: Task, discarded: Sequence[Task]) -> None:
+        """The head becomes what ``given`` makes of it, which holds the input; ``discarded`` tasks are given up."""
         ts = _now() if self.saver is not None else ""
-        self.at = apply_writes(self.program, self.at, tasks, self._bump, new_id=self.new_id(), ts=ts, source="input")
+        self.at = with_input(self.program, self.at, given, discarded, self._bump, new_id=self.new_id(), ts=ts)
         self.growth.note(self.at)
         self.store("input")
 

@@ -18,12 +18,10 @@
     │   ├── NodeTimeoutError           a node ran out of its time
     │   ├── NodeCancelledError         a node cancelled itself
     │   ├── StepTimeoutError           a superstep ran out of its time                (TimeoutError)
-    │   ├── ReducerError               a reducer raised
     │   ├── RoutingError               an edge, Send or Command names an unknown node
     │   ├── JoinStalledError           a join can no longer fire
     │   ├── RemoteNodeError            a node's exception whose class is not importable here
     │   ├── PoisonTaskError            a task killed its process too often
-    │   ├── WorkerLostError            the worker of a task died
     │   ├── RunCancelledError          the run was cancelled
     │   ├── RunNotFoundError           no such run                                    (LookupError)
     │   │   └── ResultExpiredError     it has been, and its retention is over
@@ -261,12 +259,6 @@ class StateTooLargeError(RunError):
     code = "STATE_TOO_LARGE"
 
 
-class ReducerError(RunError):
-    """A reducer raised; the state stays at the previous checkpoint."""
-
-    code = "REDUCER_FAILED"
-
-
 class RoutingError(RunError, InvalidUpdateError):
     """An edge, Send or Command names a node that does not exist; following it would lose work."""
 
@@ -274,7 +266,7 @@ class RoutingError(RunError, InvalidUpdateError):
 
 
 class JoinStalledError(RunError):
-    """A join waits for a node that can no longer run."""
+    """Nothing is left to run, and a join has only some of its nodes: the node behind it would be left out silently."""
 
     code = "JOIN_STALLED"
 
@@ -302,12 +294,6 @@ class PoisonTaskError(RunError):
     reason = ""
     crashes = 0
     node = ""
-
-
-class WorkerLostError(RunError):
-    """The worker process of a task died."""
-
-    code = "WORKER_LOST"
 
 
 class RunCancelledError(RunError):

@@ -62,6 +62,9 @@ class _Build:
         self.channels: dict[str, BaseChannel[Any, Any]] = dict(builder.channels)
         self.edges: dict[str, list[Write]] = {}
         self.triggers: dict[str, list[str]] = {}
+        #: Channels of joins that must not be left half complete, and of those that may.
+        self.joins: list[str] = []
+        self.optional: list[str] = []
 
     def program(self, name: str, before: Stops, after: Stops) -> Program:
         builder = self.builder
@@ -82,6 +85,7 @@ class _Build:
             interrupt_before=before,
             interrupt_after=after,
             fingerprint=self._fingerprint(),
+            joins=self.joins,
         )
 
     # ------------------------------------------------------------ channels of the graph's own
@@ -108,6 +112,7 @@ class _Build:
         barrier = NamedBarrierValueAfterFinish if self.specs[end].defer else NamedBarrierValue
         self.channels[key] = barrier(str, set(starts), key=key)
         self.triggers[end].append(key)
+        (self.optional if (starts, end) in self.builder._edges.optional else self.joins).append(key)
         for start in starts:
             self.edges.setdefault(start, []).append((key, start))
 
@@ -185,7 +190,8 @@ class _Build:
             for name, spec in sorted(named.items())
         ]
         channels = [f"{key}:{channel.spec()}" for key, channel in sorted(self.builder.channels.items(), key=_name)]
-        return digest_of("\n".join([*nodes, *edges, *branches, *channels]))
+        optional = [f"{key}?" for key in self.optional]
+        return digest_of("\n".join([*nodes, *edges, *branches, *channels, *optional]))
 
 
 def _name(item: tuple[str, Any]) -> str:

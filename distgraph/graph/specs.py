@@ -64,4 +64,6 @@ class Edges:
 
     plain: dict[tuple[str, str], Place] = field(default_factory=dict)
     joins: dict[tuple[tuple[str, ...], str], Place] = field(default_factory=dict)
+    #: Joins that may be left half complete.
+    optional: set[tuple[tuple[str, ...], str]] = field(default_factory=set)
     repeated: list[tuple[Any, str, Place]] = field(default_factory=list)

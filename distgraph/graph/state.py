@@ -247,10 +247,16 @@ class StateGraph(Subscripted, Generic[StateT, ContextT, InputT, OutputT]):
 
     # ------------------------------------------------------------ edges
 
-    def add_edge(self, start_key: str | Sequence[str], end_key: str) -> Self:
+    def add_edge(self, start_key: str | Sequence[str], end_key: str, *, optional: bool = False) -> Self:
         """Run ``end_key`` after ``start_key``; after a list of nodes, once all of them have run.
 
         Nodes of a single edge may be added later; those of a list must be there.
+
+        Args:
+            start_key: the node before, or the nodes that are joined.
+            end_key: the node after.
+            optional: of a list: a run may end while only some of its nodes have run, and ``end_key`` is left out.
+                Otherwise such a run fails with ``JoinStalledError``.
 
         Raises:
             GraphValidationError: an edge out of END or into START, or a list with unknown nodes (a ValueError).
@@ -267,6 +273,8 @@ class StateGraph(Subscripted, Generic[StateT, ContextT, InputT, OutputT]):
         else:
             self._check_join(starts, end_key, place)
             known, edge = self._edges.joins, (starts, end_key)
+            if optional:
+                self._edges.optional.add(edge)
         if edge in known:
             self._edges.repeated.append((start_key, end_key, place))
         else:

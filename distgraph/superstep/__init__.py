@@ -6,7 +6,7 @@
     routing    results of branches, Send and goto -> writes
     apply      checkpoint + writes -> next checkpoint
     resume     answers -> tasks that wait for them
-    advance    apply, plan, and the verdict: go on, stop to ask, done, out of steps
+    advance    apply, plan, and the verdict: go on, stop to ask, done, stalled, out of steps
     views      what nodes, streams and snapshots see of a checkpoint
     lifecycle  the states of runs and tasks, as tables
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from distgraph.constants import INTERRUPT
 from distgraph.superstep.apply import Bump, apply_writes
+from distgraph.superstep.joins import stalled_joins
 from distgraph.superstep.model import Checkpoint, Program, Task, is_finished
 from distgraph.superstep.plan import plan
 from distgraph.types import Write
@@ -22,6 +23,7 @@ class Verdict(StrEnum):
 
     RUN = "run"
     DONE = "done"
+    STALLED = "stalled"
     OUT_OF_STEPS = "out_of_steps"
     STOP_BEFORE = "interrupt_before"
     STOP_AFTER = "interrupt_after"
@@ -71,7 +73,7 @@ def look(program: Program, at: Checkpoint, rules: Rules, *, pending: Pending | N
         return Next(at, plan(program, at, ns), Verdict.OUT_OF_STEPS)
     tasks = plan(program, at, ns)
     if not tasks:
-        return Next(at, tasks, Verdict.DONE)
+        return Next(at, tasks, Verdict.STALLED if stalled_joins(program, at) else Verdict.DONE)
     if pending:
         restore(tasks, pending)
     if rules.before and _stops(program, at, [t for t in tasks if not t.finished], rules.before):

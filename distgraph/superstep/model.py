@@ -89,6 +89,7 @@ class Program:
         interrupt_after: node names, or "*".
         fingerprint: digest of names and rules; equal for equal graphs in every process.
         live: its nodes call tasks, whose chunks come while the nodes run.
+        joins: channels of joins that a run must not leave half complete.
     """
 
     name: str
@@ -109,6 +110,7 @@ class Program:
     #: Names of channels that are no part of checkpoints.
     untracked: frozenset[str] = frozenset()
     live: bool = False
+    joins: tuple[str, ...] = ()
 
 
 class Checkpoint(NamedTuple):
@@ -240,6 +242,7 @@ def make_program(
     interrupt_after: Sequence[str] | Literal["*"] = (),
     fingerprint: str = "",
     live: bool = False,
+    joins: Sequence[str] = (),
 ) -> Program:
     """A Program with its look-up tables filled in."""
     woken: dict[str, set[str]] = {}
@@ -263,4 +266,5 @@ def make_program(
         consumable=frozenset(key for key, channel in channels.items() if channel.consumable),
         untracked=frozenset(key for key, channel in channels.items() if not channel.tracked),
         live=live,
+        joins=tuple(joins),
     )

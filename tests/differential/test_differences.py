@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 from typing import Any, TypedDict
 
@@ -64,6 +65,50 @@ def test_a_way_to_nowhere_is_an_error() -> None:
 
     assert repr(lost(OURS)).startswith("Raised(") and "RoutingError" in repr(lost(OURS))
     assert lost(PEER) == {"n": 1}
+
+
+def stalling(api: Api, **options: Any) -> Any:
+    """Its join waits for b, which the way of odd numbers leaves out."""
+    builder = api.StateGraph(State)
+    builder.add_node("a", lambda state: None).add_node("b", lambda state: None)
+    builder.add_node("c", lambda state: {"n": state["n"] + 100})
+    builder.add_conditional_edges(api.START, lambda state: ["a"] if state["n"] % 2 else ["a", "b"], ["a", "b"])
+    return builder.add_edge(["a", "b"], "c", **options).compile(checkpointer=api.InMemorySaver())
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+def test_a_join_that_can_no_longer_fire_is_an_error(way: str) -> None:
+    """Which keeps the state; ``optional=True`` is the peer's way."""
+
+    def seen(api: Api, **options: Any) -> Any:
+        graph = stalling(api, **options)
+
+        def call(given: Any) -> Any:
+            if way == "ainvoke":
+                return outcome(lambda: asyncio.run(graph.ainvoke(given, ON)))
+            return outcome(lambda: graph.invoke(given, ON))
+
+        return call({"n": 1}), graph.get_state(ON).values, graph.get_state(ON).next, call({"n": 2})
+
+    assert seen(PEER) == seen(OURS, optional=True) == ({"n": 1}, {"n": 1}, (), {"n": 102})
+    stalled, values, following, after = seen(OURS)
+    assert "JoinStalledError" in repr(stalled)
+    assert (values, following, after) == ({"n": 1}, (), {"n": 102})
+
+
+def test_a_new_input_begins_with_the_join_empty() -> None:
+    """On the peer one node alone completes what an earlier run left half done."""
+
+    def seen(api: Api, **options: Any) -> Any:
+        builder = api.StateGraph(State)
+        builder.add_node("a", lambda state: None).add_node("b", lambda state: None)
+        builder.add_node("c", lambda state: {"n": state["n"] + 100})
+        builder.add_conditional_edges(api.START, lambda state: "ab"[state["n"] % 2], ["a", "b"])
+        graph = builder.add_edge(["a", "b"], "c", **options).compile(checkpointer=api.InMemorySaver())
+        return [outcome(lambda n=n: graph.invoke({"n": n}, ON)) for n in (0, 1)]  # type: ignore[misc]
+
+    assert seen(PEER) == seen(OURS, optional=True) == [{"n": 0}, {"n": 101}]
+    assert ["JoinStalledError" in repr(each) for each in seen(OURS)] == [True, True]
 
 
 def test_a_workflow_is_named_like_its_function() -> None:

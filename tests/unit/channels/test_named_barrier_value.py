@@ -32,6 +32,13 @@ def test_writing_twice_changes_nothing() -> None:
     assert join.reduce(half, ["a"]) is half
 
 
+def test_it_says_who_is_missing() -> None:
+    for channel in (NamedBarrierValue, NamedBarrierValueAfterFinish):
+        join: Any = channel(str, {"b", "a", "c"}, key="j")
+        assert join.missing(MISSING) == ["a", "b", "c"]
+        assert join.missing(join.reduce(MISSING, ["b"])) == ["a", "c"]
+
+
 def test_a_stranger_is_refused() -> None:
     for channel in (NamedBarrierValue, NamedBarrierValueAfterFinish):
         with pytest.raises(InvalidUpdateError, match=r"At key 'j': Value x not in \['a'\]"):

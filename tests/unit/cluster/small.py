@@ -53,6 +53,15 @@ def fan(*arms: Counted, name: str = "fan", **options: Any) -> Any:
     return builder.add_edge("join", END).compile(name=name)
 
 
+def skipping(*, optional: bool = False) -> Any:
+    """START -> a, and b unless x is odd -> join -> END."""
+    builder = StateGraph(State)
+    for name in ("a", "b", "join"):
+        builder.add_node(name, Counted(name))
+    builder.add_conditional_edges(START, lambda state: ["a"] if state["x"] % 2 else ["a", "b"], ["a", "b"])
+    return builder.add_edge(["a", "b"], "join", optional=optional).compile(name="skipping")
+
+
 def wide(work: Counted, width: int, name: str = "wide") -> Any:
     """START -> `width` tasks of one node -> END."""
     builder = StateGraph(State).add_node(work.name, work)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from distgraph.cluster.handle import RunHandle
-from distgraph.errors import CheckpointCorruptError, GraphRecursionError, PoisonTaskError
+from distgraph.errors import CheckpointCorruptError, GraphRecursionError, JoinStalledError, PoisonTaskError
 from distgraph.testing import Faults, die
 from distgraph.types import Placement, RetryPolicy
-from tests.unit.cluster.small import Counted, ask, chain, cluster_of, fan, offered, wide
+from tests.unit.cluster.small import Counted, ask, chain, cluster_of, fan, offered, skipping, wide
 
 pytestmark = pytest.mark.unit
 
@@ -61,6 +61,21 @@ class TestInPlace:
         cluster.run_until_idle()
         with pytest.raises(GraphRecursionError, match="Recursion limit of 3 reached"):
             run.result(0)
+
+    @pytest.mark.parametrize("placement", ["auto", "spread"])
+    def test_a_join_that_can_no_longer_fire_fails_the_run(self, placement: Placement) -> None:
+        graph = skipping()
+        cluster = cluster_of(graph)
+        stalled, whole = (cluster.submit(graph, {"x": x}, placement=placement) for x in (1, 2))
+        cluster.run_until_idle()
+        assert whole.result(0)["trail"] == ["a", "b", "join"]
+        with pytest.raises(JoinStalledError, match="the join into 'join' waits for 'b', which did not run"):
+            stalled.result(0)
+        allowed = skipping(optional=True)
+        cluster = cluster_of(allowed)
+        run = cluster.submit(allowed, {"x": 1}, placement=placement)
+        cluster.run_until_idle()
+        assert run.result(0)["trail"] == ["a"]
 
     def test_a_graph_that_nobody_here_serves_is_passed_on_a_while(self) -> None:
         """Hints do not go round for ever; what is due is hinted again by a sweep."""

@@ -10,7 +10,7 @@ from distgraph.cluster.failures import rebuild
 from distgraph.errors import PoisonTaskError
 from distgraph.testing import Faults, die
 from distgraph.types import Placement, RetryPolicy
-from tests.unit.cluster.small import Counted, ask, chain, cluster_of, fan, wide
+from tests.unit.cluster.small import Counted, ask, chain, cluster_of, fan, skipping, wide
 
 pytestmark = pytest.mark.unit
 
@@ -43,6 +43,17 @@ def test_a_bad_item_does_not_stop_the_others() -> None:
     (failure,) = batch.failures()
     assert failure.error is not None
     assert (failure.index, failure.error["message"], failure.error["node"]) == (3, "three", "a")
+
+
+def test_an_item_whose_join_can_no_longer_fire_fails() -> None:
+    graph = skipping()
+    cluster = cluster_of(graph)
+    batch = cluster.submit_batch(graph, items(4))
+    cluster.run_until_idle()
+    assert [row.status for row in batch.results()] == ["done", "failed"] * 2
+    told = [row.error["message"] for row in batch.failures() if row.error is not None]
+    assert [text.split(":")[0] for text in told] == ["In item 1", "In item 3"]
+    assert all("waits for 'b', which did not run" in text for text in told)
 
 
 class TestLeavingTheSlice:
