@@ -16,8 +16,8 @@ from distgraph.errors import ProcessFailedError
 from distgraph.ledger.connection import parse_url, redact
 from distgraph.ledger.tether import TetheredProcess
 
-#: seconds that a drain may take before the process is killed
-DRAIN_TIMEOUT = 30.0
+#: seconds that a drain may take before the process is killed: more than a worker itself has the patience for
+DRAIN_TIMEOUT = 40.0
 
 
 class ChildProcess:

@@ -186,10 +186,6 @@ class Watcher:
                 if said.pid != os.getpid():
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(said.pid, signal.SIGKILL)
-        if not self.beats:
-            # The pool's OS threads cannot be ended one by one.
-            self.stop()
-            os._exit(0)
 
 
 def death(code: int | None) -> str:

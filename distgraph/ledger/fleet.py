@@ -48,7 +48,6 @@ class FleetLedger:
             pipe.sadd(self.keys.shared("workers"), boot)
             pipe.execute()
 
-    @seam.passes("leave")
     def count(self, what: str) -> None:
         """Count something that happens rarely."""
         with guard():
@@ -60,6 +59,7 @@ class FleetLedger:
             found: Any = self.client.hgetall(self.keys.shared("counts"))
         return {name.decode(): int(number) for name, number in found.items()}
 
+    @seam.passes("leave")
     def leave(self, boot: str) -> None:
         """A worker ends in an orderly way."""
         with guard(), self.client.pipeline(transaction=False) as pipe:

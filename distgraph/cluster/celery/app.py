@@ -9,6 +9,7 @@ import threading
 import time
 from typing import Any
 
+import billiard.pool
 from celery import Celery, bootsteps, signals
 from kombu import Exchange, Queue
 from kombu.transport.redis import Transport
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 
 #: How often workers were sent hints they did not understand, as the fleet counts it.
 UNKNOWN_HINTS = "unknown_hints"
+#: How long a worker may take to end once its time to drain is over and its processes were killed. Seconds.
+END_SECONDS = 5.0
 
 
 def make_app(options: SiteOptions, overrides: dict[str, Any] | None = None) -> Celery:
@@ -54,6 +57,7 @@ def make_app(options: SiteOptions, overrides: dict[str, Any] | None = None) -> C
     app.conf.update(overrides or {})
     _add_tasks(app, site)
     outlive_failovers()
+    let_children_go()
     if seam.nemesis is not None:
         mark_pops([queue.name for queue in app.conf.task_queues])
     app.steps["worker"].add(_watch_step(site))
@@ -74,6 +78,15 @@ def outlive_failovers() -> None:
     """Let the consumer reconnect where its server answers as a replica does. Else the worker ends on the first message."""
     known = Transport.connection_errors
     Transport.connection_errors = (*known, *(error for error in PASSING if error not in known))
+
+
+def let_children_go() -> None:
+    """A process of the pool that is told to end waits until its parent has read all it said: 0.5 s instead of 30.
+
+    While the worker stops, the parent forgets the jobs that it has handed out and not yet seen begin, and reads no more of
+    them: such a process would wait in vain. Nothing hangs on what it said, for the ledger knows what was done.
+    """
+    billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 5
 
 
 def client_app(url: str, namespace: str) -> Celery:
@@ -136,6 +149,7 @@ def _watch_step(site: Site) -> type[bootsteps.StartStopStep]:
             self.watcher: Watcher | None = None
             #: Exit codes of processes of the pool that have ended, by process id.
             self.codes: dict[int, int] = {}
+            self.patience: threading.Thread | None = None
 
         def start(self, parent: Any) -> None:
             ledger = site.ledger("watcher")
@@ -179,6 +193,7 @@ def _watch_step(site: Site) -> type[bootsteps.StartStopStep]:
             if not own:
                 self.companion = companion.start(site.table, site.options.url, site.options.namespace, site.boot, about)
             self.watcher.start()
+            signals.worker_shutting_down.connect(self._be_patient, weak=False)
             # Sent after the pool has finished what it ran: only then is the worker gone.
             signals.worker_shutdown.connect(self._end, weak=False)
 
@@ -217,11 +232,28 @@ def _watch_step(site: Site) -> type[bootsteps.StartStopStep]:
 
         def stop(self, parent: Any) -> None:
             site.drain()
-            if self.watcher is not None:
-                # Celery waits for what runs without limit; an operator's patience ends here.
-                timer = threading.Timer(site.options.drain_seconds, self.watcher.abandon)
-                timer.daemon = True
-                timer.start()
+            self._be_patient()
+
+        def _be_patient(self, **_: Any) -> None:
+            """Celery waits without limit, for what runs and for a server that is silent; an operator's patience ends."""
+            if self.patience is None:
+                self.patience = threading.Thread(target=self._end_in_time, name="distgraph-patience", daemon=True)
+                self.patience.start()
+
+        def _end_in_time(self) -> None:
+            time.sleep(site.options.drain_seconds)
+            watcher = self.watcher
+            if watcher is None:
+                return
+            try:
+                watcher.abandon()
+                # The OS threads of a pool cannot be ended one by one; processes were killed, and their parent ends.
+                time.sleep(END_SECONDS if watcher.beats else 0)
+                log.warning("the worker has not ended by itself in time, and ends now")
+                self._end()
+            finally:
+                logging.shutdown()
+                os._exit(0)
 
         def terminate(self, parent: Any) -> None:
             self._end()
