@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -60,7 +61,7 @@ def test_one_whose_process_hangs() -> None:
         assert worker.wait(1 + END_SECONDS + MARGIN)
         assert worker.exit_code == 0
         assert cluster.workers() == []
-        wait_until(lambda: not os.path.exists(f"/proc/{child}"), 5)
+        wait_until(lambda: not Path(f"/proc/{child}").exists(), 5)
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
