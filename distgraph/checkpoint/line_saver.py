@@ -25,6 +25,7 @@ from distgraph.checkpoint.parts import parts_of as parts_of_list
 from distgraph.checkpoint.pending import parts_of
 from distgraph.checkpoint.reader import LineReader, config_of
 from distgraph.checkpoint.serde.sealed import SealedSerializer
+from distgraph.checkpoint.several import Op, is_own
 from distgraph.constants import TASKS
 from distgraph.errors import ConfigError, ThreadBusyError
 from distgraph.ledger.contract.lines import Lines
@@ -34,8 +35,6 @@ from distgraph.wire import Codec
 
 #: Places whose last checkpoint a saver remembers the parts of.
 MOST_KNOWN = 256
-#: A method of a saver, ``put`` or ``put_writes``, and its arguments.
-Op = tuple[str, tuple[Any, ...]]
 
 
 class LineSaver(BaseCheckpointSaver[str]):
@@ -77,7 +76,7 @@ class LineSaver(BaseCheckpointSaver[str]):
 
     def put_all(self, ops: Sequence[Op]) -> None:
         """Make several calls in order, in one round trip; one by one where a subclass has methods of its own."""
-        if self._has_own("put", "put_writes"):
+        if not is_own(self, LineSaver, "put", "put_writes"):
             for name, args in ops:
                 getattr(self, name)(*args)
             return
@@ -85,14 +84,11 @@ class LineSaver(BaseCheckpointSaver[str]):
 
     async def aput_all(self, ops: Sequence[Op]) -> None:
         """``put_all`` under an event loop."""
-        if self._has_own("aput", "aput_writes"):
+        if not is_own(self, LineSaver, "aput", "aput_writes"):
             for name, args in ops:
                 await getattr(self, "a" + name)(*args)
             return
         await to_thread(self.put_all, ops)
-
-    def _has_own(self, *names: str) -> bool:
-        return any(getattr(type(self), name) is not getattr(LineSaver, name) for name in names)
 
     def _store(self, changes: Sequence[Change]) -> None:
         for place, answer in self._lines.put(changes):

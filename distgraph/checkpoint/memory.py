@@ -7,7 +7,7 @@ checkpoint.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from distgraph.checkpoint.base import (
@@ -22,9 +22,11 @@ from distgraph.checkpoint.base import (
     get_checkpoint_id,
     get_checkpoint_metadata,
 )
-from distgraph.checkpoint.parts import Parts, extended, joined
+from distgraph.checkpoint.parts import joined
+from distgraph.checkpoint.several import Op, PackedOnce, is_own
 
 _Typed = tuple[str, bytes]
+_Dumps = Callable[[Any], _Typed]
 Pending = list[PendingWrite]
 
 
@@ -32,6 +34,13 @@ class _Stored(NamedTuple):
     checkpoint: dict[str, Any]
     metadata: CheckpointMetadata
     parent: str | None
+
+
+class _End(NamedTuple):
+    """A list of ``total`` items, of which those that ``after``, a version, has already are not stored again."""
+
+    total: int
+    after: Any = None
 
 
 class _Writes:
@@ -51,7 +60,7 @@ class InMemorySaver(BaseCheckpointSaver[str]):
     Attributes:
         storage: thread -> namespace -> checkpoint id -> what is kept of it.
         blobs: (thread, namespace, channel, version) -> value, or the end of a list that grew.
-        parts: the same -> the parts of a list.
+        ends: the same -> where a list that is stored there ends, and what comes before.
         writes: (thread, namespace, checkpoint id) -> task id -> what it wrote.
     """
 
@@ -59,7 +68,7 @@ class InMemorySaver(BaseCheckpointSaver[str]):
         super().__init__(serde=serde)
         self.storage: defaultdict[str, dict[str, dict[str, _Stored]]] = defaultdict(lambda: defaultdict(dict))
         self.blobs: dict[tuple[str, str, str, Any], _Typed] = {}
-        self.parts: dict[tuple[str, str, str, Any], Parts] = {}
+        self.ends: dict[tuple[str, str, str, Any], _End] = {}
         self.writes: defaultdict[tuple[str, str, str], dict[str, _Writes]] = defaultdict(dict)
 
     def __enter__(self) -> InMemorySaver:
@@ -77,6 +86,36 @@ class InMemorySaver(BaseCheckpointSaver[str]):
     def put(
         self, config: Any, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
     ) -> Any:
+        return self._put(self.serde.dumps_typed, config, checkpoint, metadata, new_versions)
+
+    def put_all(self, ops: Sequence[Op]) -> None:
+        """Make several calls in order, packing what they share once."""
+        shortcut = is_own(self, InMemorySaver, "put", "put_writes")
+        dumps = PackedOnce(self.serde.dumps_typed)
+        for name, args in ops:
+            if not shortcut:
+                getattr(self, name)(*args)
+            elif name == "put":
+                self._put(dumps, *args)
+            else:
+                self._put_writes(dumps, *args)
+
+    async def aput_all(self, ops: Sequence[Op]) -> None:
+        """``put_all`` under an event loop."""
+        if is_own(self, InMemorySaver, "aput", "aput_writes"):
+            self.put_all(ops)
+            return
+        for name, args in ops:
+            await getattr(self, "a" + name)(*args)
+
+    def _put(
+        self,
+        dumps: _Dumps,
+        config: Any,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> Any:
         configurable = config["configurable"]
         thread, ns = configurable["thread_id"], configurable.get("checkpoint_ns", "")
         kept: dict[str, Any] = dict(checkpoint)
@@ -84,15 +123,16 @@ class InMemorySaver(BaseCheckpointSaver[str]):
         kept.pop("grown", None)
         grown = checkpoint.get("grown", ())
         before = self._versions(thread, ns, configurable.get("checkpoint_id")) if grown else {}
-        dumps, blobs, parts = self.serde.dumps_typed, self.blobs, self.parts
+        blobs, ends = self.blobs, self.ends
         for channel, version in new_versions.items():
             if channel not in values:
                 continue
             value, key = values[channel], (thread, ns, channel, version)
             if type(value) is list:
-                known = parts.get((thread, ns, channel, before.get(channel)), ()) if channel in grown else ()
-                parts[key], start = extended(known, version, len(value))
-                value = value[start:] if start else value
+                after = before.get(channel)
+                known = ends.get((thread, ns, channel, after)) if channel in grown else None
+                ends[key] = _End(len(value), after if known else None)
+                value = value[known.total :] if known else value
             blobs[key] = dumps(value)
         self.storage[thread][ns][checkpoint["id"]] = _Stored(
             kept, get_checkpoint_metadata(config, metadata), configurable.get("checkpoint_id")
@@ -104,6 +144,11 @@ class InMemorySaver(BaseCheckpointSaver[str]):
         return stored.checkpoint["channel_versions"] if stored is not None else {}
 
     def put_writes(self, config: Any, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> None:
+        self._put_writes(self.serde.dumps_typed, config, writes, task_id, task_path)
+
+    def _put_writes(
+        self, dumps: _Dumps, config: Any, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
         configurable = config["configurable"]
         of_step = self.writes[
             configurable["thread_id"], configurable.get("checkpoint_ns", ""), configurable["checkpoint_id"]
@@ -111,7 +156,6 @@ class InMemorySaver(BaseCheckpointSaver[str]):
         kept = of_step.get(task_id)
         if kept is None:
             kept = of_step[task_id] = _Writes(task_path)
-        dumps = self.serde.dumps_typed
         # Writes from outside come again with what came before them: only the new ones are missing here.
         known = len(kept.output) if task_id == NULL_TASK_ID else 0
         first_output = not kept.output or known > 0
@@ -164,7 +208,7 @@ class InMemorySaver(BaseCheckpointSaver[str]):
 
     def delete_thread(self, thread_id: str) -> None:
         self.storage.pop(thread_id, None)
-        tables: tuple[dict[Any, Any], ...] = (self.blobs, self.parts, self.writes)
+        tables: tuple[dict[Any, Any], ...] = (self.blobs, self.ends, self.writes)
         for table in tables:
             for key in [key for key in table if key[0] == thread_id]:
                 del table[key]
@@ -219,11 +263,13 @@ class InMemorySaver(BaseCheckpointSaver[str]):
         )
 
     def _value(self, thread: str, ns: str, channel: str, version: Any) -> Any:
-        loads, blobs = self.serde.loads_typed, self.blobs
-        parts = self.parts.get((thread, ns, channel, version), ())
-        if len(parts) < 2:
-            return loads(blobs[thread, ns, channel, version])
-        return joined([loads(blobs[thread, ns, channel, part.version]) for part in parts])
+        loads, blobs, ends = self.serde.loads_typed, self.blobs, self.ends
+        found = []
+        while version is not None:
+            key = (thread, ns, channel, version)
+            found.append(loads(blobs[key]))
+            version = ends[key].after if key in ends else None
+        return joined(reversed(found))
 
     def _pending(self, thread: str, ns: str, cid: str) -> Pending:
         loads = self.serde.loads_typed

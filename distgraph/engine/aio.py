@@ -178,7 +178,9 @@ class _Engine:
                     failure = worse(failure, exc)
                     if stops_others(exc):
                         crew.give_up()
-                await self._flush()
+                # What came last of all is stored with the checkpoint that follows from it.
+                if self.ready or crew.working:
+                    await self._flush()
                 while self.ready:
                     yield self.ready.popleft()
         finally:

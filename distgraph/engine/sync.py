@@ -210,17 +210,20 @@ class _Engine:
         failure: BaseException | None = None
         crew = self.crew
         crew.start(self.session, todo, helps)
-        if self.ready:
-            yield from self._taken()
         while crew.left:
-            outcome = crew.next(helps, deadline)
+            outcome = crew.come()
+            if outcome is None:
+                # All that came meanwhile is stored at once, before anything that may last. What came last of all is
+                # stored with the checkpoint that follows from it.
+                self._flush()
+                if self.ready:
+                    yield from self._taken()
+                outcome = crew.next(helps, deadline)
             if outcome is not None:
                 exc = self._settle(outcome)
                 failure = worse(failure, exc)
                 if stops_others(exc):
                     crew.give_up()
-            if self.ready:
-                yield from self._taken()
         if failure is not None:
             raise failure
 
@@ -233,7 +236,6 @@ class _Engine:
             if handler is not None and self.crew is not None:
                 self.crew.add(handler)
                 exc = None
-        self._flush()
         return exc
 
 
@@ -267,17 +269,24 @@ class _Crew:
         self._todo.append(task)
         self._threads().submit(self._work, self._todo)
 
+    def come(self) -> Outcome | None:
+        """An outcome that is there already."""
+        while True:
+            try:
+                outcome = self._done.get_nowait()
+            except Empty:
+                return None
+            if outcome is not None:
+                return self._got(outcome)
+
     def next(self, helps: bool, deadline: float | None) -> Outcome | None:
-        """The next outcome; None where only a chunk came.
+        """The next outcome, worked or waited for; None where only a chunk came.
 
         Raises:
             StepTimeoutError: the deadline passed.
         """
         if helps and self._todo:
-            try:
-                return self._got(self._done.get_nowait())
-            except Empty:
-                return self._help()
+            return self._help()
         try:
             return self._got(self._done.get(timeout=None if deadline is None else max(0.0, deadline - monotonic())))
         except Empty:

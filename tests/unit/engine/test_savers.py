@@ -114,6 +114,25 @@ def test_a_task_and_the_checkpoint_that_follows_are_stored_together() -> None:
         assert graph.get_state(config).values == {"n": 2}
 
 
+@pytest.mark.parametrize("colour", ["sync", "async"])
+def test_of_a_fan_out_what_came_last_is_stored_with_the_checkpoint_that_follows(colour: str) -> None:
+    saver, names = Whole(), [f"n{index}" for index in range(5)]
+    builder = StateGraph(State)
+    for name in names:
+        builder.add_node(name, lambda _: {"n": 1}).add_edge(START, name)
+    MENDED.append(1)
+    graph, config = builder.compile(checkpointer=saver), cast(Any, {"configurable": {"thread_id": "t"}})
+    if colour == "sync":
+        graph.invoke({"n": 0}, config)
+    else:
+        asyncio.run(graph.ainvoke({"n": 0}, config))
+    assert saver.portions[-1][-2:] == ["put_writes", "put"]
+    assert graph.get_state(config).values == {"n": 5}
+    before = saver.get_tuple(graph.get_state(config).parent_config)
+    assert before is not None
+    assert len({task for task, _, _ in before.pending_writes or ()}) == 5
+
+
 def test_what_was_done_is_kept_when_it_cannot_be_applied() -> None:
     """A reducer that fails undoes nothing: the finished task is not run again."""
     ran: list[int] = []
