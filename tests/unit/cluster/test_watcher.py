@@ -184,12 +184,13 @@ def test_what_is_not_wanted_any_more_is_told_and_then_stopped(
 
 
 def test_a_node_that_ends_when_told_keeps_its_process(watched: Watched, child: subprocess.Popen[bytes]) -> None:
-    watched.watcher.cancel_seconds = 0.05
+    watched.watcher.cancel_seconds = 60
     watched.sweeps.unwanted.add(CALLED.text)
     row = watched.table.take_free(child.pid)
     watched.table.write(row, child.pid, True, 0.0, CALLED.text, 7)
     wait_until(lambda: watched.table.told(row) == 7)
     watched.table.write(row, child.pid, True, 0.0, CALLED._replace(run_id="next").text, 8)
+    watched.watcher.cancel_seconds = 0.0
     swept = watched.sweeps.swept
     wait_until(lambda: watched.sweeps.swept > swept + 5)
     assert child.poll() is None
