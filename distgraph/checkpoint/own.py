@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from distgraph.types import Command, Interrupt, Overwrite, Send, TimeoutPolicy
@@ -17,12 +18,18 @@ _OWN = (
 )
 
 
-def own_types() -> TypeRegistry:
-    """The registry that the codec of everything on the ledger starts from."""
+@cache
+def _own_types() -> TypeRegistry:
+    """Made once: walking through the fields of these types takes longer than driving a small run."""
     registry = TypeRegistry()
     for cls, name in _OWN:
         registry.add(cls, name=name)
     return registry
+
+
+def own_types() -> TypeRegistry:
+    """The registry that the codec of everything on the ledger starts from; a new one each time."""
+    return _own_types().copy()
 
 
 def own_codec(given: Codec | None) -> Codec:

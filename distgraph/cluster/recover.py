@@ -117,11 +117,11 @@ class Sweeper(Reclaimer):
     def _look_around(self) -> None:
         used, limit = self.fleet.memory()
         self.full = bool(limit) and used >= FULL * limit
-        server = self.fleet.server_id()
-        if server != self._server:
-            if self._server:
-                self.distrust()
-            self._server = server
+        server, seconds = self.fleet.server()
+        # Whoever has just come does not know the server from before: it may have been out of reach until a moment ago.
+        if server != self._server and (self._server or seconds < DISTRUST):
+            self.distrust()
+        self._server = server
         workers = self.fleet.workers()
         self._live = set(workers)
         self._served = {graph for record in workers.values() for graph in record["graphs"].items()}

@@ -88,11 +88,11 @@ class FleetLedger:
             info: Any = self.client.info("memory")
         return int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
 
-    def server_id(self) -> str:
-        """The server process's own id: another one after a restart."""
+    def server(self) -> tuple[str, int]:
+        """(the server process's own id: another one after a restart, seconds since it started)."""
         with guard():
             info: Any = self.client.info("server")
-        return str(info.get("run_id", ""))
+        return str(info.get("run_id", "")), int(info.get("uptime_in_seconds", 0))
 
     # ------------------------------------------------------------- graphs
 

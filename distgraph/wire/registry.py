@@ -30,6 +30,12 @@ class TypeRegistry:
     def __contains__(self, cls: type) -> bool:
         return cls in self.by_type
 
+    def copy(self) -> TypeRegistry:
+        """Another registry that knows the same types, and may learn others."""
+        made = TypeRegistry()
+        made.by_type, made.by_id, made._walked = {**self.by_type}, {**self.by_id}, {*self._walked}
+        return made
+
     def add(self, annotation: Any, name: str | None = None) -> None:
         """Allow values of a type, and of every type that its fields mention.
 

@@ -42,12 +42,12 @@ def test_sixty_kills_and_all_other_harm(tmp_path: Path) -> None:
 def test_only_what_is_asked_for_on_a_server_that_is_there_already(redis_url: str) -> None:
     """Its server lives, and its keys are gone afterwards."""
     with Cluster.connect(redis_url) as cluster:
-        before = cluster.ledger.fleet.server_id()
+        before = cluster.ledger.fleet.server()[0]
         told = Settings(items=200, kills=4, workers=2, kinds=["child", "tree"], url=redis_url, most=100)
         result = storm(told, lambda line: None)
         assert {finding.name: finding.wrong for finding in result.findings if not finding.holds} == {}
         assert {recovery.kind.partition(",")[0] for recovery in result.recoveries} == {"child", "tree"}
-        assert cluster.ledger.fleet.server_id() == before
+        assert cluster.ledger.fleet.server()[0] == before
         assert keys_of(cluster, "storm-") == []
 
 

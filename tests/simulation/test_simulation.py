@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from distgraph.chaos.simulation.play import play
-from distgraph.chaos.simulation.schedule import Schedule, from_json, schedule_of, to_json
+from distgraph.chaos.simulation.schedule import Schedule, from_json, to_json
+from distgraph.chaos.simulation.seeds import schedule_of
 from distgraph.chaos.simulation.simulate import quiet, simulate
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]

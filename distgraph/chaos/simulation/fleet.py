@@ -41,6 +41,7 @@ class Process(Slot):
         wake: the turn until which it stands still; ``wake_ms``: the time until which it does.
         resume: lets it go on then.
         claimed: the event at which it last took work.
+        looked: the event at which it last found that an effect was not recorded.
     """
 
     def __init__(self, world: World, worker: Worker | None, served: Registry, boot: str, pid: int) -> None:
@@ -48,7 +49,7 @@ class Process(Slot):
         self.world, self.worker = world, worker
         self.boot, self.pid = boot, pid
         self.strand: Strand | None = None
-        self.cut = self.wake = self.wake_ms = self.claimed = 0
+        self.cut = self.wake = self.wake_ms = self.claimed = self.looked = 0
         self.twice = False
         self.resume: Callable[[], None] = self.go_on
         self.runs = cast(Any, Guarded(world.memory.runs, self, "runs"))

@@ -60,8 +60,8 @@ class Facts:
         self.submitted: dict[str, str] = {}
         #: (run, epoch, task) -> nonce of the attempt that settled it.
         self.outcomes: dict[tuple[str, int, str], bytes] = {}
-        #: Keys of effects.
-        self.recorded: set[str] = set()
+        #: Effects by their keys.
+        self.recorded: dict[str, int] = {}
 
 
 class History:
@@ -167,7 +167,7 @@ class History:
             case "no row":
                 facts.rows.pop(rest[0], None)
             case "recorded":
-                facts.recorded.add(rest[0])
+                facts.recorded.setdefault(rest[0], event)
             case "submitted":
                 facts.submitted[rest[0]] = rest[1]
 
@@ -239,6 +239,8 @@ class History:
     def _effect(self, process: Process, args: Any, kwargs: Any, answer: bytes | None) -> None:
         if len(args) > 2 and args[2] is not None:
             self._tell(self.events, "recorded", args[1])
+        elif answer is None:
+            process.looked = self.events
 
     def _offer(self, process: Process, args: Any, kwargs: Any, answer: Answer) -> None:
         if answer.kind in ("ok", "closed"):
@@ -382,8 +384,12 @@ class History:
         process.die()
 
     def effect(self, key: str) -> int:
-        """A deed in the outside world."""
-        if key in self.facts.recorded:
+        """A deed in the outside world.
+
+        Who looked before somebody else's record, and stood still from there to the deed, cannot know of it.
+        """
+        process: Any = working()
+        if process is not None and self.facts.recorded.get(key, process.looked) < process.looked:
             self.violate("I14", f"the effect {key!r} was applied again after it was recorded")
         self.deeds[key] += 1
         return len(self.executions)

@@ -14,7 +14,8 @@ from typing import Any
 
 from distgraph.chaos.simulation.mutants import mutant
 from distgraph.chaos.simulation.play import play, shortened
-from distgraph.chaos.simulation.schedule import FAULTS, schedule_of
+from distgraph.chaos.simulation.schedule import FAULTS
+from distgraph.chaos.simulation.seeds import schedule_of
 
 #: Schedules that one process plays between two reports.
 SHARE = 250

@@ -295,12 +295,11 @@ class World:
             self.memory.restore(journal)
             self.history.roll_back(mark)
             self.rolled_back += 1
-        else:
-            self.memory.state.starts += 1
         # Beats are forgotten while nobody can beat.
         for boot in [*self.memory.state.beats]:
             self.memory.state.beats.drop(boot)
         self.clock.advance(self.random.choice((20, 700, 2500)))
+        self.memory.restart()
         for client in self.clients:
             client.server_restarted(lost=bool(lost_ms))
 

@@ -48,8 +48,8 @@ class Fleet(Protocol):
         """(bytes the server holds, bytes it may hold; 0: no limit)."""
         ...
 
-    def server_id(self) -> str:
-        """An id that changes when the server starts anew."""
+    def server(self) -> tuple[str, int]:
+        """(an id that changes when the server starts anew, seconds since it did)."""
         ...
 
     def serve(self, graphs: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:

@@ -50,7 +50,13 @@ class MemoryLedger:
         """
         with self.state.lock:
             self.state.journal.unwind(snapshot)
+            self.restart()
+
+    def restart(self) -> None:
+        """The server starts anew, with all it has."""
+        with self.state.lock:
             self.state.starts += 1
+            self.state.started_ms = self.state.now_ms()
 
     def close(self) -> None:
         """Nothing to close; what a caller of either kind may call."""

@@ -54,8 +54,8 @@ class MemoryFleet:
         return 0, 0
 
     @atomic
-    def server_id(self) -> str:
-        return f"memory-{self.state.starts}"
+    def server(self) -> tuple[str, int]:
+        return f"memory-{self.state.starts}", (self.state.now_ms() - self.state.started_ms) // 1000
 
     @atomic
     def serve(self, graphs: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:

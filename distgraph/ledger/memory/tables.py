@@ -134,8 +134,8 @@ class State:
         self.lock = threading.RLock()
         self.journal = journal = Journal()
         self.partition = lru_cache(maxsize=10_000)(keys.partition)
-        #: Counts the times the state was restored: to its users the server started anew.
-        self.starts = 1
+        #: How often the server started, as its users see it, and when it last did; 0: long ago.
+        self.starts, self.started_ms = 1, 0
 
         #: Run id -> its thread, and the ms until which that holds (0: for good).
         self.threads: Table[str, tuple[str, int]] = Table(journal)

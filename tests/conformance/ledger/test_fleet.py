@@ -61,9 +61,9 @@ def test_a_namespace_of_another_layout_is_refused(server_world: ServerWorld) -> 
 
 
 def test_the_server_has_an_id(world: World) -> None:
-    first = world.fleet.server_id()
+    first = world.fleet.server()[0]
     assert first
-    assert world.fleet.server_id() == first
+    assert world.fleet.server()[0] == first
 
 
 def test_what_happens_rarely_is_counted(world: World) -> None:

@@ -120,6 +120,28 @@ def test_so_are_its_runs_and_its_tasks() -> None:
         assert run.result()["trail"] == ["a"]
 
 
+def test_who_comes_after_an_outage_of_the_server_waits_too() -> None:
+    """It never knew the server from before: what it finds without a beat may only have had no time to beat."""
+    seen: list[str] = []
+
+    def look(_: object) -> None:
+        slot = started(cluster)
+        slot.frozen = True
+        cluster.memory.restart()
+        for ms in (2_100, DISTRUST * 1000):
+            # This sweeper's first: it has seen no beat of that slot.
+            cluster.advance_clock(ms)
+            cluster.sweep()
+            seen.append(cluster.memory.runs.record(run._address)["lease"].decode())
+        slot.frozen = False
+
+    cluster = cluster_of(graph := chain(Counted("a", look), Counted("b"), name="looks"))
+    run = cluster.submit(graph, {"x": 1})
+    assert run.result()["trail"] == ["a", "b"]
+    assert seen[0] != ""
+    assert seen[1] == ""
+
+
 def test_an_outage_of_the_server_is_not_the_death_of_the_workers() -> None:
     """A server that came back without its beats: for one time to live nobody is taken for dead."""
     seen: list[str] = []

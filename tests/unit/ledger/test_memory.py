@@ -100,9 +100,11 @@ def test_a_restored_server_is_another_one_to_its_users() -> None:
     """Sweepers must not take the lapse for the death of the workers."""
     ledger = memory()
     snapshot = ledger.snapshot()
-    first = ledger.fleet.server_id()
+    first, seconds = ledger.fleet.server()
     ledger.restore(snapshot)
-    assert ledger.fleet.server_id() != first
+    again, fewer = ledger.fleet.server()
+    assert again != first
+    assert fewer < seconds
 
 
 def test_the_same_calls_give_the_same_state() -> None:

@@ -123,6 +123,14 @@ def test_adding_again_changes_nothing() -> None:
     assert types.by_type[Leaf].name == f"{__name__}:Leaf"
 
 
+def test_a_copy_learns_for_itself() -> None:
+    types = TypeRegistry()
+    types.add(Point)
+    other = types.copy()
+    other.add(Leaf)
+    assert (Point in other, Leaf in other, Leaf in types) == (True, True, False)
+
+
 def test_a_subclass_is_a_type_of_its_own() -> None:
     @dataclass
     class Special(Point):

@@ -7,7 +7,7 @@ import pytest
 from distgraph.chaos.simulation import simulate as module
 from distgraph.chaos.simulation.mutants import mutant
 from distgraph.chaos.simulation.play import play, shortened
-from distgraph.chaos.simulation.schedule import schedule_of
+from distgraph.chaos.simulation.seeds import schedule_of
 from distgraph.chaos.simulation.simulate import Report, quiet, simulate
 from distgraph.ledger.memory.runs import MemoryRuns
 

@@ -1,0 +1,103 @@
+"""Schedules that chance alone would seldom make: what strikes is aimed at one moment that the protocol must get right.
+
+Each takes what is not its point (graphs, workers, times) from chance as well, so that every seed is another case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+from distgraph.chaos.simulation.schedule import Fault, Schedule, Subject
+
+#: Longer than a beat lives: who stands still for so long is taken for dead. Milliseconds.
+_LONG = (3000, 4500, 6000)
+_FLEETS = ((1, 1), (1, 1, 1), (2, 1))
+#: How long nodes may take, so that others come and go meanwhile. Milliseconds.
+_SLOW = (4000, 12_000)
+#: What changes something.
+_OF_RUNS = ("runs.submit", "runs.claim", "runs.commit", "runs.commit", "runs.offer", "runs.settle", "runs.retry_task")
+_OF_BATCHES = ("batches.add", "batches.seal", "batches.take", "batches.commit", "batches.commit", "runs.settle")
+
+
+def _zombies(seed: int, random: Random) -> Schedule:
+    """A wide superstep stays open while the tasks of one who is taken for dead run again, and then he settles too."""
+    fault = Fault(random.randint(1, 2), "freeze tree", random.choice((3000, 4500)), "before runs.settle")
+    subject = Subject(random.choice(("fan", "sends", "sends", "flaky")), "spread", total=random.randrange(3))
+    return Schedule(seed, (subject,), random.choice(((1, 1, 1), (2, 1))), faults=(fault,), slow_ms=12_000)
+
+
+def _late_look(seed: int, random: Random) -> Schedule:
+    """A sweep that finds a run at rest stands still before it forgets it, and somebody lets the run go on meanwhile."""
+    faults = (
+        Fault(random.randint(1, 3), "freeze", random.choice((30, 100)), "before runs.peek"),
+        Fault(1, "freeze", 150, "before runs.control"),
+        Fault(1, "freeze", 180, "before runs.forget_due"),
+    )
+    subject = Subject(random.choice(("ask", "broken")), random.choice(("local", "spread")))
+    return Schedule(seed, (subject,), random.choice(((1,), (2,), (1, 1))), faults=faults, slow_ms=4000)
+
+
+def _overtaken(seed: int, random: Random) -> Schedule:
+    """A driver stands still before it commits; another drives its run meanwhile, and may or may not be through."""
+    fault = Fault(random.randint(1, 3), "freeze tree", random.choice(_LONG), "before runs.commit")
+    graph = random.choice(("chain", "loop", "sends", "flaky", "nested"))
+    subject = Subject(graph, random.choice(("auto", "local")), total=random.randrange(3))
+    return Schedule(seed, (subject,), random.choice(_FLEETS), faults=(fault,), slow_ms=random.choice(_SLOW))
+
+
+def _item_overtaken(seed: int, random: Random) -> Schedule:
+    """The same of a driver that has items of a batch in hand."""
+    fault = Fault(random.randint(1, 4), "freeze tree", random.choice(_LONG), "before batches.commit")
+    items, graph = random.randint(1, 3), random.choice(("chain", "loop", "fan", "sends"))
+    subject = Subject(graph, "auto", "latest", False, items, random.randrange(3))
+    return Schedule(seed, (subject,), random.choice(_FLEETS), faults=(fault,), slow_ms=random.choice(_SLOW))
+
+
+def _after_effect(seed: int, random: Random) -> Schedule:
+    """Somebody is lost between the record of an effect and the commit of the task it belongs to."""
+    items = random.choice((0, 0, 1, 3))
+    kind = random.choice(("kill", "kill tree", "cut") if items else ("kill", "kill tree", "freeze tree", "cut"))
+    much = {"freeze tree": random.choice(_LONG), "cut": random.choice((1, 3))}.get(kind, 0)
+    commit = "before batches.commit" if items else "before runs.commit"
+    fault = Fault(random.randint(1, 2), kind, much, random.choice(("after runs.effect", commit)))
+    subject = Subject("effect", "auto", "latest", False, items, random.randrange(3))
+    return Schedule(seed, (subject,), random.choice(_FLEETS), faults=(fault,), slow_ms=random.choice((0, *_SLOW)))
+
+
+def _outage(seed: int, random: Random) -> Schedule:
+    """The server starts anew, again and again, while nodes are at work: somebody looks before others have beaten."""
+    faults = tuple(Fault(random.randint(8, 60), "restart") for _ in range(random.randint(1, 4)))
+    items, graph = random.choice((0, 0, 1, 3)), random.choice(("chain", "loop", "sends", "fan"))
+    placement = random.choice(("auto", "spread"))
+    subject = Subject(graph, placement, "latest", False, items, random.randrange(3))
+    return Schedule(seed, (subject,), random.choice(_FLEETS), faults=faults, slow_ms=random.choice(_SLOW))
+
+
+def _said_twice(seed: int, random: Random) -> Schedule:
+    """What changes something is sent twice, or answered to nobody and therefore sent again."""
+    items = random.choice((0, 0, 1, 3))
+    calls = _OF_BATCHES if items else _OF_RUNS
+    faults = tuple(_again(random, random.choice(calls)) for _ in range(3))
+    graph, placement = random.choice(("chain", "loop", "sends", "fan", "flaky")), random.choice(("auto", "spread"))
+    keep, log = ("latest", False) if items else ("all", True)
+    subject = Subject(graph, placement, keep, log, items, random.randrange(3))
+    return Schedule(seed, (subject,), random.choice(_FLEETS), faults=faults)
+
+
+def _again(random: Random, call: str) -> Fault:
+    if random.random() < 0.5:
+        return Fault(random.randint(1, 4), "repeat", at="before " + call)
+    return Fault(random.randint(1, 4), "cut", random.choice((1, 2)), "after " + call)
+
+
+#: Which seeds stand for them: the remainder of a division by 16.
+FOCUSED: dict[int, Callable[[int, Random], Schedule]] = {
+    1: _overtaken,
+    3: _after_effect,
+    5: _zombies,
+    7: _outage,
+    9: _item_overtaken,
+    11: _said_twice,
+    13: _late_look,
+}
