@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from distgraph.chaos.simulation.schedule import Fault, Schedule, Subject
+from distgraph.chaos.simulation.schedule import Fault, FaultKind, Schedule, Subject
+from distgraph.types import Placement
 
 #: Longer than a beat lives: who stands still for so long is taken for dead. Milliseconds.
 _LONG = (3000, 4500, 6000)
@@ -57,7 +58,8 @@ def _item_overtaken(seed: int, random: Random) -> Schedule:
 def _after_effect(seed: int, random: Random) -> Schedule:
     """Somebody is lost between the record of an effect and the commit of the task it belongs to."""
     items = random.choice((0, 0, 1, 3))
-    kind = random.choice(("kill", "kill tree", "cut") if items else ("kill", "kill tree", "freeze tree", "cut"))
+    lost: tuple[FaultKind, ...] = ("kill", "kill tree", "cut")
+    kind = random.choice(lost if items else (*lost, "freeze tree"))
     much = {"freeze tree": random.choice(_LONG), "cut": random.choice((1, 3))}.get(kind, 0)
     commit = "before batches.commit" if items else "before runs.commit"
     fault = Fault(random.randint(1, 2), kind, much, random.choice(("after runs.effect", commit)))
@@ -69,7 +71,7 @@ def _outage(seed: int, random: Random) -> Schedule:
     """The server starts anew, again and again, while nodes are at work: somebody looks before others have beaten."""
     faults = tuple(Fault(random.randint(8, 60), "restart") for _ in range(random.randint(1, 4)))
     items, graph = random.choice((0, 0, 1, 3)), random.choice(("chain", "loop", "sends", "fan"))
-    placement = random.choice(("auto", "spread"))
+    placement: Placement = random.choice(("auto", "spread"))
     subject = Subject(graph, placement, "latest", False, items, random.randrange(3))
     return Schedule(seed, (subject,), random.choice(_FLEETS), faults=faults, slow_ms=random.choice(_SLOW))
 
@@ -79,7 +81,8 @@ def _said_twice(seed: int, random: Random) -> Schedule:
     items = random.choice((0, 0, 1, 3))
     calls = _OF_BATCHES if items else _OF_RUNS
     faults = tuple(_again(random, random.choice(calls)) for _ in range(3))
-    graph, placement = random.choice(("chain", "loop", "sends", "fan", "flaky")), random.choice(("auto", "spread"))
+    graph = random.choice(("chain", "loop", "sends", "fan", "flaky"))
+    placement: Placement = random.choice(("auto", "spread"))
     keep, log = ("latest", False) if items else ("all", True)
     subject = Subject(graph, placement, keep, log, items, random.randrange(3))
     return Schedule(seed, (subject,), random.choice(_FLEETS), faults=faults)
