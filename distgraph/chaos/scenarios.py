@@ -357,6 +357,18 @@ def deleted_items(trial: Trial) -> None:
     trial.calm()
 
 
+def expired_items(trial: Trial) -> None:
+    """A batch is over as soon as it is at rest: a worker deletes it, and another one if that dies."""
+    cluster, given = trial.stand.cluster, sums.items(2, width=1, rounds=1)
+    trial.arm()
+    trial.ask("submit_batch", graph="sums", items=given, batch_id=trial.batch_id, retention=0)
+    gone = cluster.ledger.keys.shared("gone", trial.batch_id)
+    trial.stand.wait_for(
+        lambda: keys_of(cluster, trial.name) == [gone], "nothing is left of the batch but that it was", 60
+    )
+    trial.calm()
+
+
 def changed_thread(trial: Trial) -> None:
     """A thread's state is changed and read by hand, then the thread is deleted."""
     trial.submit("human_review", {"topic": "rain"})
@@ -419,6 +431,7 @@ WAYS: dict[str, tuple[Way, ...]] = {
     "batch_add": (_client(items),),
     "batch_commit": (_worker(items, 3),),
     "batch_control": (_client(steered_items, 3),),
+    "batch_life": (_worker(expired_items), _client(deleted_items)),
     "batch_retry": (_client(failed_items),),
     "batch_return": (_worker(fallen_items), _worker(drained_items)),
     "batch_take": (_worker(items, 2),),
@@ -462,5 +475,5 @@ WAYS: dict[str, tuple[Way, ...]] = {
     "reduce": (_worker(items, 9),),
     "encode": (_worker(items, 9),),
     "drain": (_worker(drained_items),),
-    "delete": (_client(deleted_items),),
+    "delete": (_client(deleted_items), _worker(expired_items)),
 }

@@ -63,8 +63,10 @@ class User:
         finally:
             dispatcher.publish = publish
 
-    def submit_batch(self, graph: str, items: list[Any], batch_id: str, placement: str = "auto") -> None:
-        bound(self.cluster, graph, placement).submit_batch(items, batch_id=batch_id)
+    def submit_batch(
+        self, graph: str, items: list[Any], batch_id: str, placement: str = "auto", retention: float | None = None
+    ) -> None:
+        bound(self.cluster, graph, placement).submit_batch(items, batch_id=batch_id, retention=retention)
 
     def resume(self, graph: str, run_id: str, value: Any) -> None:
         self.cluster.bind(GRAPHS[graph])

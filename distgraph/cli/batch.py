@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from distgraph.cli.exits import EPILOG, FAILED, OK
-from distgraph.cli.options import global_options
+from distgraph.cli.options import global_options, retention_option
 from distgraph.cli.output import Row, count, print_line
 from distgraph.cli.plain import dumps
 from distgraph.cli.session import Session
@@ -54,6 +54,7 @@ def batch() -> None:
     metavar="BYTES",
     help="The longest line that is read. [default: 16 MiB]",
 )
+@retention_option
 @global_options
 @click.pass_obj
 def submit(
@@ -67,6 +68,7 @@ def submit(
     key: str | None,
     on_bad_line: Any,
     max_line: int,
+    retention: Any,
 ) -> int:
     """Submit every line of ITEMS.jsonl (- for standard input) as an item of GRAPH.
 
@@ -83,7 +85,7 @@ def submit(
         source = stack.enter_context(item_source(items, key=key, on_bad=on_bad_line, max_line=max_line))
         cluster = stack.enter_context(session.cluster())
         submission = Submission(session, source, path=items, key=key)
-        handle = submission.submit(cluster, graph, batch_id)
+        handle = submission.submit(cluster, graph, batch_id, retention)
         if handle is None:
             return submission.nothing()
         if not watch and target is None:
@@ -238,6 +240,18 @@ def cancel(session: Session, batch_id: str) -> int:
         handle = cluster.batch(batch_id)
         handle.cancel()
         _show_status(session, handle, handle.status())
+    return OK
+
+
+@batch.command(epilog=EPILOG)
+@click.argument("batch_id")
+@global_options
+@click.pass_obj
+def delete(session: Session, batch_id: str) -> int:
+    """Delete a batch with its results, failures and checkpoints. One that still runs is cancelled first."""
+    with session.cluster() as cluster:
+        cluster.batch(batch_id).delete()
+    _say(session, {"batch_id": batch_id, "deleted": True}, f"Batch {batch_id} is deleted.")
     return OK
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from distgraph.cli.session import DEFAULT_NAMESPACE, DEFAULT_URL, NAMESPACE_VARIABLE, URL_VARIABLE, Session
+from distgraph.errors import ConfigError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -100,6 +101,18 @@ def _parts(value: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
+def length_of_time(context: click.Context, parameter: click.Parameter, value: str | None) -> float | str | None:
+    """Callback of an option that says how long something is kept: seconds; None for ever; "default" if it was not given."""
+    if value is None:
+        return "default"
+    from distgraph.cluster.options import span
+
+    try:
+        return span(value)
+    except ConfigError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 def _pool(context: click.Context, parameter: click.Parameter, value: str) -> str:
     if value in POOLS:
         return value
@@ -119,3 +132,11 @@ def pool_option(command: F) -> F:
     return click.option("--pool", metavar=shape, default="prefork", show_default=True, callback=_pool, help=text)(
         command
     )
+
+
+def retention_option(command: F) -> F:
+    """``--retention``: how long what is submitted is kept."""
+    text = (
+        "Keep it so long after its end, as in 12h or 7d, or never to delete it. [default: DISTGRAPH_RETENTION, else 7d]"
+    )
+    return click.option("--retention", metavar="TIME", callback=length_of_time, help=text)(command)

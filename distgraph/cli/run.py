@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from distgraph.cli.exits import EPILOG, OK, Detached
-from distgraph.cli.options import global_options
+from distgraph.cli.options import global_options, retention_option
 from distgraph.cli.output import console, duration, print_line
 from distgraph.cli.plain import dumps
 from distgraph.cli.session import Session
@@ -47,10 +47,13 @@ LOOK_EVERY = 0.5
     show_default=True,
     help="What happens where the thread has an active run.",
 )
+@retention_option
 @click.option("--stream", is_flag=True, help="Show what each node writes as it comes, one JSON document a line.")
 @global_options
 @click.pass_obj
-def run(session: Session, graph: str, given: str, thread: str | None, strategy: Any, stream: bool) -> int:
+def run(
+    session: Session, graph: str, given: str, thread: str | None, strategy: Any, retention: Any, stream: bool
+) -> int:
     """Run GRAPH on the workers and print its result as JSON.
 
     Ctrl-C leaves the run to the workers and says how to find it again.
@@ -58,7 +61,7 @@ def run(session: Session, graph: str, given: str, thread: str | None, strategy: 
     value = read_input(given)
     config = None if thread is None else {"configurable": {"thread_id": thread}}
     with session.cluster() as cluster:
-        handle = cluster.bind(graph).submit(value, config, multitask_strategy=strategy)
+        handle = cluster.bind(graph).submit(value, config, multitask_strategy=strategy, retention=retention)
         try:
             _streamed(session, handle) if stream else show_result(session, handle)
         except KeyboardInterrupt:

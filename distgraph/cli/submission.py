@@ -20,6 +20,7 @@ from distgraph.errors import DistgraphError, InputError
 if TYPE_CHECKING:
     from distgraph.cluster import Cluster
     from distgraph.cluster.batch import Batch
+    from distgraph.cluster.options import Retention
 
 
 def new_id(graph: str) -> str:
@@ -33,7 +34,7 @@ class Submission:
     def __init__(self, session: Session, source: ItemSource, *, path: str, key: str | None) -> None:
         self._session, self._source, self._path, self._key = session, source, path, key
 
-    def submit(self, cluster: Cluster, graph: str, batch_id: str | None) -> Batch | None:
+    def submit(self, cluster: Cluster, graph: str, batch_id: str | None, retention: Retention) -> Batch | None:
         """Submit the items as the batch with this id (None: a new one); None if there are no items.
 
         Raises:
@@ -50,7 +51,7 @@ class Submission:
         key = None if self._key is None else partial(item_key, field=self._key)
         name = batch_id or new_id(graph)
         try:
-            handle = remote.submit_batch(shown, batch_id=name, key=key)
+            handle = remote.submit_batch(shown, batch_id=name, key=key, retention=retention)
         except InputError as error:
             # A batch that the user named may be there since an earlier call, and is not ours to cancel.
             if batch_id is None:

@@ -102,7 +102,7 @@ class Batch:
         """Count the items by where they stand."""
         manifest = self._ledger.manifest(self.batch_id)
         if manifest is None:
-            raise BatchNotFoundError(f"There is no batch {self.batch_id!r}.")
+            raise self._cluster.no_batch(self.batch_id)
         counts = self._ledger.counts(self.batch_id)
         sealed = manifest["total"] is not None or "cancelled" in counts.states
         total = counts.total if manifest["total"] is None else int(manifest["total"])
@@ -215,8 +215,10 @@ class Batch:
             return self._codec.decode(key) if key else None
 
     def _total(self) -> int:
-        manifest = self._ledger.manifest(self.batch_id) or {}
-        total = manifest.get("total")
+        manifest = self._ledger.manifest(self.batch_id)
+        if manifest is None:
+            raise self._cluster.no_batch(self.batch_id)
+        total = manifest["total"]
         return int(total) if total is not None else self._ledger.counts(self.batch_id).total
 
     def _chunks(self) -> int:
@@ -244,25 +246,39 @@ class Batch:
 
     def retry_failed(self) -> int:
         """Run the failed items again, each from where it failed; how many."""
-        again = self._ledger.retry_failed(self.batch_id, self._chunks())
-        if again:
-            self._ledger.reopen(self.batch_id)
-            self._hint()
-        return again
+        return self._retry(None)
 
     def retry_item(self, index: int) -> bool:
         """Run one failed item again, from where it failed; False: it has not failed."""
-        again = self._ledger.retry_failed(self.batch_id, self._chunks(), only=[index])
+        return self._retry([index]) == 1
+
+    def _retry(self, only: list[int] | None) -> int:
+        chunks = self._chunks()
+        if not self._ledger.counts(self.batch_id).failed:
+            return 0
+        # before there is anything to do: its time must not be over while it works
+        if not self._ledger.reopen(self.batch_id):
+            raise self._cluster.no_batch(self.batch_id)
+        again = self._ledger.retry_failed(self.batch_id, chunks, only)
         if again:
-            self._ledger.reopen(self.batch_id)
             self._hint()
-        return again == 1
+        return again
 
     def delete(self) -> None:
-        """Delete the batch, its results included. Cancel it first if it still runs."""
+        """Delete the batch: its items' runs, results, failures and checkpoints. One that still runs is cancelled first.
+
+        Workers do the rest if this process dies in the middle.
+
+        Raises:
+            BatchNotFoundError: there is no such batch.
+        """
         if not self.status().finished:
             self.cancel()
-        self._ledger.delete(self.batch_id, self._chunks())
+        chunks = self._chunks()
+        self._ledger.drop(self.batch_id, uuid.uuid4().hex)
+        # whoever still holds a slice of it, of a retry a moment ago, is refused from here on
+        self._ledger.control(self.batch_id, "cancel")
+        self._ledger.delete(self.batch_id, chunks)
 
     def _hint(self) -> None:
         count = max(2, 2 * self._cluster.slot_count())
@@ -280,6 +296,7 @@ def submit(
     *,
     batch_id: str | None,
     key: str | Callable[[Any], Any] | None,
+    retain_ms: int | None,
 ) -> Batch:
     """Put a batch on the ledger: manifest, items chunk by chunk as they come, seal.
 
@@ -287,14 +304,16 @@ def submit(
 
     Raises:
         BatchExistsError: a batch of that id has another graph, options or items; it stays as it is.
-        BatchNotFoundError: it was deleted, or lost by the server, while its items were sent.
+        BatchNotFoundError: it is being deleted; or was deleted, or lost by the server, while its items were sent.
         CodecError: an item cannot be stored; what was submitted before it stays, unsealed.
         StateTooLargeError: an item is larger than is stored; likewise.
         OverloadedError: there is no room; likewise, and the same call goes on later.
     """
     name = batch_id or uuid.uuid4().hex
     told = {"graph": graph, "fp": fingerprint, "config": codec.encode(options.plain()).hex()}
-    manifest = cluster.ledger.batches.open(name, told, cluster.now_ms())
+    manifest = cluster.ledger.batches.open(name, told, cluster.now_ms(), retain_ms=retain_ms)
+    if manifest["dropped"]:
+        raise BatchNotFoundError(f"Batch {name!r} is being deleted. Submit it in a moment, or with another batch_id.")
     if any(manifest[field] != value for field, value in told.items()):
         raise BatchExistsError(
             f"Batch {name!r} exists with another graph, version or options. Use another batch_id, or delete that batch."

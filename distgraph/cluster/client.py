@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from distgraph.checkpoint.base import BaseCheckpointSaver
@@ -15,11 +15,13 @@ from distgraph.cluster.batch import Batch
 from distgraph.cluster.celery.dispatcher import CeleryDispatcher
 from distgraph.cluster.dead import DeadLetter, dead_letter, dead_letters, retry
 from distgraph.cluster.handle import RunHandle
+from distgraph.cluster.options import RETENTION, Retention, retention_ms, span
 from distgraph.cluster.overload import PATIENCE, Gate, Overload
 from distgraph.cluster.registry import codec_for
 from distgraph.cluster.versions import SHORT, differences
 from distgraph.config import check_id
 from distgraph.errors import (
+    BatchExpiredError,
     BatchNotFoundError,
     ConfigError,
     GraphMismatchError,
@@ -76,7 +78,9 @@ class Cluster:
         secret: bytes | None,
         overload: str = "wait",
         overload_timeout: float = PATIENCE,
+        retention: timedelta | float | None = RETENTION,
     ) -> None:
+        self._retain_ms = retention_ms(retention)
         self.gate = Gate(self, overload, overload_timeout)
         self.ledger, self.dispatcher, self.persistence = ledger, dispatcher, persistence
         self._secret = secret
@@ -93,6 +97,7 @@ class Cluster:
         allow_eviction: bool = False,
         overload: Overload = "wait",
         overload_timeout: float = PATIENCE,
+        retention: Retention = "default",
     ) -> Cluster:
         """A client of the cluster at ``url``.
 
@@ -103,9 +108,12 @@ class Cluster:
             allow_eviction: use a server that may evict keys; work will be lost when it does.
             overload: what a submission does while the server is nearly full, or the queue too long: "wait", or "refuse".
             overload_timeout: seconds that it waits, at most, before it is refused all the same.
+            retention: how long runs and batches are kept after their end that are submitted from here and say nothing
+                themselves; seconds, a timedelta, or None for ever. Default: DISTGRAPH_RETENTION (as in 12h, 7d, never), else
+                7 days.
 
         Raises:
-            ConfigError: no URL, or one that is not understood.
+            ConfigError: no URL, or one that is not understood; a retention that is no length of time.
             StoreError: the server cannot be reached, is too old, or has settings that would lose work.
         """
         url = url or os.environ.get("DISTGRAPH_URL")
@@ -113,6 +121,9 @@ class Cluster:
             raise ConfigError("No server given: pass redis://host:port/db to Cluster.connect, or set DISTGRAPH_URL.")
         namespace = namespace or os.environ.get("DISTGRAPH_NAMESPACE") or "default"
         key = secret or os.environ.get("DISTGRAPH_SECRET") or None
+        if retention == "default":
+            told = os.environ.get("DISTGRAPH_RETENTION")
+            retention = span(told) if told else RETENTION
         ledger = Ledger(url, namespace, client_name="distgraph-client")
         report = check_server(ledger.client, where=url, allow_eviction=allow_eviction)
         ledger.fleet.join()
@@ -123,6 +134,7 @@ class Cluster:
             secret=key.encode() if isinstance(key, str) else key,
             overload=overload,
             overload_timeout=overload_timeout,
+            retention=retention,
         )
 
     @classmethod
@@ -170,6 +182,10 @@ class Cluster:
         """Close the connections. What was submitted goes on."""
         self.ledger.close()
         self.dispatcher.close()
+
+    def retain_ms(self, retention: Retention) -> int | None:
+        """How long something that is submitted from here is kept after its end, in milliseconds; None: for ever."""
+        return self._retain_ms if retention == "default" else retention_ms(retention)
 
     @property
     def namespace(self) -> str:
@@ -333,11 +349,27 @@ class Cluster:
 
         Raises:
             BatchNotFoundError: there is none.
+            BatchExpiredError: there was one, and its retention is over.
         """
         found = self.find_batch(check_id("batch_id", batch_id))
         if found is None:
-            raise BatchNotFoundError(f"There is no batch {batch_id!r} in namespace {self.namespace!r}.")
+            raise self.no_batch(batch_id)
         return found
+
+    def no_batch(self, batch_id: str) -> BatchNotFoundError:
+        """The error that says why there is no such batch."""
+        expired = self.ledger.batches.expired(batch_id)
+        if expired is None:
+            return BatchNotFoundError(
+                f"There is no batch {batch_id!r} in namespace {self.namespace!r}: never submitted here, or deleted since."
+            )
+        when = datetime.fromtimestamp(expired / 1000, UTC)
+        return BatchExpiredError(
+            f"Batch {batch_id!r} has expired: it was kept until {when:%Y-%m-%d %H:%M:%S} UTC. Submit with a longer retention "
+            "to keep results longer.",
+            batch_id=batch_id,
+            when=when,
+        )
 
     def find_batch(self, batch_id: str) -> Batch | None:
         """The batch with that id, if there is one."""

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import timedelta
+from typing import Any, Literal
 
 from distgraph.config import DEFAULT_RECURSION_LIMIT
 from distgraph.errors import ConfigError
 from distgraph.types import Placement
 
 PLACEMENTS = ("auto", "spread", "local")
-#: How long a run is kept after its end, unless its submitter says otherwise. Seconds.
+#: How long a run or batch is kept after its end, unless its submitter says otherwise. Seconds.
 RETENTION = 7 * 86_400.0
 RETENTIONS = ("all", "latest")
+#: How long something is kept: seconds, a timedelta, None for ever, or what the cluster's client was told.
+Retention = timedelta | float | Literal["default"] | None
+_SPAN = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)([smhdw]?)")
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +64,35 @@ class RunOptions:
         return RunOptions(**known)
 
 
-def retention_field(retention: float | None) -> dict[str, int]:
-    """The field of a run's record that says how long it is kept; none: for ever.
+def span(text: str) -> float | None:
+    """Seconds, of a length of time as people write it: ``90``, ``45s``, ``30m``, ``12h``, ``7d``, ``2w``; None: ``never``.
 
     Raises:
-        ConfigError: it is no number of seconds.
+        ConfigError: it is none.
+    """
+    if text == "never":
+        return None
+    found = _SPAN.fullmatch(text)
+    if found is None:
+        raise ConfigError(f"{text!r} is no length of time. Write seconds, or as in 45s, 30m, 12h, 7d, 2w; or never.")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def retention_ms(retention: timedelta | float | None) -> int | None:
+    """How long a run or batch is kept after its end, in milliseconds; None: for ever.
+
+    Raises:
+        ConfigError: it is no length of time.
     """
     if retention is None:
-        return {}
-    if isinstance(retention, bool) or not isinstance(retention, int | float) or not 0 <= retention < 1e9:
+        return None
+    seconds = retention.total_seconds() if isinstance(retention, timedelta) else retention
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < 1e9:
         raise ConfigError(
-            f"retention {retention!r} is wrong: it is the seconds that a run is kept after its end, or None for ever."
+            f"retention {retention!r} is wrong: it is the seconds that a run or batch is kept after its end, a timedelta, or "
+            "None for ever."
         )
-    return {"retain": int(retention * 1000)}
+    return int(seconds * 1000)
 
 
 def options_from(config: Mapping[str, Any], *, placement: str, **more: Any) -> RunOptions:

@@ -60,7 +60,7 @@ class Sweeper(Reclaimer):
         self._live: set[str] = set()
         self._fallen: set[str] = set()
         self._suspects = Suspects()
-        self._collector = Collector(runs, monotonic)
+        self._collector = Collector(runs, batches, monotonic)
         #: When this process hinted retries, by task: one that still waits in its queue is not hinted again.
         self._sent: dict[str, float] = {}
         #: What the workers that live serve: (graph, fingerprint).
@@ -267,8 +267,18 @@ class Sweeper(Reclaimer):
     def _batch(self, partition: int, batch_id: str) -> None:
         if not self.batches.ready(batch_id, partition):
             self.runs.forget_due(partition, f"b:{batch_id}")
+        elif self.batches.manifest(batch_id) is None:
+            self._delete_strays(batch_id)
         elif self._waiting == 0 and not self.full and self._may_go_on(batch_id):
             self.hint_batch(batch_id, max(1, self._idle))
+
+    def _delete_strays(self, batch_id: str) -> None:
+        """The submitter of a batch went on while somebody deleted it."""
+        log.warning("items of batch %s came after it was deleted; they are deleted too", batch_id)
+        self.batches.control(batch_id, "cancel")
+        for partition in range(self.batches.keys.partitions):
+            self.batches.delete_items(batch_id, self.batches.chunks_in(batch_id, partition))
+        self.batches.delete(batch_id, 0)
 
     def _may_go_on(self, batch_id: str) -> bool:
         """Whether a worker that lives may take items of the batch; if this one may take it over, it does."""

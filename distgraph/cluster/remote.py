@@ -16,7 +16,7 @@ from distgraph.cluster.events import Replay
 from distgraph.cluster.going_on import go_on
 from distgraph.cluster.handle import RunHandle
 from distgraph.cluster.hints import RunHint
-from distgraph.cluster.options import PLACEMENTS, RETENTION, options_from, retention_field
+from distgraph.cluster.options import PLACEMENTS, Retention, options_from
 from distgraph.cluster.shelves import shelf_of
 from distgraph.cluster.sizes import check_input
 from distgraph.cluster.turns import CANCELLED, arrive, check_strategy
@@ -60,7 +60,7 @@ class NamedGraph:
         interrupt_before: Any = (),
         interrupt_after: Any = (),
         multitask_strategy: MultitaskStrategy = "reject",
-        retention: float | None = RETENTION,
+        retention: Retention = "default",
     ) -> RunHandle:
         """Put a run on the ledger and return at once.
 
@@ -76,8 +76,8 @@ class NamedGraph:
             multitask_strategy: where the thread has an active run: "reject" this one, "enqueue" it, "interrupt" that
                 one and go on from where it stood, or "rollback" that one and begin where it had begun. A run that waits
                 for an answer is not active: "reject" passes its question over; the others take it for active.
-            retention: seconds that the run is kept after its end; then workers delete it, and the checkpoints of a
-                thread of its own. None: for ever.
+            retention: how long the run is kept after its end, in seconds or as a timedelta; then workers delete it, and
+                the checkpoints of a thread of its own. None: for ever. "default": as the cluster's client was told.
 
         Raises:
             GraphNotFoundError, GraphMismatchError: no worker serves this graph, or this version of it.
@@ -108,13 +108,14 @@ class NamedGraph:
         *,
         run_id: str | None = None,
         strategy: str = "reject",
-        retention: float | None = RETENTION,
+        retention: Retention = "default",
         known: Mapping[str, bytes] | None = None,
         head: str = "",
         **more: Any,
     ) -> RunHandle:
         """``submit``; with ``known``, fields of the record that tell what is known of the tasks after ``head``."""
-        more_fields: dict[str, bytes | int] = {**retention_field(retention), **(known or {})}
+        retain = self._cluster.retain_ms(retention)
+        more_fields: dict[str, bytes | int] = {**({} if retain is None else {"retain": retain}), **(known or {})}
         merged = ensure_config(getattr(self, "config", None), config)
         given_thread = merged.get("configurable", {}).get("thread_id")
         name = str(run_id or merged.get("run_id") or uuid.uuid4())
@@ -147,6 +148,7 @@ class NamedGraph:
         key: str | Callable[[Any], Any] | None = None,
         config: Mapping[str, Any] | None = None,
         context: Any = None,
+        retention: Retention = "default",
     ) -> Batch:
         """Put a batch of runs on the ledger; returns when the last item is there, and workers have long begun.
 
@@ -156,9 +158,13 @@ class NamedGraph:
             key: names items in the results: a function of the item, or the name of one of its fields.
             config: for all runs; a thread_id in it is not used.
             context: what nodes see as ``runtime.context``.
+            retention: how long the batch is kept when all its items are at rest, in seconds or as a timedelta; then
+                workers delete it, its results included. None: for ever. "default": as the cluster's client was told.
+                Of several calls with one ``batch_id`` the first one's stands.
 
         Raises:
             GraphNotFoundError, GraphMismatchError: no worker serves this graph, or this version of it.
+            BatchNotFoundError: the batch of that id is being deleted.
             BatchExistsError: a batch of that id has other content.
             CodecError: an item cannot be stored.
         """
@@ -168,7 +174,15 @@ class NamedGraph:
         if batch_id is not None:
             check_id("batch_id", batch_id, limit=256)
         return submit_batch(
-            self._cluster, self.name, fingerprint, self._codec, items, options, batch_id=batch_id, key=key
+            self._cluster,
+            self.name,
+            fingerprint,
+            self._codec,
+            items,
+            options,
+            batch_id=batch_id,
+            key=key,
+            retain_ms=self._cluster.retain_ms(retention),
         )
 
 

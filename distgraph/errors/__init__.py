@@ -27,6 +27,7 @@
     │   │   └── ResultExpiredError     it has been, and its retention is over
     │   ├── RunActiveError             the run has not come to its end
     │   ├── BatchNotFoundError         no such batch                                  (LookupError)
+    │   │   └── BatchExpiredError      it has been, and its retention is over
     │   ├── RunExistsError             the id is taken by a run with another input
     │   ├── BatchExistsError           the id is taken by a batch with other content
     │   ├── ThreadBusyError            the thread has an active run already
@@ -328,6 +329,16 @@ class BatchNotFoundError(RunError, LookupError):
     """No such batch: never submitted here, or deleted after its retention."""
 
     code = "BATCH_NOT_FOUND"
+
+
+class BatchExpiredError(BatchNotFoundError):
+    """The batch has been, and was deleted when its retention was over. ``batch_id``; ``when``: a datetime."""
+
+    code = "BATCH_EXPIRED"
+
+    def __init__(self, message: str, *, batch_id: str, when: datetime) -> None:
+        super().__init__(message)
+        self.batch_id, self.when = batch_id, when
 
 
 class RunExistsError(RunError):

@@ -9,48 +9,44 @@ from typing import Any
 
 from distgraph.errors import LedgerCorruptError
 from distgraph.ledger import seam
+from distgraph.ledger.batch_life import BatchLife
 from distgraph.ledger.connection import guard
-from distgraph.ledger.keys import CHUNK, Keys, item_id, split_item
+from distgraph.ledger.keys import CHUNK, item_id, split_item
 from distgraph.ledger.reads import answer_of, text
 from distgraph.ledger.replies import Answer, BatchCounts, ItemStep, Taken
-from distgraph.ledger.scripts import Call, Scripts
-
-#: Keys of a batch in one partition.
-OF_PARTITION = ("batch", "ready", "slices", "crash")
-#: Keys that an item leaves when it is done, and those it has before.
-ITEM_KEPT = ("log", "once")
-OF_THREAD = ("line", "hist", "pend")
-ITEM_LIVE = ("run", "open", "claims", "tries", "naps", *OF_THREAD)
+from distgraph.ledger.scripts import Call
 
 
-class BatchLedger:
+class BatchLedger(BatchLife):
     """The part of the ledger that holds batches.
 
     A batch has one manifest for the namespace and, in every partition, the items whose chunks fall there. What each
     operation promises is written in :class:`distgraph.ledger.contract.Batches`.
     """
 
-    def __init__(self, scripts: Scripts, keys: Keys) -> None:
-        self.scripts, self.keys = scripts, keys
-        self.client = scripts.client
-
     # ------------------------------------------------------------- manifest
 
     @seam.passes("manifest")
-    def open(self, batch_id: str, manifest: Mapping[str, Any], now_ms: int) -> dict[str, Any]:
+    def open(
+        self, batch_id: str, manifest: Mapping[str, Any], now_ms: int, *, retain_ms: int | None = None
+    ) -> dict[str, Any]:
         """Write the manifest unless there is one; returns the one that stands."""
         key = self.keys.shared("manifest", batch_id)
-        with guard():
-            if self.client.hsetnx(key, "manifest", json.dumps(dict(manifest), sort_keys=True)):
-                self.client.hset(key, "created", now_ms)
-            with self.client.pipeline(transaction=False) as pipe:
-                pipe.zadd(self.keys.shared("batches"), {batch_id: now_ms}, nx=True)
-                pipe.sadd(self.keys.shared("active"), batch_id)
-                pipe.execute()
+        told: dict[str, str | int] = {"manifest": json.dumps(dict(manifest), sort_keys=True), "created": now_ms}
+        if retain_ms is not None:
+            told["retain"] = retain_ms
+        with guard(), self.client.pipeline(transaction=False) as pipe:
+            if not self.client.hexists(key, "manifest"):
+                # what was told first stands, whoever of two comes second
+                for field, value in told.items():
+                    pipe.hsetnx(key, field, str(value))
+            pipe.zadd(self.keys.shared("batches"), {batch_id: now_ms}, nx=True)
+            pipe.sadd(self.keys.shared("active"), batch_id)
+            pipe.execute()
         return self.manifest(batch_id) or {}
 
     def manifest(self, batch_id: str) -> dict[str, Any] | None:
-        """The manifest, ``created`` in ms, and once it is sealed ``total`` and ``content``; None: no such batch."""
+        """The manifest with what the contract says of it; None: no such batch."""
         with guard():
             found: Any = self.client.hgetall(self.keys.shared("manifest", batch_id))
         if b"manifest" not in found:
@@ -58,12 +54,14 @@ class BatchLedger:
         try:
             out: dict[str, Any] = json.loads(found[b"manifest"])
             out["created"] = int(found.get(b"created", 0))
-            out["total"] = int(found[b"total"]) if b"total" in found else None
+            for name in ("total", "retain", "ended"):
+                out[name] = int(found[name.encode()]) if name.encode() in found else None
         except (KeyError, ValueError):
             key = self.keys.shared("manifest", batch_id)
             raise LedgerCorruptError(f"The manifest of batch {batch_id!r}, {key!r}, is damaged.") from None
         out["content"] = text(found[b"content"]) if b"content" in found else None
         out["pinned"] = text(found[b"pinned"]) if b"pinned" in found else out.get("fp")
+        out["dropped"] = b"deleter" in found
         return out
 
     def repin(self, batch_id: str, fingerprint: str) -> None:
@@ -101,16 +99,6 @@ class BatchLedger:
         with guard():
             found: Any = self.client.smembers(self.keys.shared("active"))
         return sorted(name.decode() for name in found)
-
-    def finish(self, batch_id: str) -> None:
-        """The batch is at rest: workers need not look at it any more."""
-        with guard():
-            self.client.srem(self.keys.shared("active"), batch_id)
-
-    def reopen(self, batch_id: str) -> None:
-        """The batch has items again."""
-        with guard():
-            self.client.sadd(self.keys.shared("active"), batch_id)
 
     # ------------------------------------------------------------- items
 
@@ -372,65 +360,7 @@ class BatchLedger:
             found: Any = self.client.hgetall(self.keys.batch(part, "out", batch_id, chunk))
         return {int(index): row for index, row in found.items()}
 
-    def delete(self, batch_id: str, chunks: int) -> None:
-        """Delete a batch and everything of it, its items' runs and lines included."""
-        counts = self.counts(batch_id)
-        # an item that is done has left nothing but its log and its effects
-        kinds = ITEM_KEPT if counts.total == counts.done else (*ITEM_KEPT, *ITEM_LIVE)
-        parts = range(self.keys.partitions)
-        seam.reach("delete", "before")
-        with guard():
-            for chunk in range(chunks):
-                self._delete_nested(batch_id, chunk)
-                part = self.keys.chunk_partition(batch_id, chunk)
-                self.client.unlink(
-                    *(self.keys.batch(part, kind, batch_id, chunk) for kind in ("in", "out")),
-                    *self._item_keys(batch_id, chunk, kinds),
-                )
-            seam.reach("delete", "after")
-            with self.client.pipeline(transaction=False) as pipe:
-                for part in parts:
-                    pipe.hkeys(self.keys.batch(part, "slices", batch_id))
-                slices = pipe.execute()
-                for part in parts:
-                    pipe.zrange(self.keys.dead(part), 0, -1)
-                dead = [[name for name in names if _of_batch(name, batch_id)] for names in pipe.execute()]
-                for part in parts:
-                    pipe.unlink(*(self.keys.batch(part, kind, batch_id) for kind in OF_PARTITION))
-                    if dead[part]:
-                        pipe.zrem(self.keys.dead(part), *dead[part])
-                    entries = [f"s:{batch_id}\n{name.decode()}" for name in slices[part]]
-                    pipe.zrem(self.keys.due(part), f"b:{batch_id}", *entries)
-                pipe.unlink(self.keys.shared("manifest", batch_id))
-                pipe.zrem(self.keys.shared("batches"), batch_id)
-                pipe.srem(self.keys.shared("active"), batch_id)
-                pipe.execute()
-
-    def _delete_nested(self, batch_id: str, chunk: int) -> None:
-        """Graphs nested in items: an item that waits or failed has lines of them, and one whose driver died at its end."""
-        threads = [item_id(batch_id, index) for index in range(chunk * CHUNK, (chunk + 1) * CHUNK)]
-        with self.client.pipeline(transaction=False) as pipe:
-            for thread in threads:
-                pipe.smembers(self.keys.of(thread, "nested", thread))
-            found: list[set[bytes]] = pipe.execute()
-        for thread, namespaces in zip(threads, found, strict=True):
-            if namespaces:
-                lines = [self.keys.of(thread, kind, thread, text(ns)) for ns in namespaces for kind in OF_THREAD]
-                self.client.unlink(*lines, self.keys.of(thread, "nested", thread))
-
-    def _item_keys(self, batch_id: str, chunk: int, kinds: Sequence[str]) -> Iterator[str]:
-        for index in range(chunk * CHUNK, (chunk + 1) * CHUNK):
-            thread = item_id(batch_id, index)
-            for kind in kinds:
-                # threads have a namespace, empty for the graph's own; runs have none
-                yield self.keys.of(thread, kind, thread, *([""] if kind in OF_THREAD else []))
-
     def all_rows(self, batch_id: str, chunks: int) -> Iterator[tuple[int, bytes]]:
         """(index, row) of finished items, chunk by chunk in order of index."""
         for chunk in range(chunks):
             yield from sorted(self.rows(batch_id, chunk).items())
-
-
-def _of_batch(name: bytes, batch_id: str) -> bool:
-    item = split_item(name.decode())
-    return item is not None and item[0] == batch_id

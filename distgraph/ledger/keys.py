@@ -48,9 +48,12 @@ And, once for the namespace, with ``G`` for ``dg:{<namespace>/g}``:
     G:worker:<boot>         STRING  a worker's beat.                                         its time to live
     G:counts                HASH    what happens rarely -> how often it did.                 never
     G:workers               SET     boots of workers that may live.                          sweep
-    G:manifest:<batch>      HASH    a batch's manifest.                                      delete of the batch
+    G:manifest:<batch>      HASH    a batch's manifest; retain, ended, deleter, until.       delete of the batch
     G:batches               ZSET    batch id -> ms of submission.                            delete of the batch
     G:active                SET     ids of batches with items that are not at rest.          the batch's end
+    G:over                  ZSET    batch at rest -> ms when its time is over; batch that is being deleted -> ms when
+                                    others go on with that.                                  delete of the batch
+    G:gone:<batch>          STRING  ms when a batch expired that was deleted for it.         its time to live
 """
 
 from __future__ import annotations
@@ -65,6 +68,8 @@ FORMAT = 1
 PARTITIONS = 8
 #: Items of a batch that share a chunk, hence a partition.
 CHUNK = 256
+#: Whoever deletes a batch has it for so long, and may ask again before that is over. Milliseconds.
+DELETER_MS = 10_000
 
 _SAFE = re.compile(r"[A-Za-z0-9_.\-/@+]+\Z")
 _NAMESPACE = re.compile(r"[A-Za-z0-9_.\-]{1,64}\Z")

@@ -168,6 +168,12 @@ class BatchCounts:
     in_slices: int = 0
     states: set[str] = field(default_factory=set)
 
+    def at_rest(self, total: int | None) -> bool:
+        """Whether every item of a batch of ``total`` items (None: more may come) has come to its end."""
+        if "cancelled" in self.states:
+            return True
+        return total is not None and self.done + self.failed + self.cancelled >= total
+
 
 class Due(NamedTuple):
     """An overdue entry: ``kind`` run, task, slice or batch; ``name`` the run or batch, ``part`` the task or slice."""

@@ -145,6 +145,17 @@ class Items(Twins):
         if really:
             self.both("delete_batch", lambda w: w.batches.delete(BATCH, 1))
 
+    @rule(what=st.sampled_from(["finish", "reopen", "expire", "drop"]), really=rarely)
+    def end_of_the_batch(self, what: str, really: bool) -> None:
+        if what == "finish":
+            self.both("finish", lambda w: w.batches.finish(BATCH))
+        elif what == "reopen":
+            self.both("reopen", lambda w: w.batches.reopen(BATCH))
+        elif what == "expire" or really:
+            self.both("drop", lambda w: w.batches.drop(BATCH, "w1", expired=what == "expire"))
+        self.both("over", lambda w: w.batches.over(w.now_ms, most=9))
+        self.both("expired", lambda w: w.batches.expired(BATCH))
+
     @rule()
     def look_at_the_batch(self) -> None:
         partition, everything = self.partition, Taken(0, 0, ITEMS, "n", "0")

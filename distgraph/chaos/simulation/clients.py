@@ -18,6 +18,7 @@ from distgraph.chaos.simulation.strands import Strand
 from distgraph.cluster.batch import Batch
 from distgraph.cluster.client import Cluster
 from distgraph.cluster.handle import RunHandle
+from distgraph.cluster.options import RETENTION, retention_ms
 from distgraph.cluster.overload import Gate
 from distgraph.errors import (
     DistgraphError,
@@ -60,6 +61,7 @@ class Desk(Cluster):
         self.dispatcher = process.dispatcher  # type: ignore[assignment]
         self.persistence, self._secret, self._graphs = "memory", None, {}
         self.gate = Gate(self)
+        self._retain_ms = retention_ms(RETENTION)
         self._registry = registry(world.names, False)
         self._now_ms = world.clock.ms
 

@@ -19,12 +19,20 @@ class Batches(Protocol):
 
     # ---- manifest
 
-    def open(self, batch_id: str, manifest: Mapping[str, Any], now_ms: int) -> dict[str, Any]:
-        """Write the manifest (plain JSON) unless there is one; returns the one that stands, as :meth:`manifest`."""
+    def open(
+        self, batch_id: str, manifest: Mapping[str, Any], now_ms: int, *, retain_ms: int | None = None
+    ) -> dict[str, Any]:
+        """Write the manifest (plain JSON) unless there is one; returns the one that stands, as :meth:`manifest`.
+
+        ``retain_ms``: how long the batch is kept when all its items are at rest; None: for ever.
+        """
         ...
 
     def manifest(self, batch_id: str) -> dict[str, Any] | None:
         """The manifest, ``created`` in ms, ``total`` and ``content`` (None before the seal); None: no such batch.
+
+        ``retain``, as it was opened with; ``ended``: ms when its items came to rest, else None; ``dropped``: it is being
+        deleted.
 
         ``pinned``: the version of the graph that takes its items; ``fp`` of the manifest, until :meth:`repin`.
         """
@@ -52,11 +60,34 @@ class Batches(Protocol):
         ...
 
     def finish(self, batch_id: str) -> None:
-        """The batch is at rest: workers need not look at it any more."""
+        """All its items are at rest: workers need not look at it any more, and its time begins, unless it has begun."""
         ...
 
-    def reopen(self, batch_id: str) -> None:
-        """The batch has items again."""
+    def reopen(self, batch_id: str) -> bool:
+        """It has items again: its time has not begun. False, and nothing changes: it is gone, or being deleted."""
+        ...
+
+    def over(self, now_ms: int, *, most: int) -> list[str]:
+        """At most so many batches whose time is over; and those that somebody began to delete and does no more."""
+        ...
+
+    def drop(self, batch_id: str, owner: str, *, expired: bool = False) -> Answer:
+        """Begin to delete a batch, or go on with it; ``expired``: only if its time is over, which is remembered.
+
+        It is at nobody's hands any more: it cannot be reopened.
+
+        Returns:
+            ``ok``: it is ``owner``'s to delete, for 10 s after his last call; ``kept``: its time is not over; ``held``:
+            somebody else deletes it; ``gone``: there is none.
+        """
+        ...
+
+    def expired(self, batch_id: str) -> int | None:
+        """The ms at which the time of a batch was over that was deleted for it; None: it was not, or long ago."""
+        ...
+
+    def chunks_in(self, batch_id: str, partition: int) -> list[int]:
+        """Chunks of it that were added to a partition, in order."""
         ...
 
     # ---- items
@@ -194,6 +225,10 @@ class Batches(Protocol):
 
     def all_rows(self, batch_id: str, chunks: int) -> Iterator[tuple[int, bytes]]:
         """(index, row) of finished items, chunk by chunk in order of index."""
+        ...
+
+    def delete_items(self, batch_id: str, chunks: Sequence[int]) -> None:
+        """Delete the items of these chunks, with their rows, runs and lines: of a batch where nothing runs any more."""
         ...
 
     def delete(self, batch_id: str, chunks: int) -> None:

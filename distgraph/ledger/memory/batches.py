@@ -8,21 +8,24 @@ from itertools import pairwise
 from typing import Any
 
 from distgraph.ledger.keys import CHUNK, item_id, split_item
-from distgraph.ledger.memory.slices import MemorySlices
+from distgraph.ledger.memory.batch_life import MemoryBatchLife
 from distgraph.ledger.memory.tables import Part, RunKey, atomic
 from distgraph.ledger.replies import BatchCounts, Taken
 
 
-class MemoryBatches(MemorySlices):
+class MemoryBatches(MemoryBatchLife):
     """Batches: one manifest for the namespace; in every partition the chunks of items that fall there."""
 
     # ------------------------------------------------------------- manifest
 
     @atomic
-    def open(self, batch_id: str, manifest: Mapping[str, Any], now_ms: int) -> dict[str, Any]:
+    def open(
+        self, batch_id: str, manifest: Mapping[str, Any], now_ms: int, *, retain_ms: int | None = None
+    ) -> dict[str, Any]:
         if batch_id not in self.state.manifests:
             text = json.dumps(dict(manifest), sort_keys=True)
-            self.state.manifests.at(batch_id).write((("manifest", text), ("created", now_ms)))
+            retain = () if retain_ms is None else (("retain", retain_ms),)
+            self.state.manifests.at(batch_id).write((("manifest", text), ("created", now_ms), *retain))
         self.state.opened.first(batch_id, now_ms)
         self.state.active[batch_id] = None
         return self.manifest(batch_id) or {}
@@ -32,9 +35,9 @@ class MemoryBatches(MemorySlices):
         found = self.state.manifests.look(batch_id)
         if not found:
             return None
-        sealed = {"created": found["created"], "total": found.get("total"), "content": found.get("content")}
+        known = {name: found.get(name) for name in ("created", "total", "content", "retain", "ended")}
         told = json.loads(found["manifest"])
-        return {**told, **sealed, "pinned": found.get("pinned", told.get("fp"))}
+        return {**told, **known, "pinned": found.get("pinned", told.get("fp")), "dropped": "deleter" in found}
 
     @atomic
     def repin(self, batch_id: str, fingerprint: str) -> None:
@@ -59,14 +62,6 @@ class MemoryBatches(MemorySlices):
     @atomic
     def active(self) -> list[str]:
         return sorted(self.state.active)
-
-    @atomic
-    def finish(self, batch_id: str) -> None:
-        self.state.active.drop(batch_id)
-
-    @atomic
-    def reopen(self, batch_id: str) -> None:
-        self.state.active[batch_id] = None
 
     # ------------------------------------------------------------- items
 
@@ -200,33 +195,3 @@ class MemoryBatches(MemorySlices):
     def all_rows(self, batch_id: str, chunks: int) -> Iterator[tuple[int, bytes]]:
         for chunk in range(chunks):
             yield from sorted(self.rows(batch_id, chunk).items())
-
-    @atomic
-    def delete(self, batch_id: str, chunks: int) -> None:
-        state = self.state
-        for chunk in range(chunks):
-            for table in (state.inputs, state.rows, state.finished):
-                table.drop((batch_id, chunk))
-            for index in range(chunk * CHUNK, (chunk + 1) * CHUNK):
-                self._delete_item(item_id(batch_id, index), self.keys.chunk_partition(batch_id, chunk))
-        for partition in range(self.keys.partitions):
-            at = (batch_id, partition)
-            for slice_id in sorted(state.slices.look(at)):
-                state.due.at(partition).drop(f"s:{batch_id}\n{slice_id}")
-            self._settle_debt(at)
-            dead = state.dead.at(partition)
-            for name in [name for name in dead if (split_item(name) or ("",))[0] == batch_id]:
-                dead.drop(name)
-            for whole in (state.parts, state.digests, state.ready, state.slices, state.crashes):
-                whole.drop(at)
-        for named in (state.manifests, state.opened, state.active):
-            named.drop(batch_id)
-
-    def _delete_item(self, thread_id: str, partition: int) -> None:
-        state, key = self.state, RunKey(partition, thread_id)
-        for table in (state.records, state.outcomes, state.claims, state.tries, state.naps, state.logs, state.effects):
-            table.drop(key)
-        for ns in ("", *state.nested.look(thread_id)):
-            for line in (state.lines, state.history, state.kept):
-                line.drop((thread_id, ns))
-        state.nested.drop(thread_id)

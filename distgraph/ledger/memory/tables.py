@@ -162,6 +162,10 @@ class State:
         self.manifests: Tables[str, Any] = Tables(journal)
         self.opened: Table[str, int] = Table(journal)
         self.active: Table[str, None] = Table(journal)
+        #: Batch -> ms when it may go, or whoever deletes it has had it for long enough.
+        self.over: Table[str, int] = Table(journal)
+        #: Batch -> when it expired, and the ms until which that is remembered.
+        self.past: Table[str, tuple[int, int]] = Table(journal)
         self.parts: Table[tuple[str, int], Part] = Table(journal)
         self.digests: Tables[tuple[str, int], str] = Tables(journal)
         self.finished: Table[tuple[str, int], int] = Table(journal)

@@ -129,6 +129,8 @@ def _shared(state: State, keys: Keys) -> Dump:
     out: Dump = {keys.shared("manifest", batch): _raw(fields) for batch, fields in state.manifests.items()}
     out[keys.shared("batches")] = {batch.encode(): float(ms) for batch, ms in state.opened.items()}
     out[keys.shared("active")] = {batch.encode() for batch in state.active}
+    out[keys.shared("over")] = {batch.encode(): float(ms) for batch, ms in state.over.items()}
+    out |= {keys.shared("gone", batch): stored(over) for batch, (over, _) in state.past.items()}
     out[keys.shared("meta")] = _raw(state.format)
     out[keys.shared("counts")] = _raw(state.counts)
     out[keys.shared("graphs")] = {"\n".join(graph).encode(): about.encode() for graph, about in state.graphs.items()}

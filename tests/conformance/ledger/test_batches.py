@@ -39,7 +39,8 @@ pytestmark = pytest.mark.conformance
 
 def test_a_manifest_stands_once_written(world: World) -> None:
     first = world.batches.open(BATCH, {"graph": "g", "n": [1, 2]}, 1000)
-    assert first == {"graph": "g", "n": [1, 2], "created": 1000, "total": None, "content": None, "pinned": None}
+    told = {"graph": "g", "n": [1, 2], "created": 1000, "total": None, "content": None, "pinned": None}
+    assert first == {**told, "retain": None, "ended": None, "dropped": False}
     with unchanged(world):
         assert world.batches.open(BATCH, {"graph": "other"}, 2000) == first
         assert world.batches.manifest(BATCH) == first
@@ -59,8 +60,98 @@ def test_batches_that_may_have_work(world: World) -> None:
     assert world.batches.active() == ["x", "y"]
     world.batches.finish("y")
     assert world.batches.active() == ["x"]
-    world.batches.reopen("y")
+    assert world.batches.reopen("y")
     assert world.batches.active() == ["x", "y"]
+    assert not world.batches.reopen("nobody")
+    assert world.batches.active() == ["x", "y"]
+
+
+# ---------------------------------------------------------------- the end of a batch
+
+
+def at_rest(world: World, retain_ms: int | None = 100, name: str = BATCH) -> None:
+    world.batches.open(name, {"graph": "g"}, 1000, retain_ms=retain_ms)
+    world.batches.finish(name)
+
+
+def test_the_time_of_a_batch_begins_with_its_end(world: World) -> None:
+    world.batches.open(BATCH, {"graph": "g"}, 1000, retain_ms=100)
+    assert world.batches.drop(BATCH, "w1", expired=True).kind == "kept"
+    world.pass_ms(500)
+    ended = world.now_ms
+    world.batches.finish(BATCH)
+    assert (world.batches.manifest(BATCH) or {})["ended"] == ended
+    world.pass_ms(99)
+    world.batches.finish(BATCH)  # who says so again changes nothing
+    assert world.batches.over(world.now_ms, most=9) == []
+    assert world.batches.drop(BATCH, "w1", expired=True).kind == "kept"
+    world.pass_ms(1)
+    assert world.batches.over(world.now_ms, most=9) == [BATCH]
+    assert world.batches.drop(BATCH, "w1", expired=True).kind == "ok"
+    assert world.batches.expired(BATCH) == ended + 100
+    world.batches.delete(BATCH, 1)
+    assert world.batches.over(world.now_ms + 10**9, most=9) == []
+    assert (world.batches.manifest(BATCH), world.batches.expired(BATCH)) == (None, ended + 100)
+
+
+def test_a_batch_that_is_reopened_is_not_over(world: World) -> None:
+    at_rest(world)
+    world.pass_ms(100)
+    assert world.batches.reopen(BATCH)
+    assert world.batches.over(world.now_ms, most=9) == []
+    with unchanged(world):
+        assert world.batches.drop(BATCH, "w1", expired=True).kind == "kept"
+    assert (world.batches.manifest(BATCH) or {})["ended"] is None
+
+
+def test_without_a_retention_a_batch_is_never_over(world: World) -> None:
+    at_rest(world, retain_ms=None)
+    world.pass_ms(10**9)
+    assert world.batches.over(world.now_ms, most=9) == []
+    assert world.batches.drop(BATCH, "w1", expired=True).kind == "kept"
+    assert world.batches.drop(BATCH, "w1").kind == "ok"
+    assert world.batches.expired(BATCH) is None
+
+
+def test_a_batch_is_deleted_by_one_at_a_time(world: World) -> None:
+    at_rest(world, retain_ms=0)
+    assert world.batches.drop(BATCH, "w1", expired=True).kind == "ok"
+    with unchanged(world):
+        assert world.batches.drop(BATCH, "w2", expired=True).kind == "held"
+        assert not world.batches.reopen(BATCH)
+        world.batches.finish(BATCH)
+    assert (world.batches.manifest(BATCH) or {})["dropped"]
+    assert world.batches.over(world.now_ms, most=9) == []
+    world.pass_ms(9_999)
+    assert world.batches.drop(BATCH, "w1", expired=True).kind == "ok"
+    world.pass_ms(10_000)
+    assert world.batches.over(world.now_ms, most=9) == [BATCH]
+    assert world.batches.drop(BATCH, "w2", expired=True).kind == "ok"
+
+
+def test_the_longest_over_comes_first(world: World) -> None:
+    for name, ms in (("x", 30), ("y", 10), ("z", 20)):
+        at_rest(world, ms, name)
+    world.pass_ms(100)
+    assert world.batches.over(world.now_ms, most=2) == ["y", "z"]
+
+
+def test_what_is_gone_is_not_dropped(world: World) -> None:
+    with unchanged(world):
+        assert world.batches.drop(BATCH, "w1").kind == "gone"
+
+
+def test_items_are_deleted_chunk_by_chunk(world: World) -> None:
+    world.batches.open(BATCH, {"graph": "g"}, 1000)
+    for chunk in (0, world.keys.partitions, 1):
+        added(world, 2, chunk)
+    first, second = (world.keys.chunk_partition(BATCH, chunk) for chunk in (0, 1))
+    assert world.batches.chunks_in(BATCH, first) == [0, world.keys.partitions]
+    assert world.batches.chunks_in(BATCH, second) == [1]
+    world.batches.delete_items(BATCH, [0, 1])
+    assert [
+        len(world.batches.items(BATCH, Taken(chunk, 0, 2, "n", ""))) for chunk in (0, 1, world.keys.partitions)
+    ] == [0, 0, 2]
 
 
 def test_what_is_not_there_is_not_sealed(world: World) -> None:

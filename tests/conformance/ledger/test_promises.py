@@ -122,6 +122,16 @@ def four_items(world: ServerWorld) -> Taken:
     return taken(world, 4)
 
 
+def opened(world: ServerWorld) -> None:
+    world.batches.open(BATCH, {"graph": "g"}, 1000, retain_ms=10)
+
+
+def over(world: ServerWorld) -> None:
+    opened(world)
+    world.batches.finish(BATCH)
+    world.pass_ms(10)
+
+
 ITEM_STEPS = (go_on(0), end(1), promote(2), end(3, row=b"f"))
 #: Script, and what of it -> (what comes before, the call that changes something, given what came of that).
 CASES: dict[str, tuple[Callable[[ServerWorld], Any], Callable[[ServerWorld, Any], Any]]] = {
@@ -151,6 +161,10 @@ CASES: dict[str, tuple[Callable[[ServerWorld], Any], Callable[[ServerWorld, Any]
     "batch_commit": (four_items, lambda w, of: item_commit(w, of, *ITEM_STEPS, last=True)),
     "batch_return": (four_items, lambda w, of: give_back(w, of, ["0:0:4:r"], crashed=0, allowed=1)),
     "batch_control": (added, lambda w, _: w.batches.control(BATCH, "cancel")),
+    "batch_life: rest": (opened, lambda w, _: w.batches.finish(BATCH)),
+    "batch_life: again": (over, lambda w, _: w.batches.reopen(BATCH)),
+    "batch_life: expire": (over, lambda w, _: w.batches.drop(BATCH, "w1", expired=True)),
+    "batch_life: drop": (opened, lambda w, _: w.batches.drop(BATCH, "w1")),
     "batch_retry": (failed_items, lambda w, _: w.batches.retry_failed(BATCH, 1)),
     "put": (nothing, lambda w, _: lines(w).put([Change(Place("t1", "nested:1"), C1, [("c:" + C1, b"1")])])),
     "hold": (driven, lambda w, _: lines(w).hold(Place("r1", "nested:1"), "a1", RUN, "", "1")),
@@ -169,7 +183,15 @@ ANSWERS_ANEW = ("submit", "batch_add", "reclaim", "batch_retry", "sweep")
 #: What frees memory goes on when there is none.
 FREES = (
     *("forget", "drop_run", "drop_thread", "reclaim", "release_run", "batch_return", "batch_control"),
-    *("control", "control: item", "item_drop", "kept_drop"),
+    *(
+        "batch_life: rest",
+        "batch_life: expire",
+        "batch_life: drop",
+        "control",
+        "control: item",
+        "item_drop",
+        "kept_drop",
+    ),
 )
 
 SCRIPTS = {path.stem for path in LUA.glob("*.lua")}

@@ -1,14 +1,18 @@
-"""Runs that keep the latest checkpoint alone delete what they made, never what they found."""
+"""What is deleted after its time, and that nothing else is."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from distgraph.checkpoint.redis import RedisSaver
 from distgraph.cluster import Cluster
+from distgraph.errors import BatchExpiredError
+from distgraph.examples import flaky
 from distgraph.examples.chain import graph as chain
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -26,3 +30,19 @@ def test_a_run_that_keeps_the_latest_leaves_the_history_it_found(cluster: Cluste
     assert first in before
     assert after[-len(before) :] == before
     assert isinstance(remote.checkpointer, RedisSaver)
+
+
+def test_workers_delete_a_batch_whose_time_is_over(cluster: Cluster) -> None:
+    """Its results, failures and counters go; nothing of it is left but that it was."""
+    items = [{"index": n, "invalid": n % 100 == 3} for n in range(600)]
+    batch = cluster.bind(flaky.graph).submit_batch(items, retention=timedelta(seconds=3))
+    assert batch.wait(60).finished
+    assert [result.index for result in batch.results()] == [*range(600)]
+    wait_until(lambda: cluster.find_batch(batch.batch_id) is None, 30, "the batch has expired")
+    with pytest.raises(BatchExpiredError):
+        list(batch.results())
+    with pytest.raises(BatchExpiredError, match="has expired: it was kept until"):
+        cluster.batch(batch.batch_id)
+    ledger = cluster.ledger
+    left = [key.decode() for key in ledger.client.scan_iter(match=f"*{batch.batch_id}*", count=1000)]
+    assert left == [ledger.keys.shared("gone", batch.batch_id)]

@@ -76,6 +76,10 @@ class FakeBatch:
     cancelled: bool = False
     #: Called at every look; a test makes it raise.
     on_look: Callable[[], None] = lambda: None
+    deleted: bool = False
+
+    def delete(self) -> None:
+        self.deleted = True
 
     def _look(self) -> None:
         self.on_look()
@@ -208,9 +212,15 @@ class Remote:
     graph: Graph
 
     def submit(
-        self, value: dict[str, Any], config: Any = None, run_id: str | None = None, multitask_strategy: str = "reject"
+        self,
+        value: dict[str, Any],
+        config: Any = None,
+        run_id: str | None = None,
+        multitask_strategy: str = "reject",
+        retention: Any = "default",
     ) -> FakeRun:
         assert multitask_strategy == "reject"
+        self.cluster.retentions.append(retention)
         thread = (config or {}).get("configurable", {}).get("thread_id", "thread-1")
         run = FakeRun(run_id or f"run-{len(self.cluster.all_runs) + 1}", thread, self.graph, value)
         self.cluster.all_runs[run.run_id] = run
@@ -222,7 +232,9 @@ class Remote:
         *,
         batch_id: str | None = None,
         key: Callable[[dict[str, Any]], str] | None = None,
+        retention: Any = "default",
     ) -> FakeBatch:
+        self.cluster.retentions.append(retention)
         batch = FakeBatch(batch_id or "batch-1", self.graph, [], [])
         known = self.cluster.all_batches.setdefault(batch.batch_id, batch)
         for item in items:
@@ -241,6 +253,8 @@ class FakeCluster:
         self.graphs_here: dict[str, Graph] = {"double": double}
         self.all_batches: dict[str, FakeBatch] = {}
         self.all_runs: dict[str, FakeRun] = {}
+        #: What was asked for with each submission.
+        self.retentions: list[Any] = []
         self.closed = 0
 
     def __enter__(self) -> FakeCluster:

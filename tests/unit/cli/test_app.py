@@ -181,6 +181,7 @@ EXPECTED = {
     "GraphNotFoundError": 2,
     "GraphMismatchError": 2,
     "BatchNotFoundError": 2,
+    "BatchExpiredError": 2,
     "RunNotFoundError": 2,
     "ResultExpiredError": 2,
     "RunActiveError": 2,

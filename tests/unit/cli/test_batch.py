@@ -57,6 +57,32 @@ def test_the_words_to_copy_name_the_server_that_was_given_but_no_password(call: 
     assert "hush" not in answer.out + answer.err
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"), [((), "default"), (("--retention", "12h"), 43_200.0), (("--retention", "never"), None)]
+)
+def test_submit_says_how_long_to_keep_it(
+    call: Call, cluster: FakeCluster, items: Path, given: tuple[str, ...], kept: object
+) -> None:
+    assert call("batch", "submit", "double", str(items), *given).code == 0
+    assert cluster.retentions == [kept]
+
+
+def test_a_retention_that_is_no_time_is_refused(call: Call, cluster: FakeCluster, items: Path) -> None:
+    answer = call("batch", "submit", "double", str(items), "--retention", "long")
+    assert answer.code == 2
+    assert "'long' is no length of time" in answer.err
+    assert cluster.retentions == []
+
+
+def test_a_batch_is_deleted(call: Call, cluster: FakeCluster, items: Path) -> None:
+    call("batch", "submit", "double", str(items), "--batch-id", "b1")
+    answer = call("batch", "delete", "b1")
+    assert (answer.code, answer.out) == (0, "Batch b1 is deleted.\n")
+    assert cluster.batch("b1").deleted
+    assert call("batch", "delete", "b1", "--json").json == {"batch_id": "b1", "deleted": True}
+    assert call("batch", "delete", "b2").code == 2
+
+
 def test_watch_waits_for_the_end(call: Call, cluster: FakeCluster, items: Path) -> None:
     answer = call("batch", "submit", "double", str(items), "--batch-id", "b1", "--watch")
     assert answer.code == 0

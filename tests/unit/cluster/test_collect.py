@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from distgraph.cluster import collect
 from distgraph.cluster.collect import Collector
-from distgraph.errors import ConfigError, ResultExpiredError, RunActiveError
+from distgraph.errors import BatchExpiredError, BatchNotFoundError, ConfigError, ResultExpiredError, RunActiveError
 from distgraph.testing import InProcessCluster
 from tests.unit.cluster.small import Counted, ask, chain, cluster_of
 
@@ -20,6 +21,10 @@ def walk(cluster: InProcessCluster) -> None:
     for _ in range(4 * cluster.memory.keys.partitions):
         cluster.advance_clock(int(collect.EVERY * 1000))
         cluster.sweep()
+
+
+def _collector(cluster: InProcessCluster) -> Collector:
+    return Collector(cluster.memory.runs, cluster.memory.batches, lambda: 0.0)  # type: ignore[arg-type]
 
 
 def test_a_run_expires_and_says_so() -> None:
@@ -86,7 +91,7 @@ def test_a_step_looks_at_a_portion(monkeypatch: pytest.MonkeyPatch) -> None:
         return found
 
     monkeypatch.setattr(cluster.memory.runs, "ended", counted)
-    walker, now = Collector(cluster.memory.runs, lambda: 0.0), cluster.memory.state.now_ms() + 10_000  # type: ignore[arg-type]
+    walker, now = _collector(cluster), cluster.memory.state.now_ms() + 10_000
     cluster.advance_clock(10_000)
     for _ in range(40):
         walker._next = 0.0
@@ -98,5 +103,140 @@ def test_a_step_looks_at_a_portion(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("odd", [-1, True, "7d", float("nan")])
 def test_a_retention_is_a_number_of_seconds(odd: object) -> None:
     graph = chain(Counted("a"))
-    with pytest.raises(ConfigError, match="it is the seconds that a run is kept"):
+    with pytest.raises(ConfigError, match="it is the seconds that a run or batch is kept"):
         cluster_of(graph).submit(graph, {"x": 1}, retention=odd)
+
+
+def kept_keys(cluster: InProcessCluster) -> list[str]:
+    """What the ledger holds of batches and their items."""
+    state = cluster.memory.state
+    tables = ("manifests", "opened", "active", "over", "parts", "digests", "finished", "inputs", "ready", "slices")
+    more = ("rows", "crashes", "lines", "history", "kept", "records", "effects", "logs", "nested")
+    return [name for name in (*tables, *more) if any(getattr(state, name).values() or getattr(state, name))]
+
+
+def test_a_batch_expires_and_says_so() -> None:
+    graph = chain(Counted("a"))
+    cluster = cluster_of(graph)
+    batch = cluster.bind(graph).submit_batch([{"x": n} for n in range(300)], retention=timedelta(minutes=1))
+    batch.wait()
+    walk(cluster)
+    assert batch.status().done == 300
+    cluster.advance_clock(60_000)
+    walk(cluster)
+    for look in (batch.status, batch.wait, batch.retry_failed, batch.delete, lambda: [*batch.results()]):
+        with pytest.raises(BatchExpiredError, match="has expired: it was kept until") as caught:
+            look()
+    with pytest.raises(BatchExpiredError):
+        cluster.batch(batch.batch_id)
+    assert caught.value.batch_id == batch.batch_id
+    assert kept_keys(cluster) == []
+    again = cluster.bind(graph).submit_batch([{"x": 1}], batch_id=batch.batch_id)
+    assert again.wait().done == 1
+
+
+def test_failed_items_go_with_their_batch() -> None:
+    def fails(state: Any) -> Any:
+        raise ValueError("no")
+
+    graph = chain(Counted("a", fails))
+    cluster = cluster_of(graph)
+    batch = cluster.bind(graph).submit_batch([{"x": 1}, {"x": 2}], retention=1)
+    assert batch.wait().failed == 2
+    cluster.advance_clock(2000)
+    walk(cluster)
+    assert kept_keys(cluster) == []
+
+
+def test_the_time_of_a_batch_begins_with_its_end_and_anew_with_a_retry() -> None:
+    broken = [True]
+
+    def fails(state: Any) -> Any:
+        if broken[0]:
+            raise ValueError("no")
+        return {}
+
+    graph = chain(Counted("a", fails))
+    cluster = cluster_of(graph)
+    batch = cluster.bind(graph).submit_batch([{"x": 1}], retention=100)
+    batch.wait()
+    cluster.advance_clock(90_000)
+    broken[0] = False
+    assert batch.retry_failed() == 1
+    assert batch.wait().done == 1
+    cluster.advance_clock(90_000)
+    walk(cluster)
+    assert batch.status().done == 1
+    assert batch.retry_failed() == 0  # and that changes nothing
+    cluster.advance_clock(20_000)
+    walk(cluster)
+    with pytest.raises(BatchExpiredError):
+        batch.status()
+
+
+def test_a_batch_that_is_not_at_rest_or_is_kept_for_ever_does_not_expire() -> None:
+    asking, quick = chain(Counted("a", ask("ok?")), name="asking"), chain(Counted("a"), name="quick")
+    cluster = cluster_of(asking, quick)
+    waits = cluster.bind(asking).submit_batch([{"x": 1}], retention=0)
+    forever = cluster.bind(quick).submit_batch([{"x": 1}], retention=None)
+    forever.wait()
+    cluster.advance_clock(100 * 86_400_000)
+    walk(cluster)
+    assert (waits.status().running, forever.status().done) == (1, 1)
+    waits.cancel()
+    walk(cluster)
+    with pytest.raises(BatchExpiredError):
+        waits.status()
+
+
+def test_a_batch_that_somebody_did_not_delete_to_the_end_is_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = chain(Counted("a"))
+    cluster = cluster_of(graph)
+    batch = cluster.bind(graph).submit_batch([{"x": n} for n in range(5)], retention=None)
+    batch.wait()
+    with monkeypatch.context() as patch:
+        patch.setattr(cluster.memory.batches, "delete", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            batch.delete()
+    assert batch.status().total == 5
+    with pytest.raises(BatchNotFoundError, match="is being deleted"):
+        cluster.bind(graph).submit_batch([{"x": 1}], batch_id=batch.batch_id)
+    cluster.advance_clock(20_000)
+    walk(cluster)
+    assert kept_keys(cluster) == []
+    with pytest.raises(BatchNotFoundError, match="never submitted here, or deleted since"):
+        batch.status()
+
+
+def test_a_large_batch_is_deleted_in_portions_by_one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collect, "CHUNKS", 2)
+    graph = chain(Counted("a"))
+    cluster = cluster_of(graph)
+    cluster.bind(graph).submit_batch([{"x": n} for n in range(5 * 256)], retention=0).wait()
+    one, other = _collector(cluster), _collector(cluster)
+    left = []
+    for _ in range(4):
+        for collector in (one, other):
+            collector._next = -1.0
+            collector.collect(cluster.memory.state.now_ms() + 1)
+        left.append(sum(bool(rows) for rows in cluster.memory.state.rows.values()))
+    assert left == [3, 1, 0, 0]
+    assert kept_keys(cluster) == []
+
+
+def test_what_a_submitter_sends_after_the_deletion_goes_too() -> None:
+    graph = chain(Counted("a"))
+    cluster = cluster_of(graph)
+    remote = cluster.bind(graph)
+
+    def items() -> Any:
+        for n in range(512):
+            if n == 300:
+                cluster.batch("b").delete()
+            yield {"x": n}
+
+    with pytest.raises(BatchNotFoundError, match="deleted while its items were sent"):
+        remote.submit_batch(items(), batch_id="b")
+    cluster.advance_clock(5000)
+    walk(cluster)
+    assert kept_keys(cluster) == []

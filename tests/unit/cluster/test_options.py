@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from distgraph.cluster.options import RunOptions, options_from
+from distgraph.cluster.options import RunOptions, options_from, retention_ms, span
 from distgraph.cluster.registry import codec_for
 from distgraph.errors import ConfigError
 
@@ -56,3 +57,25 @@ def test_an_unknown_placement_is_refused_with_the_known_ones() -> None:
 def test_an_unknown_retention_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"keep 'some' does not exist. Use one of all, latest"):
         options_from({}, placement="auto", keep="some")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("45s", 45), ("1.5m", 90), ("12h", 43_200), ("7d", 604_800), ("2w", 1_209_600), ("never", None)],
+)
+def test_a_length_of_time_is_read(text: str, seconds: float | None) -> None:
+    assert span(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "d", "-1", "7 d", "1e3", "inf", "forever", "1y", "9" * 30])
+def test_what_is_no_length_of_time_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="is no length of time"):
+        span(text)
+
+
+def test_a_retention_is_seconds_or_a_timedelta() -> None:
+    assert [retention_ms(kept) for kept in (None, 1.5, timedelta(minutes=1))] == [None, 1500, 60_000]
+    with pytest.raises(
+        ConfigError, match="it is the seconds that a run or batch is kept after its end, a timedelta, or"
+    ):
+        retention_ms(timedelta(days=-1))
