@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from distgraph.types import Interrupt
+
+#: Where a run stands.
+GraphLifecycleStatus: TypeAlias = Literal[
+    "input", "pending", "done", "interrupt_before", "interrupt_after", "out_of_steps"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +18,7 @@ class GraphInterruptEvent:
     """A run stopped to ask."""
 
     run_id: Any
-    status: Literal["interrupt_before", "interrupt_after", "pending"]
+    status: GraphLifecycleStatus
     checkpoint_id: str
     checkpoint_ns: tuple[str, ...]
     interrupts: tuple[Interrupt, ...]
@@ -24,9 +29,12 @@ class GraphResumeEvent:
     """A stopped run goes on."""
 
     run_id: Any
-    status: str
+    status: GraphLifecycleStatus
     checkpoint_id: str
     checkpoint_ns: tuple[str, ...]
+
+
+GraphLifecycleEvent: TypeAlias = GraphInterruptEvent | GraphResumeEvent
 
 
 class GraphCallbackHandler:

@@ -7,10 +7,49 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, Generic, Literal, NamedTuple, TypeAlias, TypedDict, TypeVar, cast
+from typing import Any, ClassVar, Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar, cast
 
 from distgraph.constants import OVERWRITE
 from distgraph.errors import ConfigError
+from distgraph.parts import (
+    CheckpointPayload as CheckpointPayload,
+)
+from distgraph.parts import (
+    CheckpointStreamPart as CheckpointStreamPart,
+)
+from distgraph.parts import (
+    CheckpointTask as CheckpointTask,
+)
+from distgraph.parts import (
+    CustomStreamPart as CustomStreamPart,
+)
+from distgraph.parts import (
+    DebugPayload as DebugPayload,
+)
+from distgraph.parts import (
+    DebugStreamPart as DebugStreamPart,
+)
+from distgraph.parts import (
+    MessagesStreamPart as MessagesStreamPart,
+)
+from distgraph.parts import (
+    StreamPart as StreamPart,
+)
+from distgraph.parts import (
+    TaskPayload as TaskPayload,
+)
+from distgraph.parts import (
+    TaskResultPayload as TaskResultPayload,
+)
+from distgraph.parts import (
+    TasksStreamPart as TasksStreamPart,
+)
+from distgraph.parts import (
+    UpdatesStreamPart as UpdatesStreamPart,
+)
+from distgraph.parts import (
+    ValuesStreamPart as ValuesStreamPart,
+)
 
 N = TypeVar("N", bound=Hashable)
 T = TypeVar("T")
@@ -55,15 +94,6 @@ Write: TypeAlias = tuple[str, Any]
 TaskPath: TypeAlias = tuple[Any, ...]
 #: What ``compile(checkpointer=)`` takes besides a saver.
 Checkpointer: TypeAlias = Any
-
-
-class StreamPart(TypedDict, total=False):
-    """One part of a stream with ``version="v2"``."""
-
-    type: str
-    ns: tuple[str, ...]
-    data: Any
-    interrupts: tuple[Interrupt, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +206,24 @@ def _default_cache_key(*args: Any, **kwargs: Any) -> str:
     from distgraph.digests import input_digest
 
     return input_digest((args, kwargs))
+
+
+@dataclass(frozen=True, slots=True)
+class TracePolicy:
+    """How a node is recorded by a tracer; taken so that programs move unchanged, and never read: nodes are not traced.
+
+    Attributes:
+        process_inputs: input of the node -> what is recorded of it.
+        process_outputs: output of the node -> what is recorded of it.
+    """
+
+    process_inputs: Callable[[Any], Any] | None = None
+    process_outputs: Callable[[Any], Any] | None = None
+
+
+def omit_payload(_value: Any) -> dict[str, Any]:
+    """For a ``TracePolicy``: record nothing of it."""
+    return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

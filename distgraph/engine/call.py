@@ -43,7 +43,8 @@ class NodeCall:
 
     Args:
         fn: a function, an async function, a partial, a callable object, a generator function of either colour (its
-            last value wins), or an object with ``invoke`` or ``ainvoke``.
+            last value wins), an object with ``invoke`` or ``ainvoke``, or a dict of these: each is called with the
+            input, and the output is a dict of what they return.
         name: the node's name, for messages.
 
     Attributes:
@@ -58,10 +59,13 @@ class NodeCall:
         self.fn = fn
         self.name = name
         self.injected: tuple[str, ...] = ()
+        self.sync_ok: bool
         self.call: Callable[[Any, NodeScope], Any]
         #: Awaited by the async engine: (value, scope) -> awaitable.
         self._afn: Callable[[Any, NodeScope], Any] | None = None
-        if _is_runnable(fn):
+        if isinstance(fn, Mapping):
+            self._of_parts({key: NodeCall(part, name=name) for key, part in fn.items()})
+        elif _is_runnable(fn):
             self._of_runnable(fn)
         elif callable(fn):
             self._of_callable(fn)
@@ -79,6 +83,21 @@ class NodeCall:
         from asyncio import to_thread
 
         return await to_thread(self.call, value, scope)
+
+    def _of_parts(self, parts: Mapping[Any, NodeCall]) -> None:
+        self.injected = tuple(dict.fromkeys(name for part in parts.values() for name in part.injected))
+        self.sync_ok = all(part.sync_ok for part in parts.values())
+        self.call = lambda value, scope: {key: part.call(value, scope) for key, part in parts.items()}
+        if not any(part.is_async for part in parts.values()):
+            return
+
+        async def together(value: Any, scope: NodeScope) -> Any:
+            from asyncio import gather
+
+            made = await gather(*(part.acall(value, scope) for part in parts.values()))
+            return dict(zip(parts, made, strict=True))
+
+        self._afn = together
 
     def _of_runnable(self, fn: Any) -> None:
         invoke, ainvoke = getattr(fn, "invoke", None), getattr(fn, "ainvoke", None)

@@ -13,12 +13,13 @@ from typing import Any
 
 from distgraph.constants import ERROR, INTERRUPT, NO_WRITES, NS_END, NS_SEP, RESUME
 from distgraph.engine.context import RunContext
+from distgraph.engine.messages import with_message_ids
 from distgraph.engine.mutation import remembered, report
 from distgraph.engine.scope import NodeScope
 from distgraph.engine.tokens import leave, surround
 from distgraph.errors import GraphBubbleUp, GraphInterrupt, NodeCancelledError, NodeError, ParentCommand
 from distgraph.runtime import _scope
-from distgraph.superstep.model import Branch, Node, Task
+from distgraph.superstep.model import Branch, Node, Program, Task
 from distgraph.superstep.routing import branch_writes
 from distgraph.superstep.views import branch_view, task_input
 from distgraph.types import MISSING, Command, Write
@@ -72,7 +73,7 @@ def run_task(
                 output = node.action.call(value, scope)
             if before is not MISSING:
                 report(task.name, before, value)
-        task.writes = writes = _output_writes(node, output, scope.sent)
+        task.writes = writes = _output_writes(ctx.program, node, output, scope.sent)
         for branch in node.branches:
             view = branch_view(ctx.program, task, branch, ctx.stop, output)
             writes += _chosen(ctx, task, branch, branch.path.call(view, scope))
@@ -127,7 +128,7 @@ async def arun_task(
                 output = await node.action.acall(value, scope)
             if before is not MISSING:
                 report(task.name, before, value)
-        task.writes = writes = _output_writes(node, output, scope.sent)
+        task.writes = writes = _output_writes(ctx.program, node, output, scope.sent)
         for branch in node.branches:
             view = branch_view(ctx.program, task, branch, ctx.stop, output)
             writes += _chosen(ctx, task, branch, await branch.path.acall(view, scope))
@@ -163,10 +164,12 @@ def _input_of(ctx: RunContext, task: Task) -> Any:
         raise
 
 
-def _output_writes(node: Node, output: Any, sent: list[Write]) -> list[Write]:
+def _output_writes(program: Program, node: Node, output: Any, sent: list[Write]) -> list[Write]:
     writes = node.writer(output)
     if sent:
         writes = [*sent, *writes]
+    if program.deltas:
+        writes = with_message_ids(program, writes)
     if node.edges:
         writes = [*writes, *node.edges]
     return writes

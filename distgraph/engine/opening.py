@@ -12,6 +12,7 @@ from typing import Any
 from distgraph.checkpoint.base import NULL_TASK_ID, from_public
 from distgraph.constants import ERROR, ERROR_SOURCE, INPUT, INTERRUPT, NS_END, RESUME, SLEEP
 from distgraph.engine.context import Replay
+from distgraph.engine.messages import with_message_ids
 from distgraph.engine.savers import Calls
 from distgraph.engine.session import Session
 from distgraph.errors import EmptyInputError, InvalidUpdateError
@@ -274,6 +275,8 @@ class _Opening:
 def command_writes(program: Program, command: Command[Any]) -> list[Write]:
     """What a ``Command`` given from outside writes; keys that the graph does not have are dropped."""
     updates = [pair for pair in update_pairs(command.update) if pair[0] in program.channels]
+    if program.deltas:
+        updates = with_message_ids(program, updates)
     return [*goto_writes(command.goto, program.nodes, "The Command"), *updates] if command.goto else updates
 
 
@@ -285,7 +288,7 @@ def input_writes(program: Program, given: Any) -> list[Write]:
     """
     inputs = program.inputs
     if isinstance(inputs, str):
-        return [(inputs, given)]
+        return with_message_ids(program, [(inputs, given)])
     if not isinstance(given, Mapping):
         raise InvalidUpdateError(
             f"Expected the input to be a dict of {', '.join(map(repr, inputs))}, got {type(given).__name__}."
@@ -294,7 +297,7 @@ def input_writes(program: Program, given: Any) -> list[Write]:
     if not writes:
         found = ", ".join(map(repr, given)) or "no keys"
         raise EmptyInputError(f"Received no input for {inputs}: the dict has {found}.")
-    return writes
+    return with_message_ids(program, writes) if program.deltas else writes
 
 
 def apply_outside(program: Program, at: Checkpoint, writes: Sequence[Write], bump: Bump) -> Checkpoint:

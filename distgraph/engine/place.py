@@ -18,6 +18,11 @@ from distgraph.runtime import RunControl, Runtime, ServerInfo, _scope
 _ADDRESS = ("thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map")
 #: What a run's metadata says without being told.
 _TOLD = ("thread_id", "checkpoint_id", "checkpoint_ns", "task_id", "run_id", "assistant_id", "graph_id")
+#: What is wrong about a graph with ``checkpointer=True`` that nobody nests.
+ONLY_NESTED = (
+    "checkpointer=True cannot be used for root graphs: it means a history of its own inside a parent's thread. "
+    "Give the graph a saver."
+)
 _INHERITED = ("tags", "metadata", "callbacks", "recursion_limit", "max_concurrency")
 
 
@@ -106,10 +111,7 @@ def _saver_of(saver: Any, scope: NodeScope | None) -> Any:
     if scope is not None:
         return scope.ctx.saver
     if saver is True:
-        raise RuntimeError(
-            "checkpointer=True cannot be used for root graphs: it means a history of its own inside a parent's thread. "
-            "Give the graph a saver."
-        )
+        raise RuntimeError(ONLY_NESTED)
     return saver
 
 

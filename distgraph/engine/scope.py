@@ -70,7 +70,7 @@ class NodeScope(TaskScope):
     def config(self) -> dict[str, Any]:  # type: ignore[override]
         """The task's config, as a parameter named ``config`` receives it."""
         if self._config is None:
-            self._config = for_models(self.ctx, self.ctx.config_of(self.task))
+            self._config = for_models(self, self.ctx.config_of(self.task))
         return self._config
 
     @property

@@ -13,7 +13,7 @@ from distgraph.config import ensure_config
 from distgraph.constants import ERROR, INTERRUPT, NS_END, NS_SEP, PUSH, RETURN
 from distgraph.engine.execute import without_ids
 from distgraph.engine.opening import Pending, apply_outside
-from distgraph.engine.place import NoThreadError
+from distgraph.engine.place import ONLY_NESTED, NoThreadError
 from distgraph.engine.savers import Calls, adrive, drive
 from distgraph.engine.streams import keeps_state, result_of
 from distgraph.engine.updates import Target, Updates, update_thread, with_parents
@@ -36,9 +36,12 @@ class States:
 
     Raises:
         ValueError: there is no saver.
+        RuntimeError: the graph keeps its history inside a parent's thread, and there is no parent.
     """
 
     def __init__(self, program: Program, saver: Any, *, name: str = "graph", own_history: bool = False) -> None:
+        if saver is True:
+            raise RuntimeError(ONLY_NESTED)
         if saver is None or isinstance(saver, bool):
             raise ValueError(f"No checkpointer set: graph {name!r} keeps no state. Compile it with one.")
         self.program = program

@@ -198,7 +198,8 @@ class Streams:
             known = message_id(message)
             if known is None or known not in self.ctx.seen:
                 self.ctx.seen.add(known)
-                metadata = metadata or self.ctx.config_of(task)["metadata"]
+                # Who sorts messages by where they come from knows these by this name.
+                metadata = metadata or {"ls_integration": "langgraph", **self.ctx.config_of(task)["metadata"]}
                 self.send("messages", (message, metadata))
 
     def _input(self, task: Task) -> Any:

@@ -1,4 +1,4 @@
-"""Live output of LangChain's chat models in ``stream_mode="messages"``.
+"""Live output of LangChain's chat models in ``stream_mode="messages"``, and what it means to limits on idling.
 
 A model that a node calls finds a callback handler in the config it is given, or else in the context variable where
 LangChain looks for its surroundings. The handler has the methods that LangChain calls, and inherits nothing from it.
@@ -7,7 +7,7 @@ LangChain looks for its surroundings. The handler has the methods that LangChain
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import Token
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -109,13 +109,40 @@ class TokenHandler:
         return output
 
 
-def for_models(ctx: RunContext, config: dict[str, Any]) -> dict[str, Any]:
+class ProgressHandler:
+    """Whatever models, tools and other runnables called by a node tell is progress, to limits on how long it is idle.
+
+    Args:
+        made_progress: what to call.
+    """
+
+    raise_error = False
+    run_inline = True
+    ignore_llm = ignore_chat_model = ignore_agent = ignore_chain = ignore_retriever = ignore_retry = False
+    ignore_custom_event = False
+
+    def __init__(self, made_progress: Callable[[], None]) -> None:
+        self._made_progress = made_progress
+
+    def _told(self, *args: Any, **more: Any) -> None:
+        self._made_progress()
+
+    on_llm_start = on_chat_model_start = on_llm_new_token = on_llm_end = on_llm_error = _told
+    on_chain_start = on_chain_end = on_chain_error = on_tool_start = on_tool_end = on_tool_error = _told
+    on_retriever_start = on_retriever_end = on_retriever_error = on_text = on_retry = on_custom_event = _told
+    on_agent_action = on_agent_finish = on_stream_event = _told
+
+
+def for_models(scope: NodeScope, config: dict[str, Any]) -> dict[str, Any]:
     """``config`` of a task, as models and other runnables called by its node may inherit it."""
+    ctx = scope.ctx
     # The name and the id are the run's: a model with that id would give all its answers one message id.
     for key in ("run_id", "run_name"):
         config.pop(key, None)
     if ctx.emit is not None and "messages" in ctx.modes:
         config["callbacks"] = [*(config.get("callbacks") or ()), TokenHandler(ctx, config["metadata"])]
+    if scope.progress is not None:
+        config["callbacks"] = [*(config.get("callbacks") or ()), ProgressHandler(scope.made_progress)]
     return config
 
 
@@ -131,8 +158,9 @@ def surround(scope: NodeScope) -> Token[Any] | None:
     """Make the scope's config what runnables inherit that the node calls without one; what ``leave`` takes."""
     module = sys.modules.get(_SURROUNDINGS)
     if module is None:
-        # Who has not loaded LangChain yet may do so within the node: then only readers of tokens make it worthwhile.
-        module = _loaded() if "messages" in scope.ctx.modes else None
+        # Who has not loaded LangChain yet may do so within the node: only for readers of tokens, or for a limit on
+        # idling, is that worthwhile.
+        module = _loaded() if scope.progress is not None or "messages" in scope.ctx.modes else None
     variable = getattr(module, "var_child_runnable_config", None)
     return variable.set(scope.config) if variable is not None else None
 

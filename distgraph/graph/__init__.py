@@ -10,13 +10,14 @@ from distgraph.graph.state import StateGraph
 if TYPE_CHECKING:
     from distgraph.graph.compiled import CompiledGraph, CompiledStateGraph
     from distgraph.graph.lint import check
-    from distgraph.graph.message import MessagesState, add_messages
+    from distgraph.graph.message import MessageGraph, MessagesState, add_messages
 
 __all__ = [
     "END",
     "START",
     "CompiledGraph",
     "CompiledStateGraph",
+    "MessageGraph",
     "MessagesState",
     "StateGraph",
     "add_messages",
@@ -26,6 +27,7 @@ __all__ = [
 _ELSEWHERE = {
     "CompiledGraph": "compiled",
     "CompiledStateGraph": "compiled",
+    "MessageGraph": "message",
     "MessagesState": "message",
     "add_messages": "message",
     "check": "lint",

@@ -11,9 +11,9 @@ from distgraph.graph.channel_graph import Pregel
 from distgraph.graph.problems import Problem
 from distgraph.graph.schema import mapper_of
 from distgraph.graph.specs import NodeSpec
-from distgraph.graph.variables import ContextT, InputT, OutputT, StateT
 from distgraph.superstep.model import Program
 from distgraph.types import Checkpointer
+from distgraph.typing import ContextT, InputT, OutputT, StateT
 
 if TYPE_CHECKING:
     from distgraph.config import RunnableConfig

@@ -74,9 +74,10 @@ def check_node(name: str, action: Any, queue: str | None, placement: Placement |
     if queue is not None and not _is_queue(queue):
         text = f"Node {name!r} has the queue {queue!r}, which is no queue name."
         raise refusal(Problem("node-queue", text, "Use 1 to 200 characters without whitespace.", place))
-    if not (callable(action) or hasattr(action, "invoke") or hasattr(action, "ainvoke")):
-        text = f"Node {name!r} is a {type(action).__name__}, which cannot be called."
-        raise refusal(Problem("node-without-action", text, _GIVE_ACTION, place), kind=WrongTypeError)
+    for part in action.values() if isinstance(action, Mapping) else (action,):
+        if not (callable(part) or hasattr(part, "invoke") or hasattr(part, "ainvoke")):
+            text = f"Node {name!r} is a {type(part).__name__}, which cannot be called."
+            raise refusal(Problem("node-without-action", text, _GIVE_ACTION, place), kind=WrongTypeError)
 
 
 def _is_queue(queue: Any) -> bool:

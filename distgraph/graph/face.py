@@ -17,9 +17,10 @@ from distgraph.graph.batching import Batches
 from distgraph.graph.calls import Modes, Outcome, RunOptions, Stops, Version, in_a_node, last_values, prepare, result
 from distgraph.graph.chunks import Chunk
 from distgraph.graph.threads import Threads
-from distgraph.graph.variables import ContextT, InputT, OutputT, StateT, Subscripted
+from distgraph.graph.variables import Subscripted
 from distgraph.superstep.model import Node, Program
 from distgraph.types import Checkpointer, Command
+from distgraph.typing import ContextT, InputT, OutputT, StateT
 
 
 class GraphFace(Subscripted, Batches, Threads, Generic[StateT, ContextT, InputT, OutputT]):

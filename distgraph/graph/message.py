@@ -7,14 +7,18 @@ become plain dicts with ``role``, ``content`` and ``id``.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from copy import copy
-from functools import cache, partial
+from functools import partial
 from typing import Annotated, Any, Literal, TypedDict
 from uuid import uuid4
 
 from distgraph.channels.binop import keeps_items
+from distgraph.engine.messages import langchain_messages, takes_messages
+from distgraph.graph.state import StateGraph
 from distgraph.runtime import current_scope
+from distgraph.warnings import LangGraphDeprecatedSinceV10
 
 #: Id of a removal that removes everything before it.
 REMOVE_ALL_MESSAGES = "__remove_all__"
@@ -78,11 +82,45 @@ def _merged(old: Sequence[Any], new: Sequence[Any]) -> list[Any]:
     return [message for message in merged if _id(message) not in removed] if removed else merged
 
 
+@keeps_items
+@takes_messages
+def _messages_delta_reducer(state: list[Any], writes: Sequence[Any]) -> list[Any]:
+    """Reducer for a ``DeltaChannel``: all messages of a superstep at once, the later one of an id in place of the earlier.
+
+    Simpler than ``add_messages``, so that it may be applied to many supersteps at once: a removal of an unknown id does
+    nothing, and REMOVE_ALL_MESSAGES means nothing. Ids are given before: whoever writes to such a channel is seen to.
+
+    Args:
+        state: the messages so far.
+        writes: each a message or a list of messages.
+
+    Returns:
+        The merged list.
+    """
+    new = _whole([each for write in writes for each in (write if isinstance(write, list) else [write])])
+    merged: list[Any] = _whole(state)
+    places = {_id(message): place for place, message in enumerate(merged) if _id(message) is not None}
+    for message in new:
+        key = _id(message)
+        if _is_removal(message):
+            if key in places:
+                merged[places.pop(key)] = None
+        elif key in places:
+            merged[places[key]] = message
+        else:
+            if key is not None:
+                places[key] = len(merged)
+            merged.append(message)
+    return [message for message in merged if message is not None]
+
+
 def with_ids(messages: Any) -> list[Any]:
     """One message or a list of them as a list of whole messages, each with an id."""
-    listed = messages if isinstance(messages, list) else [messages]
-    whole = listed if all(map(_is_whole, listed)) else _coerced(listed)
-    return [_identified(message) for message in whole]
+    return [_identified(message) for message in _whole(messages if isinstance(messages, list) else [messages])]
+
+
+def _whole(messages: list[Any]) -> list[Any]:
+    return list(messages) if all(map(_is_whole, messages)) else _coerced(messages)
 
 
 def _anew(message: Any) -> Any:
@@ -113,7 +151,7 @@ def push_message(message: Any, *, state_key: str | None = "messages") -> Any:
         RuntimeError: no node runs here.
     """
     scope = current_scope()
-    library = _langchain()
+    library = langchain_messages()
     if library is not None:
         whole = library.convert_to_messages([message])[0]
     else:
@@ -162,24 +200,14 @@ def _is_whole(message: Any) -> bool:
 _KINDS = tuple(f"{kind}Message" for kind in ("AI", "Chat", "Function", "Human", "Remove", "System", "Tool"))
 
 
-@cache
-def _langchain() -> Any:
-    """The module that knows message objects, or None where it is not installed."""
-    try:
-        from langchain_core import messages
-    except ImportError:
-        return None
-    return messages
-
-
 def message_types() -> tuple[type, ...]:
     """The classes of message objects; none where langchain_core is not installed."""
-    library = _langchain()
+    library = langchain_messages()
     return () if library is None else tuple(getattr(library, name) for name in _KINDS if hasattr(library, name))
 
 
 def _coerced(messages: Sequence[Any]) -> list[Any]:
-    library = _langchain()
+    library = langchain_messages()
     if library is None:
         return [message if _is_whole(message) else _plain(message) for message in messages]
     return [library.message_chunk_to_message(message) for message in library.convert_to_messages(messages)]
@@ -198,7 +226,7 @@ def _plain(message: Any) -> dict[str, Any]:
 
 
 def _formatted(messages: list[Any]) -> list[Any]:
-    library = _langchain()
+    library = langchain_messages()
     if library is None:
         raise ValueError("format='langchain-openai' needs langchain_core, which is not installed.")
     return list(library.convert_to_messages(library.convert_to_openai_messages(messages)))
@@ -208,3 +236,15 @@ class MessagesState(TypedDict):
     """A state with one key, ``messages``; extend it with your own."""
 
     messages: Annotated[list[Any], add_messages]
+
+
+class MessageGraph(StateGraph[Any]):
+    """A graph whose whole state is a list of messages. Deprecated: give a ``StateGraph`` a key ``messages``."""
+
+    def __init__(self) -> None:
+        warnings.warn(
+            "MessageGraph is deprecated: use StateGraph with a state that has a `messages` key, such as MessagesState.",
+            LangGraphDeprecatedSinceV10,
+            stacklevel=2,
+        )
+        super().__init__(Annotated[list[Any], add_messages])

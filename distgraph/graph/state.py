@@ -37,9 +37,10 @@ from distgraph.graph.problems import Place, Problem, caller, refusal
 from distgraph.graph.schema import Schema
 from distgraph.graph.schemas import Schemas
 from distgraph.graph.specs import BranchSpec, Edges, NodeDefaults, NodeSpec
-from distgraph.graph.variables import ContextT, InputT, OutputT, StateT, Subscripted
+from distgraph.graph.variables import Subscripted
 from distgraph.managed import ManagedValue
 from distgraph.types import All, CachePolicy, Checkpointer, Placement, RetryPolicy, TimeoutPolicy
+from distgraph.typing import ContextT, InputT, OutputT, StateT
 from distgraph.warnings import DistgraphWarning
 
 __all__ = ["CompiledGraph", "CompiledStateGraph", "StateGraph"]

@@ -1,21 +1,8 @@
-"""The type variables of graphs: state, context, input and output schema."""
+"""Graphs whose classes take type arguments."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    # With defaults, so that StateGraph(State) alone is a whole type.
-    from typing_extensions import TypeVar
-
-    StateT = TypeVar("StateT", default=Any)
-    ContextT = TypeVar("ContextT", default=Any)
-    InputT = TypeVar("InputT", default=StateT)
-    OutputT = TypeVar("OutputT", default=StateT)
-else:
-    from typing import TypeVar
-
-    StateT, ContextT, InputT, OutputT = map(TypeVar, ("StateT", "ContextT", "InputT", "OutputT"))
 
 
 class Subscripted:

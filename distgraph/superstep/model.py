@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from distgraph.channels.base import BaseChannel
+from distgraph.channels.delta import DeltaChannel
 from distgraph.constants import CONTROL_WRITES, NO_WRITES
 from distgraph.managed import ManagedValue
 from distgraph.superstep.identity import idempotency_key, task_id, task_ns
@@ -109,6 +110,8 @@ class Program:
     consumable: frozenset[str] = frozenset()
     #: Names of channels that are no part of checkpoints.
     untracked: frozenset[str] = frozenset()
+    #: Names of channels whose reducer is told all updates of a superstep at once.
+    deltas: frozenset[str] = frozenset()
     live: bool = False
     joins: tuple[str, ...] = ()
 
@@ -265,6 +268,7 @@ def make_program(
         finishing=tuple(key for key, channel in channels.items() if channel.finishes),
         consumable=frozenset(key for key, channel in channels.items() if channel.consumable),
         untracked=frozenset(key for key, channel in channels.items() if not channel.tracked),
+        deltas=frozenset(key for key, channel in channels.items() if isinstance(channel, DeltaChannel)),
         live=live,
         joins=tuple(joins),
     )

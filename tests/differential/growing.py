@@ -133,3 +133,36 @@ def a_key_that_becomes_a_delta_channel_and_back(api: Api) -> Any:
         graph = builder.add_edge(api.START, "a").compile(checkpointer=saver)
         results.append(graph.invoke({"log": ["in"]}, ON))
     return results
+
+
+def conversations_in_a_delta_channel(api: Api) -> Any:
+    """Messages written in every form get ids before they are stored; a retraction of an unknown one does nothing."""
+    from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage
+
+    reducer = api.module("graph.message")._messages_delta_reducer
+    made = []
+    for given in (
+        HumanMessage("a"),
+        [HumanMessage("a", id="1"), {"role": "user", "content": "b"}],
+        ("user", "a"),
+        "a",
+        {"type": "human", "content": "a", "id": ""},
+        api.Overwrite(["a", ("ai", "b")]),
+        {"__overwrite__": [HumanMessage("a")]},
+        [AIMessage("old", id="x"), AIMessage("new", id="x"), RemoveMessage(id="none"), RemoveMessage(id="x")],
+    ):
+        for rule in (reducer, extend):
+            state = _keyed({"messages": Annotated[list, api.module("channels").DeltaChannel(rule)]})
+            builder = api.StateGraph(state).add_node("a", lambda state, given=given: {"messages": given})
+            graph = builder.add_edge(api.START, "a").compile(checkpointer=api.InMemorySaver())
+            made.append(outcome(lambda: graph.invoke({"messages": [HumanMessage("in")]}, ON)["messages"]))  # noqa: B023
+            once, again = (
+                [getattr(each, "id", each) for each in graph.get_state(ON).values.get("messages", ())] for _ in (1, 2)
+            )
+            assert once == again
+    # Pieces of a text that is no message: only what comes before the failure is compared.
+    return [each if not isinstance(each, list) else [_shown(item) for item in each] for each in made]
+
+
+def _shown(item: Any) -> Any:
+    return (type(item).__name__, item.content, bool(item.id)) if hasattr(item, "content") else item

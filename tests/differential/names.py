@@ -1,5 +1,6 @@
 """Programs about older names and small habits: they warn, and they work."""
 
+import asyncio
 import warnings
 from typing import Any, TypedDict
 
@@ -168,3 +169,40 @@ def strict_answers(api: Api) -> Any:
     refused = outcome(lambda: app.invoke(api.Command(resume={}), config))
     other = outcome(lambda: app.invoke(api.Command(resume={"0" * 32: 1}), config))
     return refused, other, app.invoke(api.Command(resume=3), config)
+
+
+def a_dict_of_callables_is_a_node(api: Api) -> Any:
+    async def awaited(state: Any) -> Any:
+        return state["n"] + 2
+
+    def graph(**parts: Any) -> Any:
+        make: Any = TypedDict
+        schema = make("schema", {"n": int, "a": int, "b": int}, total=False)
+        return api.StateGraph(schema).add_node("both", parts).add_edge(api.START, "both").compile()
+
+    both = graph(a=lambda state: state["n"], b=lambda state: state["n"] + 1)
+    mixed = graph(a=lambda state: state["n"], b=awaited)
+    return (
+        both.invoke({"n": 1}),
+        asyncio.run(mixed.ainvoke({"n": 1})),
+        outcome(lambda: api.StateGraph(State).add_node("x", {"a": 3}) and None),
+    )
+
+
+def graphs_of_messages_alone(api: Api) -> Any:
+    builder, names = _warned(api.module("graph").MessageGraph)
+    builder.add_node("bot", lambda messages: [("assistant", f"{len(messages)}")])
+    builder.set_entry_point("bot")
+    builder.set_finish_point("bot")
+    return names, [(m.type, m.content) for m in builder.compile().invoke([("user", "hi")])]
+
+
+def histories_that_nobody_keeps(api: Api) -> Any:
+    graph = api.StateGraph(State).add_node("a", lambda state: None).add_edge(api.START, "a").compile(checkpointer=True)
+    config: Any = {"configurable": {"thread_id": "1"}}
+    return [
+        outcome(lambda: graph.invoke({"n": 1}, config)),
+        outcome(lambda: graph.get_state(config)),
+        outcome(lambda: graph.update_state(config, {"n": 1})),
+        outcome(lambda: list(graph.get_state_history(config))),
+    ]

@@ -15,7 +15,7 @@ from langchain_core.runnables import RunnableConfig, RunnableLambda
 from tests.differential.harness import Api, outcome
 
 #: Who made a chunk and what its sequence is called are each library's own.
-_OWN = ("ls_integration", "lc_versions", "langgraph_checkpoint_ns", "checkpoint_ns")
+_OWN = ("lc_versions", "langgraph_checkpoint_ns", "checkpoint_ns")
 
 
 def _model(*answers: str) -> GenericFakeChatModel:
@@ -148,3 +148,22 @@ def graphs_in_sequences(api: Api) -> Any:
     )
     outer = _graph(api, ("calls", lambda state: {"messages": [AIMessage(sequence.invoke("?") + "!", id="2")]}))
     return sequence.invoke("?"), asyncio.run(sequence.ainvoke("?")), sequence.batch(["?", "!"]), _stream(outer)
+
+
+def models_keep_a_node_from_being_idle(api: Api) -> Any:
+    """Though nobody reads the tokens."""
+
+    class Slow(GenericFakeChatModel):
+        async def _astream(self, *args: Any, **more: Any) -> Any:
+            async for part in super()._astream(*args, **more):
+                await asyncio.sleep(0.1)
+                yield part
+
+    model = Slow(messages=iter([AIMessage("a b c")] * 2))
+
+    async def says(state: Any) -> Any:
+        return {"messages": [AIMessage("".join([str(part.content) async for part in model.astream("?")]), id="1")]}
+
+    limit = api.module("types").TimeoutPolicy(idle_timeout=0.3)
+    builder = api.StateGraph(api.MessagesState).add_node("says", says, timeout=limit).add_edge(api.START, "says")
+    return asyncio.run(builder.compile().ainvoke({"messages": "hi"}))["messages"][-1].content

@@ -250,7 +250,8 @@ def test_conversations_and_delta_channels_are_found_whole(saver: Saver, durabili
 def test_a_conversation_is_stored_by_its_ends(saver: Saver, key: str) -> None:
     def work(state: Any) -> dict[str, Any]:
         n = state["n"] - 1
-        return {"n": n, key: [{"role": "ai", "content": f"{n:0100d}", "text": "t", "id": f"{n}", "key": f"{n}"}]}
+        item = {"content": f"{n:0100d}", "text": "t", "id": f"{n}", "key": f"{n}"}
+        return {"n": n, key: [{"role": "ai", **item} if key == "messages" else item]}
 
     builder = StateGraph(Growth).add_node("work", work).add_edge(START, "work")
     builder.add_conditional_edges("work", lambda state: "work" if state["n"] else END, ["work", END])

@@ -231,3 +231,17 @@ def test_annotations_are_compared_by_name(annotation: Any, names: set[str]) -> N
 def test_builtins_without_a_signature_ask_for_nothing() -> None:
     assert injected_into(dict.fromkeys, "node") == ()
     assert injected_into(max, "node") == ()
+
+
+def test_a_dict_of_callables_gives_a_dict_of_what_they_return() -> None:
+    async def awaited(value: int) -> int:
+        return value + 2
+
+    parts = NodeCall({"a": lambda value: value, "b": lambda value, config: config}, name="n")
+    assert parts.call(1, SCOPE) == {"a": 1, "b": SCOPE.config}
+    assert not parts.is_async
+    mixed = NodeCall({"a": lambda value: value, "b": awaited}, name="n")
+    assert mixed.is_async
+    assert asyncio.run(mixed.acall(1, SCOPE)) == {"a": 1, "b": 3}
+    with pytest.raises(TypeError, match="No synchronous function"):
+        mixed.call(1, SCOPE)

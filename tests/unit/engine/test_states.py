@@ -97,9 +97,11 @@ def test_what_a_command_brought_in_is_part_of_the_state() -> None:
 
 
 def test_a_saver_is_needed() -> None:
-    for saver in (None, True, False):
+    for saver in (None, False):
         with pytest.raises(ValueError, match="No checkpointer set: graph 'g'"):
             States(line("a"), saver, name="g")
+    with pytest.raises(RuntimeError, match="cannot be used for root graphs"):
+        States(line("a"), True, name="g")
 
 
 def test_a_thread_is_needed() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from distgraph.engine.context import RunContext
-from distgraph.engine.tokens import TokenHandler, for_models, without_tokens
+from distgraph.engine.tokens import ProgressHandler, TokenHandler, for_models, without_tokens
 from distgraph.graph import START, MessagesState, StateGraph
 from tests.unit.engine.small import line
 
@@ -19,6 +19,10 @@ def listening() -> tuple[list[Any], RunContext]:
     sent: list[Any] = []
     ctx = RunContext(line("a"), emit=lambda ns, mode, chunk: sent.append((mode, *chunk)), modes=frozenset({"messages"}))
     return sent, ctx
+
+
+def scope(ctx: RunContext, progress: Any = None) -> Any:
+    return SimpleNamespace(ctx=ctx, progress=progress, made_progress=progress)
 
 
 def said(content: str, id: str | None = "1") -> Any:
@@ -68,13 +72,25 @@ def test_models_that_are_not_shown_or_failed_send_nothing() -> None:
 
 def test_only_who_is_read_gets_a_handler() -> None:
     _, ctx = listening()
-    config: Any = for_models(ctx, {"metadata": {}, "callbacks": ["own"], "run_id": 1, "run_name": "n"})
+    config: Any = for_models(scope(ctx), {"metadata": {}, "callbacks": ["own"], "run_id": 1, "run_name": "n"})
     assert config["callbacks"][0] == "own"
     assert isinstance(config["callbacks"][1], TokenHandler)
     assert "run_id" not in config
     assert "run_name" not in config
     assert without_tokens(config)["callbacks"] == ["own"]
-    assert for_models(RunContext(line("a")), {"metadata": {}}) == {"metadata": {}}
+    assert for_models(scope(RunContext(line("a"))), {"metadata": {}}) == {"metadata": {}}
+
+
+def test_what_is_called_tells_limits_on_idling_that_it_makes_progress() -> None:
+    told: list[int] = []
+    idle = scope(RunContext(line("a")), lambda: told.append(1))
+    config: Any = for_models(idle, {"metadata": {}})
+    (handler,) = config["callbacks"]
+    assert isinstance(handler, ProgressHandler)
+    handler.on_chat_model_start({}, [], run_id=1)
+    handler.on_tool_end("x", run_id=2)
+    handler.on_llm_new_token("x", run_id=1)
+    assert told == [1, 1, 1]
 
 
 def test_every_answer_has_an_id_of_its_own_though_the_run_has_one() -> None:

@@ -73,7 +73,7 @@ def test_an_unknown_format_is_refused() -> None:
 
 @pytest.fixture
 def without_langchain(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(message, "_langchain", lambda: None)
+    monkeypatch.setattr(message, "langchain_messages", lambda: None)
 
 
 @pytest.mark.usefixtures("without_langchain")
