@@ -137,7 +137,18 @@ def _saver(engine: str, kind: str) -> Iterator[Any]:
         with EmbeddedServer(persistence="memory") as server, RedisSaver.from_conn_string(server.url) as saver:
             yield saver
     else:
-        raise Skip("the peer's Redis saver needs modules that a plain server does not have")
+        try:
+            # The peer's own Redis saver needs modules that a plain server does not have.
+            from langgraph_checkpoint_aws import ValkeySaver
+        except ImportError:
+            raise Skip(
+                "pip install langgraph-checkpoint-aws[valkey] for a saver of the peer's on a plain server"
+            ) from None
+        with (
+            EmbeddedServer(persistence="memory") as server,
+            ValkeySaver.from_conn_string(server.url, pool_size=64) as saver,
+        ):
+            yield saver
 
 
 @contextmanager
