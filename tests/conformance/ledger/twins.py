@@ -1,4 +1,4 @@
-"""Both kinds of ledger under the same random operations: what the machines of ``test_ledger_machine`` share."""
+"""Both kinds of ledger under the same random operations: what the machines of ``test_machine`` share."""
 
 from __future__ import annotations
 

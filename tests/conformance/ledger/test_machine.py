@@ -16,9 +16,9 @@ from hypothesis.stateful import rule
 
 from distgraph.ledger.contract.runs import Policy
 from distgraph.ledger.replies import Address, ItemStep, Taken
-from tests.property.ledger_twins import BATCH, ITEMS, Twins, fits, numbers, rarely, slots, waits
+from tests.conformance.ledger.twins import BATCH, ITEMS, Twins, fits, numbers, rarely, slots, waits
 
-pytestmark = pytest.mark.property
+pytestmark = pytest.mark.conformance
 
 names = st.sampled_from(["s1", "s2"])
 policies: st.SearchStrategy[Policy] = st.sampled_from(["reject", "enqueue", "enqueue", "interrupt", "rollback"])
