@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
 from distgraph.errors import ConfigError
 from distgraph.runtime import current_scope
+from distgraph.suggestions import did_you_mean
 from distgraph.types import StreamWriter
 
 
@@ -32,17 +33,21 @@ class RunnableConfig(TypedDict, total=False):
 DEFAULT_RECURSION_LIMIT = 10007
 CONFIG_KEYS = frozenset(RunnableConfig.__annotations__)
 _MERGED = ("metadata", "configurable")
+#: Keys of ``configurable`` that may stand beside it, as they do in many programs.
+_MOVED = frozenset({"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"})
 
 
 def ensure_config(*configs: Mapping[str, Any] | None) -> RunnableConfig:
-    """One config out of several, later ones winning; unknown top-level keys move into ``configurable``.
+    """One config out of several, later ones winning; the keys that name a thread may stand beside ``configurable``.
 
     Raises:
-        ConfigError: a known key holds what it cannot.
+        ConfigError: a key that nobody knows, or one that holds what it cannot.
     """
     merged: dict[str, Any] = {}
     for config in configs:
         if config:
+            if not isinstance(config, Mapping):
+                raise ConfigError(f"A config must be a dict, got {config!r:.80} ({type(config).__name__}).")
             _merge_into(merged, config)
     _check(merged)
     return merged  # type: ignore[return-value]
@@ -50,11 +55,17 @@ def ensure_config(*configs: Mapping[str, Any] | None) -> RunnableConfig:
 
 def _merge_into(merged: dict[str, Any], config: Mapping[str, Any]) -> None:
     for key, value in config.items():
+        if key not in CONFIG_KEYS:
+            _check_moved(key)
         if value is None:
             continue
         if key in _MERGED:
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"config[{key!r}] must be a dict, got {value!r:.80} ({type(value).__name__}).")
             merged[key] = {**merged.get(key, {}), **value}
         elif key == "tags":
+            if isinstance(value, str) or not isinstance(value, Iterable):
+                raise ConfigError(f"config['tags'] must be a list of texts, got {value!r:.80}.")
             merged["tags"] = sorted({*merged.get("tags", ()), *value})
         elif key == "callbacks":
             merged["callbacks"] = [*_callbacks(merged.get("callbacks")), *_callbacks(value)]
@@ -62,6 +73,14 @@ def _merge_into(merged: dict[str, Any], config: Mapping[str, Any]) -> None:
             merged[key] = value
         else:
             merged["configurable"] = {**merged.get("configurable", {}), key: value}
+
+
+def _check_moved(key: Any) -> None:
+    if key not in _MOVED and not (isinstance(key, str) and key.startswith("__")):
+        raise ConfigError(
+            f"A config has no key {key!r}.{did_you_mean(key, CONFIG_KEYS)} Keys of your own belong inside "
+            f"'configurable': {{'configurable': {{{key!r}: ...}}}}."
+        )
 
 
 def _callbacks(value: Any) -> list[Any]:

@@ -12,7 +12,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from distgraph.cluster.hints import BatchHint
-from distgraph.cluster.options import RunOptions
 from distgraph.cluster.rows import item_data, item_key, naming, split_row
 from distgraph.cluster.sizes import check_input
 from distgraph.errors import BatchExistsError, BatchNotFoundError, InputError, WaitTimeoutError
@@ -292,7 +291,7 @@ def submit(
     fingerprint: str,
     codec: Codec,
     items: Iterable[Any],
-    options: RunOptions,
+    options: bytes,
     *,
     batch_id: str | None,
     key: str | Callable[[Any], Any] | None,
@@ -310,7 +309,7 @@ def submit(
         OverloadedError: there is no room; likewise, and the same call goes on later.
     """
     name = batch_id or uuid.uuid4().hex
-    told = {"graph": graph, "fp": fingerprint, "config": codec.encode(options.plain()).hex()}
+    told = {"graph": graph, "fp": fingerprint, "config": options.hex()}
     manifest = cluster.ledger.batches.open(name, told, cluster.now_ms(), retain_ms=retain_ms)
     if manifest["dropped"]:
         raise BatchNotFoundError(f"Batch {name!r} is being deleted. Submit it in a moment, or with another batch_id.")

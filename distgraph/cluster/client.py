@@ -34,7 +34,7 @@ from distgraph.ledger.keys import split_item
 from distgraph.ledger.ledger import Ledger
 from distgraph.ledger.replies import Address, Record
 from distgraph.store.redis import RedisStore
-from distgraph.superstep.routing import did_you_mean
+from distgraph.suggestions import did_you_mean
 from distgraph.types import Placement
 from distgraph.wire import Codec
 

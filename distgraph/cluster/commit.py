@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from distgraph.cluster import events
+from distgraph.cluster.context import context_for
 from distgraph.cluster.failures import describe
 from distgraph.cluster.hints import BatchHint
-from distgraph.cluster.lane import Lane, context_for
+from distgraph.cluster.lane import Lane
 from distgraph.cluster.nested import drop_nested
 from distgraph.cluster.options import RunOptions
 from distgraph.cluster.run import Run

@@ -27,12 +27,12 @@ from distgraph.checkpoint.lines import (
     stored_values,
 )
 from distgraph.checkpoint.parts import Growth
+from distgraph.cluster.context import with_context
 from distgraph.cluster.failures import describe
 from distgraph.cluster.nested import Attempt, NestedSaver, whose_answers
 from distgraph.cluster.options import RunOptions
 from distgraph.cluster.registry import Served
 from distgraph.cluster.rows import naming
-from distgraph.cluster.shelves import NO_SHELF, Shelf
 from distgraph.cluster.sizes import WRITES, check_state, writes_too_large
 from distgraph.cluster.versions import SHORT, check_reachable, migrated
 from distgraph.cluster.workplace import Workplace
@@ -41,12 +41,16 @@ from distgraph.engine.caching import cache_key, is_cacheable
 from distgraph.engine.context import RunContext
 from distgraph.engine.execute import arun_task, run_task
 from distgraph.engine.limits import within
-from distgraph.engine.naps import Naps
 from distgraph.engine.opening import input_writes
-from distgraph.errors import CheckpointCorruptError, CodecError, EmptyInputError, InvalidUpdateError, NodeError
+from distgraph.errors import (
+    CheckpointCorruptError,
+    CodecError,
+    EmptyInputError,
+    InvalidUpdateError,
+    NodeError,
+)
 from distgraph.ledger import seam
 from distgraph.ledger.replies import Address
-from distgraph.runtime import Runtime
 from distgraph.superstep.advance import Next, Rules, advance, look, resumed
 from distgraph.superstep.joins import with_input
 from distgraph.superstep.model import EMPTY, Checkpoint, Node, Program, Task
@@ -78,7 +82,7 @@ class Lane:
 
     __slots__ = (
         *("_growth", "_raw_next", "at", "base", "ctx", "epoch", "keep_head", "nested", "next", "options"),
-        *("pending", "place", "raw", "rules", "served", "stored", "writer"),
+        *("pending", "place", "raw", "rules", "served", "stored", "writer", "wrong"),
     )
 
     def __init__(self, place: Workplace, served: Served, options: RunOptions, ctx: RunContext) -> None:
@@ -96,6 +100,10 @@ class Lane:
         self.writer = self.epoch = ""
         self.keep_head: Callable[[], bool] = lambda: False
         self.nested = False
+        #: Why the context is none that the graph takes.
+        self.wrong: Exception | None = None
+        if isinstance(options.context, dict):
+            ctx.runtime, self.wrong = with_context(ctx.runtime, served, options.context)
 
     # ------------------------------------------------------------- to a start
 
@@ -133,7 +141,13 @@ class Lane:
             check_reachable(self.served.program, self.at, self.served.name)
 
     def limit(self, stop: int | None = None) -> int:
-        """Fix the last superstep allowed: ``stop``, or the recursion limit counted from here."""
+        """Fix the last superstep allowed: ``stop``, or the recursion limit counted from here.
+
+        Raises:
+            ConfigError: the run cannot go on, for the graph does not take its context.
+        """
+        if self.wrong is not None:
+            raise self.wrong
         stop = self.at.step + 2 + self.options.recursion_limit if stop is None else stop
         before = self.options.before or self.served.program.interrupt_before
         after = self.options.after or self.served.program.interrupt_after
@@ -427,50 +441,3 @@ def with_handlers(program: Program, tasks: Sequence[Task]) -> list[Task]:
             task.writes = [write for write in task.writes if write[0] in of_failed]
             split.append(handler)
     return split
-
-
-def context_for(
-    served: Served,
-    options: RunOptions,
-    *,
-    run_id: str,
-    thread_id: str,
-    effects: Any = None,
-    naps: Naps | None = None,
-    emit: Any = None,
-    cancelled: Callable[[], bool] | None = None,
-    shelf: Shelf = NO_SHELF,
-) -> RunContext:
-    """What the tasks of a run see, on a worker."""
-    config: dict[str, Any] = {
-        "configurable": {**options.configurable, "thread_id": thread_id},
-        "metadata": dict(options.metadata),
-        "recursion_limit": options.recursion_limit,
-    }
-    if options.tags:
-        config["tags"] = list(options.tags)
-    runtime: Runtime[Any] = Runtime(
-        context=served.graph.shape_context(options.context)
-        if hasattr(served.graph, "shape_context")
-        else options.context,
-        store=shelf.store,
-    )
-    if effects is not None:
-        runtime = runtime.override(effects=effects)
-    if cancelled is not None:
-        runtime = runtime.override(is_cancelled=cancelled)
-    ctx = RunContext(
-        served.program,
-        config=config,
-        runtime=runtime,
-        cache=shelf.cache,
-        saver=shelf.saver,
-        thread_id=thread_id,
-        run_id=run_id,
-        emit=emit,
-        modes=frozenset({"custom"}) if emit else frozenset(),
-    )
-    ctx.naps = naps or ctx.naps
-    # An attempt before this one may have begun them.
-    ctx.resuming = ctx.unsure = True
-    return ctx

@@ -11,8 +11,8 @@ from distgraph.checkpoint.own import own_types
 from distgraph.cluster.versions import accepts, check_policy, parts_of
 from distgraph.errors import ConfigError, GraphNotFoundError
 from distgraph.graph.declarations import DEFAULT_NAME
+from distgraph.suggestions import did_you_mean
 from distgraph.superstep.model import Node, Program
-from distgraph.superstep.routing import did_you_mean
 from distgraph.wire import Codec
 
 _REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?\Z")

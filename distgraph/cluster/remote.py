@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 from distgraph.cluster.batch import Batch
 from distgraph.cluster.batch import submit as submit_batch
+from distgraph.cluster.crossing import packed, packed_options
 from distgraph.cluster.events import Replay
 from distgraph.cluster.going_on import go_on
 from distgraph.cluster.handle import RunHandle
 from distgraph.cluster.hints import RunHint
 from distgraph.cluster.options import PLACEMENTS, Retention, options_from
 from distgraph.cluster.shelves import shelf_of
-from distgraph.cluster.sizes import check_input
 from distgraph.cluster.turns import CANCELLED, arrive, check_strategy
 from distgraph.config import check_id, ensure_config
 from distgraph.constants import INTERRUPT
 from distgraph.engine.request import Request
 from distgraph.errors import AlreadyResumedError, ConfigError, EmptyInputError, InvalidUpdateError
 from distgraph.graph.compiled import CompiledGraph
+from distgraph.graph.contexts import shape_context
 from distgraph.graph.declarations import DEFAULT_NAME
 from distgraph.ledger.replies import Address
 from distgraph.superstep.identity import digest_of
@@ -84,7 +85,8 @@ class NamedGraph:
             RunExistsError: the id is taken by a run with another input.
             ThreadBusyError: the thread has an active run; or runs wait in line there.
             RunError: a rollback has nothing to go back to.
-            CodecError: the input cannot be stored.
+            CodecError: input, context, configurable or metadata hold what cannot travel, or there are callbacks.
+            ConfigError: a key that a config does not have, or a field that the context does not have.
         """
         if isinstance(input, Command):
             raise InvalidUpdateError("submit starts runs: answer a question with handle.resume(value), or use invoke.")
@@ -121,10 +123,17 @@ class NamedGraph:
         name = str(run_id or merged.get("run_id") or uuid.uuid4())
         thread = str(given_thread) if given_thread is not None else name
         address = Address(check_id("run_id", name), check_id("thread_id", thread))
+        more["context"] = self._shaped(more.pop("context", None))
         options = options_from(merged, placement=self._placement, **more)
         fingerprint = self._cluster.check_served(self.name, self._fingerprint)
-        data, stored = check_input("The input", self._codec.encode(input)), self._codec.encode(options.plain())
-        fields = {"graph": self.name, "fp": fingerprint, "thread": thread, "input": data, "config": stored}
+        data, stored = packed(self._codec, input, options, merged)
+        fields: dict[str, Any] = {
+            "graph": self.name,
+            "fp": fingerprint,
+            "thread": thread,
+            "input": data,
+            "config": stored,
+        }
         digest = digest_of([self.name, data.hex(), stored.hex(), thread])
         runs, entry = self._cluster.ledger.runs, self._codec.encode(CANCELLED)
         told = {**fields, **more_fields}
@@ -169,21 +178,28 @@ class NamedGraph:
             CodecError: an item cannot be stored.
         """
         merged = ensure_config(getattr(self, "config", None), config)
-        options = options_from(merged, placement=self._placement, context=context, keep="latest", log=False)
+        options = options_from(
+            merged, placement=self._placement, context=self._shaped(context), keep="latest", log=False
+        )
         fingerprint = self._cluster.check_served(self.name, self._fingerprint)
         if batch_id is not None:
             check_id("batch_id", batch_id, limit=256)
+        stored = packed_options(self._codec, options, merged)
         return submit_batch(
             self._cluster,
             self.name,
             fingerprint,
             self._codec,
             items,
-            options,
+            stored,
             batch_id=batch_id,
             key=key,
             retain_ms=self._cluster.retain_ms(retention),
         )
+
+    def _shaped(self, context: Any) -> Any:
+        """``context`` as nodes will see it; workers see to that where only the graph's name is known here."""
+        return shape_context(getattr(self, "context_schema", None), context, self.name)
 
 
 class ClusterGraph(CompiledGraph[Any, Any, Any, Any], NamedGraph):

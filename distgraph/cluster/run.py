@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from distgraph.checkpoint.lines import decode_record, value_fields
 from distgraph.cluster import events
+from distgraph.cluster.context import context_for
 from distgraph.cluster.hints import RunHint
-from distgraph.cluster.lane import WRITER, Lane, context_for
+from distgraph.cluster.lane import WRITER, Lane
 from distgraph.cluster.liveness import Called
 from distgraph.cluster.naps import LedgerNaps
 from distgraph.cluster.options import RunOptions

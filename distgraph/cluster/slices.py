@@ -12,11 +12,12 @@ from functools import partial
 from typing import Any
 
 from distgraph.cluster.attempt import attempt_task
+from distgraph.cluster.context import context_for
 from distgraph.cluster.drive import carry_on, pass_on
 from distgraph.cluster.events import LedgerEffects
 from distgraph.cluster.failures import describe
 from distgraph.cluster.hints import BatchHint
-from distgraph.cluster.lane import Lane, context_for
+from distgraph.cluster.lane import Lane
 from distgraph.cluster.liveness import Called
 from distgraph.cluster.naps import LedgerNaps
 from distgraph.cluster.nested import drop_nested

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from distgraph.cluster.hints import Dispatcher, RunHint
 from distgraph.errors import ConfigError, RunError, RunExistsError, ThreadBusyError
 from distgraph.ledger.replies import Address, Submitted
-from distgraph.superstep.routing import did_you_mean
+from distgraph.suggestions import did_you_mean
 from distgraph.types import MultitaskStrategy
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from distgraph.engine.scope import NodeScope
 from distgraph.engine.tokens import without_tokens
 from distgraph.errors import ConfigError
 from distgraph.runtime import RunControl, Runtime, ServerInfo, _scope
+from distgraph.suggestions import closest
 
 #: Keys of ``configurable`` that name a place among the checkpoints.
 _ADDRESS = ("thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map")
@@ -84,9 +85,11 @@ def place_of(request: Request) -> Place:
         wanted = configurable.get("checkpoint_id") or ""
     thread_id = configurable.get("thread_id")
     if saver is not None and thread_id is None:
+        near = closest("thread_id", [key for key in configurable if isinstance(key, str)])
         raise NoThreadError(
             "Checkpointer requires one or more of the following 'configurable' keys: thread_id, checkpoint_ns, "
             'checkpoint_id. Say which thread this is: config={"configurable": {"thread_id": "..."}}.'
+            + (f" Is {near!r} meant to be 'thread_id'?" if near is not None else "")
         )
     return Place(config, scope, ns, wanted, saver, None if thread_id is None else str(thread_id))
 

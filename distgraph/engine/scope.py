@@ -12,8 +12,8 @@ from distgraph.engine.limits import limits_of
 from distgraph.engine.tokens import TokenHandler, for_models
 from distgraph.errors import GraphSleep, InvalidUpdateError, NodeError
 from distgraph.runtime import ExecutionInfo, Runtime, TaskScope
+from distgraph.suggestions import did_you_mean
 from distgraph.superstep.model import Node, Program, Task
-from distgraph.superstep.routing import did_you_mean
 from distgraph.superstep.views import read_channel
 from distgraph.types import MISSING, StreamWriter, Write
 

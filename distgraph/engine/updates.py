@@ -15,12 +15,12 @@ from distgraph.engine.context import RunContext
 from distgraph.engine.opening import apply_outside, input_writes, outside_task
 from distgraph.engine.savers import Calls
 from distgraph.errors import InvalidUpdateError
+from distgraph.suggestions import did_you_mean
 from distgraph.superstep.advance import restore
 from distgraph.superstep.apply import apply_writes
 from distgraph.superstep.identity import checkpoint_id, path_key, ticks_of
 from distgraph.superstep.model import EMPTY, Checkpoint, Program, Task
 from distgraph.superstep.plan import plan
-from distgraph.superstep.routing import did_you_mean
 from distgraph.types import StateUpdate, Write
 
 #: Supersteps of updates.

@@ -10,11 +10,11 @@ from distgraph.config import RunnableConfig, ensure_config
 from distgraph.engine.request import Request
 from distgraph.errors import ConfigError
 from distgraph.graph.chunks import Chunk, Shape, check_durability, modes_of, split_interrupts, with_interrupts
+from distgraph.graph.contexts import shape_context
 from distgraph.graph.declarations import stops_of
-from distgraph.graph.schema import mapper_of
 from distgraph.runtime import RunControl
+from distgraph.suggestions import did_you_mean
 from distgraph.superstep.model import Program
-from distgraph.superstep.routing import did_you_mean
 from distgraph.types import All, Durability, GraphOutput, MultitaskStrategy, StreamMode
 from distgraph.warnings import LangGraphDeprecatedSinceV10
 
@@ -87,7 +87,7 @@ def prepare(
         program=graph.program,
         input=input,
         config=ensure_config(graph.config, config) if graph.config else config,
-        context=_context(graph, context),
+        context=shape_context(graph.context_schema, context, graph.name),
         modes=shape.modes | shape.printed,
         output_keys=_checked_keys(graph.program, given.pop("output_keys", None)) or outputs,
         interrupt_before=stops_of(given.pop("interrupt_before", None)) or None,
@@ -114,14 +114,7 @@ def prepare(
 
 def in_a_node(config: Mapping[str, Any] | None) -> bool:
     """Whether ``config`` is that of a node, so that the graph is run as a part of another."""
-    return bool(config and (config.get("configurable") or {}).get("checkpoint_ns"))
-
-
-def _context(graph: GraphFace[Any, Any, Any, Any], context: Any) -> Any:
-    if isinstance(context, dict) and graph.context_schema is not None:
-        build = mapper_of(graph.context_schema)
-        return build(context) if build is not None else context
-    return context
+    return isinstance(config, Mapping) and bool((config.get("configurable") or {}).get("checkpoint_ns"))
 
 
 def _checked_keys(program: Program, keys: str | Sequence[str] | None) -> tuple[str, ...] | str | None:

@@ -16,9 +16,9 @@ from distgraph.graph.face import GraphFace
 from distgraph.graph.node_builder import NodeBuilder
 from distgraph.graph.problems import Problem, refusal
 from distgraph.managed import ManagedValue
+from distgraph.suggestions import did_you_mean
 from distgraph.superstep.identity import digest_of
 from distgraph.superstep.model import Node, Program, make_program
-from distgraph.superstep.routing import did_you_mean
 from distgraph.types import All, CachePolicy, Checkpointer, RetryPolicy
 from distgraph.typing import ContextT, InputT, OutputT, StateT
 from distgraph.warnings import LangGraphDeprecatedSinceV10

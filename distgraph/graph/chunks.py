@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from distgraph.constants import INTERRUPT, START
 from distgraph.errors import ConfigError
-from distgraph.superstep.routing import did_you_mean
+from distgraph.suggestions import did_you_mean
 from distgraph.types import Durability, StreamMode
 
 STREAM_MODES: frozenset[str] = frozenset(get_args(StreamMode))

@@ -24,7 +24,7 @@ from distgraph.graph.hints import plain_function
 from distgraph.graph.problems import Place, Problem, lint
 from distgraph.graph.specs import NodeSpec
 from distgraph.graph.ways import Ways
-from distgraph.superstep.routing import did_you_mean
+from distgraph.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from distgraph.graph.state import StateGraph

@@ -8,7 +8,8 @@ from typing import Any
 
 from distgraph.constants import ROOT
 from distgraph.errors import ErrorCode, InvalidNodeReturnError, InvalidUpdateError, ParentCommand, create_error_message
-from distgraph.superstep.routing import declared_keys, did_you_mean, goto_writes, instance_pairs, update_pairs
+from distgraph.suggestions import did_you_mean
+from distgraph.superstep.routing import declared_keys, goto_writes, instance_pairs, update_pairs
 from distgraph.types import Command, Send, Write
 from distgraph.warnings import DistgraphWarning
 

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from distgraph.constants import BRANCH_TO, END, ROOT, START, TASKS
 from distgraph.errors import InvalidUpdateError, RoutingError
+from distgraph.suggestions import did_you_mean
 from distgraph.superstep.model import Branch
 from distgraph.types import MISSING, Send, Write
-
-
-def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """`` Did you mean 'x'?`` where a known name is close, else the known names."""
-    names = sorted(n for n in known if not n.startswith("__"))
-    close = get_close_matches(str(name), names, n=1)
-    if close:
-        return f" Did you mean {close[0]!r}?"
-    return f" Known: {', '.join(map(repr, names[:12]))}{', ...' if len(names) > 12 else ''}."
 
 
 def unknown_node(where: str, name: object, nodes: Collection[str]) -> str:

@@ -232,5 +232,5 @@ def _advice(kind: type) -> str:
             )
     return (
         "Register a dataclass, pydantic model, enum or NamedTuple by naming it in the graph's state schema, another "
-        "class with TypeRegistry.adapt; keep what cannot be data (locks, clients, functions) in the runtime context"
+        "class with TypeRegistry.adapt; let nodes make or import what cannot be data (locks, clients, functions)"
     )

@@ -131,6 +131,17 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[BaseException], str]] = {
     ),
     "31 a breakpoint nowhere": (lambda: builder().compile(interrupt_before=["b"]), ValueError, "`b` not found"),
     # B: running
+    "35 a misspelt key": (lambda: invoke(config={"recursion_limt": 5}), ValueError, "Did you mean 'recursion_limit'"),
+    "35 configurable misspelt": (
+        lambda: invoke(config={"configurabel": {}}),
+        ValueError,
+        "Did you mean 'configurable'",
+    ),
+    "35 a thread misspelt": (
+        lambda: invoke(config={"configurable": {"thred_id": "t"}}, saver=True),
+        ValueError,
+        "Is 'thred_id' meant to be 'thread_id'",
+    ),
     "36 no supersteps": (lambda: invoke(config={"recursion_limit": 0}), ValueError, "at least 1"),
     "36 fewer than none": (lambda: invoke(config={"recursion_limit": -1}), ValueError, "at least 1"),
     "37 a text": (lambda: invoke(config={"recursion_limit": "5"}), ValueError, "must be an int"),

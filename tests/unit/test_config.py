@@ -47,13 +47,38 @@ def test_callbacks_of_any_form_are_joined() -> None:
     assert ensure_config({"callbacks": lone})["callbacks"] == [lone]
 
 
-def test_unknown_keys_move_into_configurable() -> None:
+def test_keys_that_name_a_thread_may_stand_beside_configurable() -> None:
     assert ensure_config({"thread_id": "t", "tags": ["x"]})["configurable"] == {"thread_id": "t"}
+    assert ensure_config({"__private": 1})["configurable"] == {"__private": 1}
+
+
+def test_all_that_langchain_programs_pass_is_taken() -> None:
+    config: Any = {
+        "callbacks": [object()],
+        "run_name": "r",
+        "run_id": "i",
+        "tags": ("x",),
+        "metadata": {"a": 1},
+        "max_concurrency": 2,
+        "recursion_limit": 3,
+        "configurable": {"anything": 1},
+    }
+    assert ensure_config(config).keys() == config.keys()
 
 
 @pytest.mark.parametrize(
     ("config", "message"),
     [
+        ({"recursion_limt": 5}, "no key 'recursion_limt'. Did you mean 'recursion_limit'?"),
+        ({"configurabel": {}}, "no key 'configurabel'. Did you mean 'configurable'?"),
+        ({"tag": None}, "no key 'tag'. Did you mean 'tags'?"),
+        ({"user": "ada"}, "no key 'user'. Known: .* belong inside 'configurable': {'configurable': {'user': ...}}"),
+        ({3: 1}, "no key 3"),
+        ({"configurable": "t"}, r"config\['configurable'\] must be a dict, got 't'"),
+        ({"metadata": ["m"]}, r"config\['metadata'\] must be a dict"),
+        ({"tags": "demo"}, "must be a list of texts, got 'demo'"),
+        ({"tags": 3}, "must be a list of texts, got 3"),
+        (["tags"], "A config must be a dict"),
         ({"recursion_limit": 0}, "recursion_limit must be at least 1"),
         ({"recursion_limit": "5"}, "recursion_limit must be an int"),
         ({"recursion_limit": True}, "recursion_limit must be an int"),

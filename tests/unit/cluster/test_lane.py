@@ -8,7 +8,8 @@ import pytest
 
 from distgraph import END, START, StateGraph
 from distgraph.channels import LastValue
-from distgraph.cluster.lane import Lane, context_for
+from distgraph.cluster.context import context_for
+from distgraph.cluster.lane import Lane
 from distgraph.cluster.options import RunOptions
 from distgraph.cluster.registry import Served
 from distgraph.errors import CheckpointCorruptError, EmptyInputError, InvalidUpdateError

@@ -14,7 +14,6 @@ from distgraph.superstep.model import Branch
 from distgraph.superstep.routing import (
     branch_writes,
     declared_keys,
-    did_you_mean,
     goto_writes,
     instance_pairs,
     route_write,
@@ -89,13 +88,6 @@ def test_a_result_outside_the_mapping_is_an_error(result: Any) -> None:
 def test_a_result_that_is_no_destination(result: Any) -> None:
     with pytest.raises(ValueError, match="Branch did not return a valid destination"):
         branch_writes(branch(), result, NODES, "a")
-
-
-def test_hints_for_typing_errors() -> None:
-    """A close name, or a few of those there are; never the graph's own."""
-    assert did_you_mean("fetsh", NODES) == " Did you mean 'fetch'?"
-    assert did_you_mean("zzz", NODES) == " Known: 'fetch', 'parse'."
-    assert did_you_mean("q", [f"node{i:02}" for i in range(20)]).endswith("'node11', ....")
 
 
 @dataclass
