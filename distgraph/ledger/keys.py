@@ -17,7 +17,8 @@ touch one tag and the state can be spread over several servers later. ``T`` is `
     T:log:<run>             STREAM  the run's events, if it keeps a log.                     delete of run or batch
     T:line:<thread>:<ns>    HASH    head, e(poch), run (active), last (run), asks (run that waits for an answer), own (a
                                     batch item's, while a run of its own has it), holder (of a nested graph's: the
-                                    attempt that writes it), c:<checkpoint>, v:<channel>@<version>.
+                                    attempt that writes it), told (who wrote its last
+                                    events), c:<checkpoint>, v:<channel>@<version>.
                                                                                              delete of thread or batch
     T:turns:<thread>        LIST    runs that wait for the thread, the first in front.       their turn, their cancel
     T:hist:<thread>:<ns>    ZSET    checkpoint ids, where history is kept.                   delete of the thread

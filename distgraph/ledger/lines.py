@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -10,7 +11,7 @@ from urllib.parse import unquote
 from distgraph.ledger.connection import guard
 from distgraph.ledger.keys import Keys
 from distgraph.ledger.places import MOST, Change, Found, Place, Writes, folded
-from distgraph.ledger.reads import RunReads, answer_of, text
+from distgraph.ledger.reads import LOG_LENGTH, RunReads, answer_of, text
 from distgraph.ledger.replies import Address, Answer
 from distgraph.ledger.scripts import Call, Scripts
 
@@ -54,12 +55,17 @@ class LineLedger:
 
     def _call(self, change: Change) -> Call:
         place, keys = change.place, self._keys(change.place)
-        args: list[Any] = [change.new, place.ns, change.holder, len(change.sets)]
+        named = uuid.uuid4().hex if change.entries else ""
+        args: list[Any] = [change.new, place.ns, change.holder, len(change.sets), named, LOG_LENGTH]
+        args += (len(change.entries), *change.entries)
         for pair in change.sets:
             args += pair
         for mode, before, task, kind, path, data in change.writes:
             args += (mode, before, f"{task}|{kind}", path, data)
-        return Call("put", (*keys, self._nested(place.thread_id)) if place.ns else keys, args)
+        if not place.ns:
+            return Call("put", keys, args)
+        log = self.keys.of(place.thread_id, "log", change.run_id)
+        return Call("put", (*keys, self._nested(place.thread_id), log), args)
 
     # ------------------------------------------------------------- reading
 

@@ -43,6 +43,8 @@ class Change:
         new: the checkpoint's id; '' where there are writes alone.
         sets: fields of the line: the record, and values.
         holder: on a nested graph's line, the attempt that stores it; '' from outside of runs.
+        run_id: of the run whose log gets ``entries``, on the same thread.
+        entries: of that log, appended where the change is stored, and not otherwise.
     """
 
     place: Place
@@ -50,6 +52,8 @@ class Change:
     sets: Sequence[tuple[str, bytes]] = ()
     writes: list[Writes] = field(default_factory=list)
     holder: str = ""
+    run_id: str = ""
+    entries: list[bytes] = field(default_factory=list)
 
 
 class Found(NamedTuple):
@@ -88,10 +92,14 @@ def folded(changes: Sequence[Change]) -> list[Change]:
         if (
             last is not None
             and (last.place, last.holder) == (change.place, change.holder)
+            and (not last.entries or last.run_id == change.run_id)
             and not last.new
             and len(last.writes) + len(change.writes) <= MOST
         ):
-            made[-1] = Change(change.place, change.new, change.sets, [*last.writes, *change.writes], change.holder)
+            writes, entries = [*last.writes, *change.writes], [*last.entries, *change.entries]
+            made[-1] = Change(
+                change.place, change.new, change.sets, writes, change.holder, change.run_id or last.run_id, entries
+            )
         else:
             made.append(change)
     return made

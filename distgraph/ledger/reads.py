@@ -143,6 +143,17 @@ class RunReads:
             found: Any = self.client.xrevrange(self._run(address, "log"), count=1)
         return str(found[0][0].decode()) if found else "0"
 
+    def log_back(self, address: Address, upto: str = "", *, most: int = 500) -> list[tuple[str, bytes]]:
+        """Entries of the run's log, newest first: the one with id ``upto`` and those before it; '' for the newest."""
+        with guard():
+            found: Any = self.client.xrevrange(self._run(address, "log"), max=upto or "+", count=most)
+        return [(entry_id.decode(), data[b"d"]) for entry_id, data in found]
+
+    def log_length(self, address: Address) -> int:
+        """How many entries the run's log has. Below ``LOG_LENGTH`` it has lost none."""
+        with guard():
+            return int(self.client.xlen(self._run(address, "log")))
+
     def last_run(self, thread_id: str) -> str:
         """The id of the newest run on a thread; '' if there was none."""
         with guard():

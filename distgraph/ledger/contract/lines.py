@@ -64,7 +64,8 @@ class NestedLines(Lines, Protocol):
     """Lines of graphs that are nested in the tasks of runs: attempts of one task may be at work at the same time.
 
     A change that names its ``holder`` is refused (held) unless that attempt is the last that was given the line; also
-    when the line was dropped since, so that a late attempt brings nothing back.
+    when the line was dropped since, so that a late attempt brings nothing back. Entries of the log of the run around it are
+    appended with the change that has them, or not at all; a repeat appends none.
     """
 
     def hold(self, place: Place, holder: str, address: Address, head: str, epoch: str) -> Answer:

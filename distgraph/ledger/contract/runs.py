@@ -339,6 +339,14 @@ class Runs(Protocol):
         """The id of the newest entry of the run's log; '0' if there is none."""
         ...
 
+    def log_back(self, address: Address, upto: str = "", *, most: int = 500) -> list[tuple[str, bytes]]:
+        """(id, entry) of the run's log, newest first: that with id ``upto`` and those before it; '' for the newest."""
+        ...
+
+    def log_length(self, address: Address) -> int:
+        """How many entries the run's log has. Below ``LOG_LENGTH`` it has lost none."""
+        ...
+
     def last_run(self, thread_id: str) -> str:
         """The id of the newest run on a thread; '' if there was none."""
         ...

@@ -2,15 +2,17 @@
 -- becomes the head of its line if it is above it. Refused while a run holds the line; and on a nested graph's line, to
 -- an attempt of the task around it that another attempt has taken the line from.
 --
--- KEYS  line HASH   pend HASH   hist ZSET   (and of a nested graph's line:) nested SET
--- ARGV  1 checkpoint id ('' = writes alone)   2 namespace   3 the attempt that stores, or ''   4 #line sets   then field, value, ... of the line,
---       then per write: 'first' (the one that is there stands) or 'last' (it is replaced), id of the checkpoint before
+-- KEYS  line HASH   pend HASH   hist ZSET   (and of a nested graph's line:) nested SET   log STREAM of the run around it
+-- ARGV  1 checkpoint id ('' = writes alone)   2 namespace   3 the attempt that stores, or ''   4 #line sets
+--       5 name of the call, where it has log entries   6 log length   7 #log entries   then those, then field, value, ...
+--       of the line, then per write: 'first' (the one that is there stands) or 'last' (it is replaced), id of the checkpoint before
 --       the task, '<task>|<kind>', path of the task, value
 -- -> {'ok'}   a repeat too  | {'busy', run id}   a repeat of writes alone too, if a run came in between
 --  | {'held', attempt} it is another attempt's now, or nobody's
-local line, pend, hist, nested = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local line, pend, hist, nested, log = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local new = ARGV[1]
-local got = redis.call('HMGET', line, 'head', 'run', 'e', 'holder')
+local entries = tonumber(ARGV[7])
+local got = redis.call('HMGET', line, 'head', 'run', 'e', 'holder', 'told')
 if ARGV[3] ~= '' and got[4] ~= ARGV[3] then return {'held', got[4] or ''} end
 if got[2] then
   if new ~= '' and redis.call('HEXISTS', line, 'c:' .. new) == 1 then return {'ok'} end
@@ -18,9 +20,16 @@ if got[2] then
 end
 redis.call('HLEN', pend)
 redis.call('ZCARD', hist)
+if entries > 0 then redis.call('XLEN', log) end
 if nested then redis.call('SADD', nested, ARGV[2]) end
-local stop = 4 + 2 * ARGV[4]
-for first = 5, stop, 500 do redis.call('HSET', line, unpack(ARGV, first, math.min(first + 499, stop))) end
+-- events must not come twice: a repeat finds the name of the call
+if entries > 0 and got[5] ~= ARGV[5] then
+  for at = 8, 7 + entries do redis.call('XADD', log, 'MAXLEN', '~', ARGV[6], '*', 'd', ARGV[at]) end
+  redis.call('HSET', line, 'told', ARGV[5])
+end
+local start = 8 + entries
+local stop = start - 1 + 2 * ARGV[4]
+for first = start, stop, 500 do redis.call('HSET', line, unpack(ARGV, first, math.min(first + 499, stop))) end
 for at = stop + 1, #ARGV, 5 do
   local mode, before, name, path, value = unpack(ARGV, at, at + 4)
   local field = before .. '|' .. name

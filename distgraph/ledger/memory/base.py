@@ -46,6 +46,11 @@ class RunState(Items):
     def _set(self, key: RunKey, fields: Mapping[str, bytes | str | int]) -> None:
         self.state.records.at(key).write((name, stored(value)) for name, value in fields.items())
 
+    def _log(self, key: RunKey, entry: bytes) -> None:
+        """Entries are numbered from 1; their ids tell the time too, as a server's do."""
+        log = self.state.logs.at(key)
+        log[len(log) + 1] = (self.state.now_ms(), entry)
+
     def _owe(self, key: RunKey, due_ms: int) -> None:
         self.state.due.at(key.partition)[f"r:{key.run_id}"] = due_ms
 

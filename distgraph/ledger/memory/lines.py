@@ -29,6 +29,8 @@ class MemoryLines(RunState):
             return OK if known else Answer("busy", line["run"].decode())
         if change.place.ns:
             state.nested.at(change.place.thread_id)[change.place.ns] = None
+        for entry in change.entries:
+            self._log(state.key(Address(change.run_id, change.place.thread_id)), entry)
         if change.sets:
             state.lines.at(place).write(change.sets)
         for writes in change.writes:

@@ -67,6 +67,16 @@ class MemoryRunReads(RunState):
         return f"{entries[len(entries)][0]}-{len(entries)}" if entries else "0"
 
     @atomic
+    def log_back(self, address: Address, upto: str = "", *, most: int = 500) -> list[tuple[str, bytes]]:
+        entries = self.state.logs.look(self.state.key(address))
+        first = min(int(upto.partition("-")[2] or 0) if upto else len(entries), len(entries))
+        return [(f"{entries[n][0]}-{n}", entries[n][1]) for n in range(first, max(0, first - most), -1)]
+
+    @atomic
+    def log_length(self, address: Address) -> int:
+        return len(self.state.logs.look(self.state.key(address)))
+
+    @atomic
     def last_run(self, thread_id: str) -> str:
         return self.state.lines.look((thread_id, "")).get("last", b"").decode()
 
@@ -75,11 +85,6 @@ class MemoryRunReads(RunState):
         key = self.state.key(address)
         for entry in entries if key in self.state.logs or self._is_there(key) else ():
             self._log(key, entry)
-
-    def _log(self, key: RunKey, entry: bytes) -> None:
-        """Entries are numbered from 1; their ids tell the time too, as a server's do."""
-        log = self.state.logs.at(key)
-        log[len(log) + 1] = (self.state.now_ms(), entry)
 
     @atomic
     def effect(self, address: Address, key: str, value: bytes | None = None) -> bytes | None:

@@ -52,6 +52,27 @@ def test_a_repeat_changes_nothing(world: World) -> None:
         assert world.lines.hold(PLACE, "a1", RUN, C1, "1") == OK
 
 
+def test_events_come_with_what_is_stored_or_not_at_all(world: World) -> None:
+    at_work(world)
+    told = change()
+    told.run_id, told.entries = "r1", [b"one", b"two"]
+    assert put(world, told) == OK
+    assert [entry for _, entry in world.runs.log(RUN, "0")] == [b"one", b"two"]
+    late = change(C3, "a2")
+    late.run_id, late.entries = "r1", [b"three"]
+    with unchanged(world):
+        assert put(world, late) == Answer("held", "a1")
+
+
+def test_events_of_writes_go_with_the_checkpoint_that_follows(world: World) -> None:
+    at_work(world)
+    wrote, stored = change(""), change()
+    wrote.run_id = stored.run_id = "r1"
+    wrote.entries, stored.entries = [b"wrote"], [b"stored"]
+    world.lines.put([wrote, stored])
+    assert [entry for _, entry in world.runs.log(RUN, "0")] == [b"wrote", b"stored"]
+
+
 def test_the_last_attempt_has_the_line(world: World) -> None:
     at_work(world)
     put(world, change())

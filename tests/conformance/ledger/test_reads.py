@@ -67,6 +67,17 @@ def test_a_log_is_read_on_from_where_it_was_left(world: World) -> None:
     assert world.runs.log(RUN, "0", block_ms=0) == entries
 
 
+def test_a_log_is_read_back_from_any_entry(world: World) -> None:
+    assert (world.runs.log_back(RUN), world.runs.log_length(RUN)) == ([], 0)
+    driven(world)
+    world.runs.append_log(RUN, [b"1", b"2", b"3"])
+    entries = world.runs.log(RUN, "0")
+    assert world.runs.log_back(RUN) == entries[::-1]
+    assert world.runs.log_back(RUN, entries[1][0]) == entries[1::-1]
+    assert world.runs.log_back(RUN, entries[1][0], most=1) == [entries[1]]
+    assert world.runs.log_length(RUN) == 3
+
+
 def test_an_effect_is_recorded_once(world: World) -> None:
     submit(world)
     assert world.runs.effect(RUN, "key", b"first") == b"first"
