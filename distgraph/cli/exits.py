@@ -9,6 +9,7 @@ from distgraph.errors import (
     CodecError,
     ConfigError,
     DistgraphError,
+    EventsTrimmedError,
     GraphError,
     GraphMismatchError,
     InputError,
@@ -52,7 +53,10 @@ _BY_KIND: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
     ((ServerLoadingError, ServerNotReadyError, ServerOutOfMemoryError, ThreadBusyError, WaitTimeoutError), RETRY),
     ((StoreError,), UNREACHABLE),
     (
-        (RunNotFoundError, RunActiveError, BatchNotFoundError, RunExistsError, BatchExistsError, GraphMismatchError),
+        (
+            *(RunNotFoundError, RunActiveError, BatchNotFoundError, RunExistsError, BatchExistsError),
+            *(GraphMismatchError, EventsTrimmedError),
+        ),
         USAGE,
     ),
     ((UntrustedTypeError,), USAGE),

@@ -65,7 +65,7 @@ def run(
         try:
             _streamed(session, handle) if stream else show_result(session, handle)
         except KeyboardInterrupt:
-            again = session.command("runs", "show", handle.run_id)
+            again = session.command("runs", "stream" if stream else "show", handle.run_id)
             raise Detached(f"Detached; run {handle.run_id} goes on. Look at it with:\n  {again}") from None
     return OK
 

@@ -12,6 +12,7 @@ from distgraph.cli.output import Row, cell
 from distgraph.cli.plain import dumps, plain
 from distgraph.cli.run import read_input, show_result
 from distgraph.cli.session import Session
+from distgraph.cli.stream import stream
 
 if TYPE_CHECKING:
     from distgraph.cluster import RunHandle
@@ -24,6 +25,9 @@ AT_REST = 5.0
 @global_options
 def runs() -> None:
     """What ran, what runs, stopping it, and letting it go on. Items of batches are found with `distgraph batch`."""
+
+
+runs.add_command(stream)
 
 
 @runs.command("list", epilog=EPILOG)

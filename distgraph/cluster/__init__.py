@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from distgraph.cluster.batch import Batch, BatchStatus, ItemResult
     from distgraph.cluster.client import Cluster, WorkerInfo
+    from distgraph.cluster.following import RunEvent
     from distgraph.cluster.handle import RunHandle
     from distgraph.cluster.remote import ClusterGraph
 
@@ -22,11 +23,12 @@ _HOMES = {
     "Cluster": "client",
     "ClusterGraph": "remote",
     "ItemResult": "batch",
+    "RunEvent": "following",
     "RunHandle": "handle",
     "WorkerInfo": "client",
 }
 
-__all__ = ["Batch", "BatchStatus", "Cluster", "ClusterGraph", "ItemResult", "RunHandle", "WorkerInfo"]
+__all__ = ["Batch", "BatchStatus", "Cluster", "ClusterGraph", "ItemResult", "RunEvent", "RunHandle", "WorkerInfo"]
 
 
 def __getattr__(name: str) -> Any:

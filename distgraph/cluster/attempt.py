@@ -10,8 +10,11 @@ of its process because the failure it handles is recorded first.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
+from distgraph.cluster.events import at_work
 from distgraph.cluster.failures import describe, rebuild
 from distgraph.cluster.lane import Lane
 from distgraph.cluster.nested import LATER, Later, Superseded
@@ -88,9 +91,10 @@ def _call(place: Workplace, run: Any, turn: _Turn, attempt: int) -> float | Grap
     try:
         if limits is not None and late:
             raise _too_late(task, limits, late)
-        task.writes = lane.execute(
-            task, known=known, attempt=attempt, error=turn.error, limits=limits, progress=clock.progress
-        )
+        with at_work(task, attempt, run.epoch) if lane.ctx.emit is not None else nullcontext():
+            task.writes = lane.execute(
+                task, known=known, attempt=attempt, error=turn.error, limits=limits, progress=clock.progress
+            )
         seam.reach("node", "after")
         if limits is not None and clock.over():
             # Where its process is the worker it cannot be stopped; it is still too late.
@@ -207,6 +211,13 @@ def _hand_over(run: Any, task: Task, exc: BaseException, attempt: int) -> _Turn 
     record = {"error": describe(exc, node=task.name), "before": attempt - 1, "epoch": run.epoch}
     run.lane.ctx.runtime.effects.put(_failed(run, task), record)
     return _Turn(handler, attempt - 1, NodeError(task.name, exc))
+
+
+def failures_of(run: Any, tasks: Sequence[Task]) -> dict[str, Any]:
+    """Task id -> failure, as stored, of those among ``tasks`` from which an error handler took over."""
+    failed = [task for task in tasks if task.control(ERROR_SOURCE) is not None]
+    found = [(task, run.lane.ctx.runtime.effects.get(_failed(run, task))) for task in failed]
+    return {task.id: record["error"] for task, (known, record) in found if known}
 
 
 def _failed(run: Any, task: Task) -> str:

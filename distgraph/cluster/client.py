@@ -35,6 +35,7 @@ from distgraph.ledger.ledger import Ledger
 from distgraph.ledger.replies import Address, Record
 from distgraph.store.redis import RedisStore
 from distgraph.suggestions import did_you_mean
+from distgraph.superstep.model import Program
 from distgraph.types import Placement
 from distgraph.wire import Codec
 
@@ -244,6 +245,14 @@ class Cluster:
             return fingerprint
         live = [record["graphs"].get(name) for record in self.ledger.fleet.workers().values()]
         return next((found for found in live if found), sorted(versions)[-1])
+
+    def program_of(self, record: Record) -> Program | None:
+        """The program of a run's graph, where this very version of it was bound here."""
+        graph = self._graphs.get(record["graph"].decode())
+        if graph is None or graph.fingerprint.encode() != record["fp"]:
+            return None
+        program: Program = graph.program
+        return program
 
     def about(self, record: Record) -> dict[str, Any]:
         """What workers told of the graph of a run's record."""

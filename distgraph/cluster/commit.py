@@ -9,7 +9,9 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from distgraph.checkpoint.base import get_checkpoint_metadata
 from distgraph.cluster import events
+from distgraph.cluster.attempt import failures_of
 from distgraph.cluster.context import context_for
 from distgraph.cluster.failures import describe
 from distgraph.cluster.hints import BatchHint
@@ -51,6 +53,19 @@ def _store_unstored(place: Workplace, run: Run) -> bool:
     return store(place, run, [], replan=tasks)
 
 
+def tell_start(place: Workplace, run: Run) -> None:
+    """Tell the run's readers that it goes on, or begins, from a checkpoint that was there."""
+    if not run.options.log:
+        return
+    asked: dict[str, Any] = {}
+    if "askers" in run.record:
+        # What they asked is no outcome any more, once it was answered.
+        ids = run.record["askers"].decode().split()
+        asked = dict(zip(ids, run.served.codec.decode(run.record["asked"]), strict=True))
+    record = place.runs.read_line(run.address.thread_id, [f"c:{run.lane.at.id}"])[0]
+    place.runs.append_log(run.address, [events.go_entry(run, record, asked)])
+
+
 def close(place: Workplace, run: Run, tasks: Sequence[Task]) -> bool:
     """All tasks have settled: advance, or stop where one failed or asks. False: the run is not ours any more."""
     lane = run.lane
@@ -64,14 +79,14 @@ def close(place: Workplace, run: Run, tasks: Sequence[Task]) -> bool:
             error = failed[0].control(ERROR)
             if error.get("kind") == "poison":
                 place.runs.note_dead(run.address, int(place.now() * 1000))
-            _end(place, run, "failed", error=error)
+            _end(place, run, "failed", error=error, tasks=tasks)
         else:
-            _end(place, run, "interrupted", waiting=asking)
+            _end(place, run, "interrupted", tasks=tasks)
         return False
     try:
         tasks = lane.advance()
     except Exception as exc:
-        fail(place, run, exc)
+        fail(place, run, exc, tasks)
         return False
     run.record = {**run.record, "plan": b"0"} if "plan" in run.record else run.record
     return store(place, run, tasks)
@@ -87,7 +102,8 @@ def store(
     """Commit the head. False: refused, or the run ended with it."""
     lane = run.lane
     try:
-        change = lane.changes({"source": lane.at.source, "step": lane.at.step, "parents": {}, **run.options.metadata})
+        metadata = {"source": lane.at.source, "step": lane.at.step, "parents": {}}
+        change = lane.changes(get_checkpoint_metadata(lane.ctx.config, metadata))
     except Exception as exc:
         fail(place, run, exc)
         return False
@@ -98,7 +114,7 @@ def store(
     if "stop" not in run.record:
         more += [("stop", lane.rules.stop), ("base", " ".join(lane.base))]
         run.record = {**run.record, "stop": str(lane.rules.stop).encode()}
-    logged = [events.step_entry(run, tasks, change)] if run.options.log else []
+    logged = [events.step_entry(run, tasks, change, failures_of(run, tasks))] if run.options.log else []
     run.first = False
     done = verdict is Verdict.DONE
     row = b""
@@ -179,11 +195,11 @@ def rest(place: Workplace, run: Run, verdict: Verdict) -> None:
         _end(place, run, "interrupted", stop=verdict.value)
 
 
-def fail(place: Workplace, run: Run, exc: BaseException) -> None:
-    """End the run as failed with ``exc``; its state stays at the head."""
+def fail(place: Workplace, run: Run, exc: BaseException, tasks: Sequence[Task] = ()) -> None:
+    """End the run as failed with ``exc``; its state stays at the head. ``tasks`` had settled."""
     if isinstance(exc, PoisonTaskError):
         place.runs.note_dead(run.address, int(place.now() * 1000))
-    _end(place, run, "failed", error=describe(exc))
+    _end(place, run, "failed", error=describe(exc), tasks=tasks)
 
 
 def _end(
@@ -192,10 +208,10 @@ def _end(
     status: str,
     *,
     error: Any = None,
-    waiting: Sequence[Task] = (),
+    tasks: Sequence[Task] = (),
     stop: str = "",
 ) -> None:
-    """Bring the run to rest without moving its head."""
+    """Bring the run to rest without moving its head; ``tasks`` are those of the superstep that it leaves."""
     lane, codec = run.lane, run.served.codec
     fields: list[tuple[str, bytes | str | int]] = []
     row = b""
@@ -209,10 +225,14 @@ def _end(
         row = run.row("d", output)
     if stop:
         fields.append(("stopped", stop))
+    after = None
     if status == "interrupted":
-        fields.append(("output", lane.output()))
-        fields.append(("asked", codec.encode([task.control(INTERRUPT) for task in waiting])))
-    logged = [events.end_entry(run, status, error=error, waiting=waiting)] if run.options.log else []
+        asking = [task for task in tasks if not task.finished and task.control(INTERRUPT) is not None]
+        after = lane.ahead(tasks)
+        fields.append(("output", lane.output(after)))
+        fields.append(("asked", codec.encode([task.control(INTERRUPT) for task in asking])))
+        fields.append(("askers", " ".join(task.id for task in asking)))
+    logged = [events.end_entry(run, status, error=error, tasks=tasks, after=after)] if run.options.log else []
     answer = place.runs.commit(
         Commit(
             run.address,

@@ -38,17 +38,12 @@ def context_for(
     effects: Any = None,
     naps: Naps | None = None,
     emit: Any = None,
+    modes: frozenset[str] = frozenset(),
     cancelled: Callable[[], bool] | None = None,
     shelf: Shelf = NO_SHELF,
 ) -> RunContext:
     """What the tasks of a run see, on a worker."""
-    config: dict[str, Any] = {
-        "configurable": {**options.configurable, "thread_id": thread_id},
-        "metadata": dict(options.metadata),
-        "recursion_limit": options.recursion_limit,
-    }
-    if options.tags:
-        config["tags"] = list(options.tags)
+    config = options.config(thread_id)
     runtime: Runtime[Any] = Runtime(
         context=options.context,
         store=shelf.store,
@@ -66,7 +61,7 @@ def context_for(
         thread_id=thread_id,
         run_id=run_id,
         emit=emit,
-        modes=frozenset({"custom"}) if emit else frozenset(),
+        modes=modes,
     )
     ctx.naps = naps or ctx.naps
     # An attempt before this one may have begun them.

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distgraph.cluster.attempt import attempt_task
-from distgraph.cluster.commit import close, fail, fail_unread, rest, store
+from distgraph.cluster.commit import close, fail, fail_unread, rest, store, tell_start
 from distgraph.cluster.hints import RunHint
 from distgraph.cluster.offer import node_hints, offer, offer_again, put_off, travels, worth_offering
 from distgraph.cluster.reclaim import poison
@@ -124,9 +124,12 @@ def _begin(place: Workplace, run: Run) -> bool:
         found, _, version = record.get("base", b"").decode().partition(" ")
         lane.base = (found, version)
         lane.limit(int(record["stop"]))
-        if record.get("go", b"") == lane.at.id.encode():
+        goes_on = record.get("go", b"") == lane.at.id.encode()
+        if goes_on:
             lane.begin(None)
         lane.look()
+        if goes_on:
+            tell_start(place, run)
         return True
     lane.limit()
     lane.base = (lane.stored.id, lane.stored.clock or "")
@@ -142,6 +145,8 @@ def _begin(place: Workplace, run: Run) -> bool:
         fail(place, run, exc)
         return False
     tasks = lane.look().tasks
+    if given is None:
+        tell_start(place, run)
     unstored = lane.at.source == "input" and lane.at.id != lane.stored.id
     if unstored and (run.options.keep == "all" or any(task.name != START for task in tasks)):
         # The history shows the input by itself; where only the latest is kept it folds into the first superstep, unless

@@ -1,86 +1,278 @@
-"""What a run tells while it runs: entries of its log, and the stream chunks derived from them.
+"""What a run tells while it runs: the entries of its log. ``replay.py`` makes stream chunks of them.
 
 One entry per superstep, appended by the very commit that applies it, so the log's order is the run's order:
 
     ["step", step, checkpoint id, source, [[node, task id, path, hidden, writes], ...], {channel: bytes}, [removed],
-     {channel: where the bytes' items begin in a list that grew}]
-    ["end", status, error record or None, [interrupts of a task, ...]]
-    ["custom", task namespace, payload]            at once, in no order with commits
-    ["input", ...] is a "step" entry with source "input"
+     {channel: where the bytes' items begin in a list that grew}, more]
+    ["go", the same]                               the run begins at a checkpoint that was there, or goes on; with all of
+                                                   the state, and what is known of the tasks that follow. Whoever drives
+                                                   the run says it: readers pass over a second one of its epoch
+    ["end", status, error record or None, [interrupts of a task, ...], more]
+    ["nested", [run's epoch, task's attempts], [[namespace, mode, name, payload], ...]]
+                                                   of graphs nested in a task that keep checkpoints: appended with the
+                                                   checkpoint, or the writes, that they tell of
+    ["live", mode, namespace, payload, task id, attempt]
+                                                   at once, in no order with commits: what nodes write, tokens of models;
+                                                   and what nested graphs tell that keep no checkpoints
 
-``values``, ``updates`` and ``tasks`` chunks are derived from them by whoever attaches.
+``more`` is a dict, and what it lacks is not known. Entries with all of the state come every ``FRAME`` supersteps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from distgraph.checkpoint.lines import Delta
+from distgraph.checkpoint.lines import Delta, Raw, decode_record
+from distgraph.cluster.failures import describe
 from distgraph.cluster.registry import Served
 from distgraph.cluster.shelves import of_ledger
-from distgraph.constants import CACHED, ERROR_SOURCE, INTERRUPT, METADATA
+from distgraph.constants import CACHED, ERROR, ERROR_SOURCE, INTERRUPT, NO_WRITES, PULL, RETURN, TASKS
 from distgraph.ledger.replies import Address
 from distgraph.ledger.runs import RunLedger
 from distgraph.runtime import EffectLog
-from distgraph.superstep.model import Task
-from distgraph.superstep.views import update_of
-from distgraph.types import MISSING
-from distgraph.wire import Codec
+from distgraph.superstep.advance import Verdict
+from distgraph.superstep.model import Checkpoint, Task, is_finished
+from distgraph.superstep.views import read_channel
+from distgraph.types import MISSING, Write
 
 if TYPE_CHECKING:
+    from distgraph.cluster.lane import Lane
     from distgraph.cluster.run import Run
     from distgraph.cluster.workplace import Workplace
 
+LIVE, NESTED = "live", "nested"
+#: So often, in supersteps, an entry has all of the state.
+FRAME = 100
+#: Modes that graphs nested in nodes tell of; ``tasks`` and ``checkpoints`` are parts of ``debug``.
+NESTED_MODES = frozenset({"values", "updates", "debug", "messages", "custom"})
+#: Control writes that readers need besides what a task changed.
+_TOLD = frozenset({CACHED, RETURN, INTERRUPT, NO_WRITES})
 
-def step_entry(run: Run, tasks: Sequence[Task], change: Delta) -> bytes:
-    """The entry of one superstep. The first one of a run, or after it was resumed, has all of the state."""
-    program, at = run.served.program, run.lane.at
-    shown = {program.streamed} if isinstance(program.streamed, str) else set(program.streamed)
-    settled = [
-        [
-            task.name,
-            task.id,
-            list(task.path),
-            # Where an error handler took over, its update is shown, not that of the node that failed.
-            task.node.hidden or task.control(ERROR_SOURCE) is not None,
-            [[c, v] for c, v in task.writes if c in shown or c == CACHED],
-        ]
-        for task in tasks
-    ]
-    kept = {c: data for c, data in change.changed.items() if c in shown}
-    starts = {c: start for c, start in change.starts.items() if c in shown}
-    if run.first:
-        whole = {c: run.lane.at.values[c] for c, pieces in change.raw.items() if c in shown and len(pieces) > 1}
-        kept = {c: pieces[0].data for c, pieces in change.raw.items() if c in shown}
-        kept, starts = {**kept, **{c: run.served.codec.encode(value) for c, value in whole.items()}}, {}
+
+class Frame(NamedTuple):
+    """A ``step`` or ``go`` entry."""
+
+    step: int
+    id: str
+    source: str
+    rows: Sequence[Any]
+    kept: Mapping[str, bytes]
+    gone: Sequence[str]
+    starts: Mapping[str, int]
+    more: Mapping[str, Any]
+
+    @staticmethod
+    def of(fields: Sequence[Any]) -> Frame:
+        """Of a release that knew fewer fields too."""
+        return Frame(*fields[:6], *[*fields[6:8], {}, {}][:2])
+
+
+def has_all(kind: str, rest: Sequence[Any]) -> bool:
+    """Whether an entry has all of the state."""
+    return kind in ("step", "go") and bool(Frame.of(rest).more.get("whole"))
+
+
+def step_entry(run: Run, tasks: Sequence[Task], change: Delta, errors: Mapping[str, Any]) -> bytes:
+    """The entry of one superstep. The first one of a run, or after it was resumed, has all of the state.
+
+    Args:
+        run: the run, at the head that is committed.
+        tasks: that made it so.
+        change: what it changed.
+        errors: task id -> failure as stored, of those that an error handler took over from.
+    """
+    at, codec, shown = run.lane.at, run.served.codec, run.served.shown
+    whole = run.first or at.step % FRAME == 0
+    # Where an error handler took over, its update is shown, not that of the node that failed.
+    rows = [_row(task, shown, task.node.hidden or task.control(ERROR_SOURCE) is not None) for task in tasks]
+    if whole:
+        kept, gone = _state(run, change.raw)
+        starts: Mapping[str, int] = {}
+    else:
+        kept = {c: data for c, data in change.changed.items() if c in shown}
+        starts = {c: start for c, start in change.starts.items() if c in shown}
+        gone = _without(run, change.raw, kept)
+    if TASKS in change.raw:
+        kept[TASKS] = change.raw[TASKS][0].data
+    meta = {"source": at.source, "step": at.step, "parents": {}}
+    more = _following(run.lane, {"whole": whole, "first": run.first, "meta": meta})
+    if at.updated is not None:
+        more["updated"] = sorted(shown.intersection(at.updated))
+    if errors:
+        more["errors"] = errors
+    return codec.encode(["step", at.step, at.id, at.source, rows, kept, gone, starts, more])
+
+
+def go_entry(run: Run, record: bytes | None, asked: Mapping[str, Any]) -> bytes:
+    """The entry of a run that begins at the checkpoint it found, or goes on.
+
+    Args:
+        run: the run.
+        record: the checkpoint's.
+        asked: task id -> what was asked, and may have its answers now.
+    """
+    lane, codec = run.lane, run.served.codec
+    at = lane.at
+    meta = decode_record(codec, at.id, record)[1] if record is not None else {}
+    kept, gone = _state(run, lane.raw)
+    if TASKS in lane.raw:
+        kept[TASKS] = lane.raw[TASKS][0].data
+    rows = []
+    for task in lane.next.tasks if lane.next is not None else ():
+        writes: Sequence[Write] = lane.pending.get(task.id, ())
+        if not writes and task.id in asked:
+            writes = [(INTERRUPT, asked[task.id])]
+        if writes:
+            rows.append([task.name, task.id, list(task.path), task.node.hidden, [[c, v] for c, v in writes]])
+    more = _following(lane, {"whole": True, "first": True, "meta": meta, "epoch": run.epoch})
+    return codec.encode(["go", at.step, at.id, at.source, rows, kept, gone, {}, more])
+
+
+def _row(task: Task, shown: frozenset[str], hidden: bool = False) -> list[Any]:
+    writes = [[c, v] for c, v in task.writes if c in shown or c in _TOLD]
+    if task.finished and not is_finished([(c, v) for c, v in writes]):
+        writes.append([NO_WRITES, None])
+    return [task.name, task.id, list(task.path), hidden, writes]
+
+
+def _following(lane: Lane, more: dict[str, Any]) -> dict[str, Any]:
+    """What comes after the head; tasks of Sends follow from the Sends."""
+    at, following = lane.at, lane.next
+    more |= {"parent": at.parent, "ts": at.ts, "stop": lane.rules.stop, "run": False}
+    if following is not None:
+        more["run"] = following.verdict is Verdict.RUN
+        more["next"] = [task.name for task in following.tasks if task.path[0] == PULL]
+    return more
+
+
+def _state(run: Run, raw: Raw) -> tuple[dict[str, bytes], list[str]]:
+    """All of what is shown of the head, in bytes, and the channels that are empty."""
+    shown, codec = run.served.shown, run.served.codec
+    kept = {
+        c: pieces[0].data if len(pieces) == 1 else codec.encode(run.lane.at.values[c])
+        for c, pieces in raw.items()
+        if c in shown
+    }
+    return kept, _without(run, raw, kept)
+
+
+def _without(run: Run, raw: Raw, kept: dict[str, bytes]) -> list[str]:
+    """Fill ``kept`` with what is no part of the checkpoint and is shown all the same; the channels that are empty."""
     gone = []
-    for channel in shown.difference(change.raw):
-        # A reducer's key that is empty shows its empty value, as a node sees it.
-        value = program.channels[channel].initial() if channel in program.channels else MISSING
+    for channel in run.served.shown.difference(raw):
+        # A value that is not stored; or a reducer's empty one, as a node sees it.
+        value = read_channel(run.served.program, run.lane.at.values, channel)
         if value is MISSING:
             gone.append(channel)
         else:
             kept[channel] = run.served.codec.encode(value)
-    return run.served.codec.encode(["step", at.step, at.id, at.source, settled, kept, gone, starts])
+    return gone
 
 
-def end_entry(run: Run, status: str, *, error: Any = None, waiting: Sequence[Task] = ()) -> bytes:
-    """The entry of a run that comes to rest."""
-    asked = [list(task.control(INTERRUPT)) for task in waiting]
-    return run.served.codec.encode(["end", status, error, asked])
+def end_entry(
+    run: Run,
+    status: str,
+    *,
+    error: Any = None,
+    tasks: Sequence[Task] = (),
+    after: Checkpoint | None = None,
+) -> bytes:
+    """The entry of a run that comes to rest.
+
+    Args:
+        run: the run.
+        status: its status now.
+        error: what it failed with, as stored.
+        tasks: of the superstep that it leaves unfinished.
+        after: the state with what has finished of that.
+    """
+    program, codec, shown = run.served.program, run.served.codec, run.served.shown
+    asked = [
+        list(task.control(INTERRUPT)) for task in tasks if not task.finished and task.control(INTERRUPT) is not None
+    ]
+    rows = []
+    for task in tasks:
+        row = _row(task, shown, task.node.hidden)
+        if not task.finished and task.control(ERROR) is not None:
+            row[4].append([ERROR, task.control(ERROR)])
+        if task.writes:
+            rows.append(row)
+    values = {}
+    if after is not None:
+        for channel in shown.intersection(after.updated or ()):
+            value = read_channel(program, after.values, channel)
+            if value is not MISSING:
+                values[channel] = codec.encode(value)
+    return codec.encode(["end", status, error, asked, {"rows": rows, "after": values}])
 
 
-def emitter(place: Workplace, served: Served, address: Address) -> Any:
-    """Sends what nodes write to their stream writer into the run's log, at once."""
+# ------------------------------------------------------------- what nodes tell while they run
 
-    def emit(ns: tuple[str, ...], mode: str, payload: Any) -> None:
-        if mode == "custom":
-            entry = served.codec.encode(["custom", list(ns), payload])
-            with of_ledger():
-                place.runs.append_log(address, [entry])
+
+class _AtWork:
+    """The attempt that runs in this context."""
+
+    __slots__ = ("_label", "epoch", "number", "task")
+
+    def __init__(self, task: str, number: int, epoch: int) -> None:
+        self.task, self.number, self.epoch = task, number, epoch
+        self._label = ""
+
+    @property
+    def label(self) -> str:
+        """Its name: of two processes that make the same attempt, each has its own."""
+        if not self._label:
+            self._label = f"{self.number}.{uuid.uuid4().hex[:8]}"
+        return self._label
+
+
+_NOBODY = _AtWork("", 0, 0)
+_at_work: ContextVar[_AtWork] = ContextVar("distgraph_at_work", default=_NOBODY)
+
+
+@contextmanager
+def at_work(task: Task, number: int, epoch: int) -> Iterator[None]:
+    """What is told in this block is told by an attempt of ``task``."""
+    token = _at_work.set(_AtWork(task.id, number, epoch))
+    try:
+        yield
+    finally:
+        _at_work.reset(token)
+
+
+def emitter(place: Workplace, served: Served, address: Address, saver: Any) -> Any:
+    """Sends what nodes tell into the run's log.
+
+    What nodes write goes at once. What a nested graph has settled goes with the checkpoint that settles it, where it
+    keeps any: whoever runs the rest of it after a death neither repeats nor leaves out.
+    """
+    codec = served.codec
+
+    def emit(ns: tuple[str, ...], mode: str, payload: Any, key: str = "") -> None:
+        attempt = _at_work.get()
+        if mode == "debug":
+            payload = _without_error(payload)
+        if key and saver is not None and saver.tells(ns):
+            chunk = [list(ns), mode, key, payload]
+            saver.tell(ns, chunk, lambda chunks: codec.encode([NESTED, [attempt.epoch, attempt.number], chunks]))
+            return
+        entry = codec.encode([LIVE, mode, list(ns), payload, attempt.task, attempt.label])
+        with of_ledger():
+            place.runs.append_log(address, [entry])
 
     return emit
+
+
+def _without_error(payload: Any) -> Any:
+    """A debug payload that can be stored: an exception as data."""
+    inner = payload["payload"]
+    if payload["type"] == "task_result" and isinstance(inner["error"], BaseException):
+        return {**payload, "payload": {**inner, "error": describe(inner["error"])}}
+    return payload
 
 
 class LedgerEffects(EffectLog):
@@ -114,55 +306,3 @@ class LedgerEffects(EffectLog):
 
 class Replay:
     """Turns a run's log back into stream chunks."""
-
-    def __init__(self, codec: Codec, modes: Collection[str], keys: Sequence[str] | str) -> None:
-        self.codec, self.modes, self.keys = codec, modes, keys
-        self.values: dict[str, Any] = {}
-        self.ended: tuple[str, Any, list[Any]] | None = None
-
-    def chunks(self, entry: bytes) -> Iterator[tuple[str, Any]]:
-        """(mode, payload) of one entry, in the order the engine emits them."""
-        kind, *rest = self.codec.decode(entry)
-        if kind == "custom":
-            if "custom" in self.modes:
-                yield "custom", rest[1]
-        elif kind == "step":
-            yield from self._step(rest)
-        elif kind == "end":
-            self.ended = (rest[0], rest[1], [interrupt for task in rest[2] for interrupt in task])
-            yield from self._end()
-
-    def _step(self, rest: list[Any]) -> Iterator[tuple[str, Any]]:
-        step, _, source, settled, kept, gone = rest[:6]
-        starts = rest[6] if len(rest) > 6 else {}
-        if "updates" in self.modes:
-            for name, _, _, hidden, writes in settled:
-                if not hidden:
-                    chunk = {name: update_of([(c, v) for c, v in writes], self.keys)}
-                    cached = any(channel == CACHED for channel, _ in writes)
-                    yield "updates", {**chunk, METADATA: {"cached": True}} if cached else chunk
-        for channel, data in kept.items():
-            value, start = self.codec.decode(data), starts.get(channel)
-            self.values[channel] = value if start is None else [*self.values[channel][:start], *value]
-        for channel in gone:
-            self.values.pop(channel, None)
-        wanted = {self.keys} if isinstance(self.keys, str) else set(self.keys)
-        wrote = any(c in wanted for task in settled for c, _ in task[4])
-        if "values" in self.modes and source != "input" and (wrote or step == 0):
-            yield "values", self.state()
-
-    def _end(self) -> Iterator[tuple[str, Any]]:
-        assert self.ended is not None
-        status, _, asked = self.ended
-        if status != "interrupted":
-            return
-        if "updates" in self.modes:
-            yield "updates", {INTERRUPT: tuple(asked)}
-        if "values" in self.modes and asked:
-            yield "values", {**self.state(), INTERRUPT: tuple(asked)}
-
-    def state(self) -> Any:
-        """The state as the stream shows it so far."""
-        if isinstance(self.keys, str):
-            return self.values.get(self.keys)
-        return {key: self.values[key] for key in self.keys if key in self.values}

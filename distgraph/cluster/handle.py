@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from distgraph.checkpoint.lines import decode_record
-from distgraph.cluster.events import Replay
+from distgraph.cluster.attaching import RunStreams
 from distgraph.cluster.failures import rebuild
+from distgraph.cluster.following import BLOCK_MS
 from distgraph.cluster.hints import RunHint
 from distgraph.cluster.nested import known_answers
 from distgraph.cluster.options import RunOptions
@@ -30,7 +31,7 @@ from distgraph.errors import (
 from distgraph.ledger.keys import split_item
 from distgraph.ledger.replies import Address, Record
 from distgraph.superstep.lifecycle import AT_REST, RunStatus
-from distgraph.superstep.model import is_finished
+from distgraph.superstep.model import Program, is_finished
 from distgraph.superstep.resume import answers_of, is_answer_map, pending_interrupts
 from distgraph.types import Interrupt, Write
 from distgraph.wire import Codec
@@ -39,13 +40,11 @@ if TYPE_CHECKING:
     from distgraph.cluster.batch import ItemResult
     from distgraph.cluster.client import Cluster
 
-#: How long one look at a run's log waits at the server. Milliseconds; below the client's socket timeout.
-BLOCK_MS = 2000
 #: How often a run without a log is looked at. Seconds.
 POLL = 0.05
 
 
-class RunHandle:
+class RunHandle(RunStreams):
     """One run. Cheap to make; every method asks the ledger.
 
     Attributes:
@@ -53,8 +52,8 @@ class RunHandle:
         thread_id: the line of checkpoints it runs on.
     """
 
-    def __init__(self, cluster: Cluster, address: Address, codec: Codec) -> None:
-        self._cluster, self._address, self._codec = cluster, address, codec
+    def __init__(self, cluster: Cluster, address: Address, codec: Codec, program: Program | None = None) -> None:
+        self._cluster, self._address, self._codec, self._program = cluster, address, codec, program
         self._runs = cluster.ledger.runs
         self.run_id, self.thread_id = address
 
@@ -199,39 +198,6 @@ class RunHandle:
                 self._cluster.pause(POLL if left is None else min(POLL, left))
             record, row = self._look()
         return record, row
-
-    def stream(self, stream_mode: str | Sequence[str] = "updates", *, from_start: bool = True) -> Iterator[Any]:
-        """What the run does, as it does it: attaches to a run that is going on, or reads one that has ended.
-
-        Args:
-            stream_mode: "updates", "values", "custom", or a list of them, whose chunks come as (mode, payload).
-            from_start: begin with the run's first event; else with what comes from now on.
-
-        Raises:
-            Exception: as ``result``, after the last chunk.
-        """
-        record = self._record()
-        modes = {stream_mode} if isinstance(stream_mode, str) else set(stream_mode)
-        replay = Replay(self._codec, modes, self._cluster.about(record)["streamed"])
-        after = "0" if from_start else self._runs.log_end(self._address)
-        for mode, payload in self._replayed(replay, after):
-            yield payload if isinstance(stream_mode, str) else (mode, payload)
-        if replay.ended is not None and replay.ended[0] in ("failed", "cancelled"):
-            self.result()
-
-    def _replayed(self, replay: Replay, after: str) -> Iterator[Any]:
-        while True:
-            entries = self._runs.log(self._address, after, block_ms=BLOCK_MS)
-            for entry_id, data in entries:
-                after = entry_id
-                yield from replay.chunks(data)
-            if replay.ended is not None and len(entries) < 500:
-                # A run that was resumed goes on after its end.
-                if self._record()["status"].decode() in AT_REST and not self._runs.log(self._address, after):
-                    return
-                replay.ended = None
-            elif not entries and self._record()["status"].decode() in AT_REST:
-                return
 
     # ------------------------------------------------------------- steering
 

@@ -52,6 +52,7 @@ from distgraph.errors import (
 from distgraph.ledger import seam
 from distgraph.ledger.replies import Address
 from distgraph.superstep.advance import Next, Rules, advance, look, resumed
+from distgraph.superstep.apply import apply_writes
 from distgraph.superstep.joins import with_input
 from distgraph.superstep.model import EMPTY, Checkpoint, Node, Program, Task
 from distgraph.superstep.plan import handler_task, plan
@@ -412,9 +413,21 @@ class Lane:
         """The writes of a task that failed for good."""
         return [(ERROR, describe(exc, node=task.name))]
 
-    def output(self) -> bytes:
-        """The run's result, as stored."""
-        return self.served.codec.encode(output_values(self.served.program, self.at, self.served.program.outputs))
+    def ahead(self, tasks: Sequence[Task]) -> Checkpoint | None:
+        """The state with what has finished beside tasks that ask, as callers see it; None where nothing has."""
+        done = [task for task in tasks if task.finished]
+        if not done:
+            return None
+        try:
+            return apply_writes(self.served.program, self.at, done, self.place.bump, new_id=self.at.id)
+        except Exception:
+            # It fails the run when all have finished.
+            return None
+
+    def output(self, after: Checkpoint | None = None) -> bytes:
+        """The run's result, as stored; of the head unless told otherwise."""
+        program = self.served.program
+        return self.served.codec.encode(output_values(program, after or self.at, program.outputs))
 
     def _now(self) -> str:
         from datetime import UTC, datetime

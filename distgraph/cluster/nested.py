@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from distgraph.checkpoint.base import CheckpointTuple
 from distgraph.checkpoint.line_saver import LineSaver
-from distgraph.constants import NS_END
+from distgraph.constants import NS_END, NS_SEP
 from distgraph.errors import GraphBubbleUp
 from distgraph.ledger.contract.lines import NestedLines
 from distgraph.ledger.places import Change, Place
@@ -72,10 +72,14 @@ class NestedSaver(LineSaver):
         self._held: dict[Place, str] = {}
         self._lost = False
         self._opening = Lock()
+        #: What graphs have told that is not stored yet, by namespace, and what makes one entry of it.
+        self._told: dict[str, list[Any]] = {}
+        self._entry: Callable[[list[Any]], bytes] | None = None
 
     def begin(self, attempt: Attempt) -> None:
         """From now on ``attempt`` is at work."""
         self._attempt, self._held, self._lost = attempt, {}, False
+        self._told.clear()
 
     def end(self) -> bool:
         """The attempt has ended: whether it has run a graph.
@@ -87,6 +91,16 @@ class NestedSaver(LineSaver):
         if self._lost:
             raise Superseded("another attempt of this task is at work")
         return bool(self._held)
+
+    def tells(self, ns: tuple[str, ...]) -> bool:
+        """Whether a graph in ``ns`` keeps its checkpoints here: what it tells goes with them."""
+        wanted = NS_SEP.join(ns)
+        return any(place.ns == wanted for place in [*self._held])
+
+    def tell(self, ns: tuple[str, ...], chunk: Any, entry: Callable[[list[Any]], bytes]) -> None:
+        """Tell the run's readers when what is told is stored. ``entry`` makes one entry of the log of several chunks."""
+        self._entry = entry
+        self._told.setdefault(NS_SEP.join(ns), []).append(chunk)
 
     def get_tuple(self, config: Any) -> CheckpointTuple | None:
         found = config["configurable"]
@@ -113,6 +127,9 @@ class NestedSaver(LineSaver):
                 # Of an attempt that was left behind in an OS thread, or of one that never opened the line.
                 self._lose(change.place)
             change.holder = str(holder)
+            chunks = self._told.pop(change.place.ns, None)
+            if chunks and self._entry is not None and self._attempt is not None:
+                change.run_id, change.entries = self._attempt.address.run_id, [self._entry(chunks)]
         for place, answer in self._nested.put(changes):
             if answer.kind != "ok":
                 self._lose(place)

@@ -16,6 +16,7 @@ PLACEMENTS = ("auto", "spread", "local")
 #: How long a run or batch is kept after its end, unless its submitter says otherwise. Seconds.
 RETENTION = 7 * 86_400.0
 RETENTIONS = ("all", "latest")
+LOGS = (True, False, "full")
 #: How long something is kept: seconds, a timedelta, None for ever, or what the cluster's client was told.
 Retention = timedelta | float | Literal["default"] | None
 _SPAN = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)([smhdw]?)")
@@ -34,7 +35,8 @@ class RunOptions:
         configurable: the caller's own config keys, as nodes see them.
         context: what nodes get as ``runtime.context``.
         keep: "all" checkpoints or the "latest" alone.
-        log: keep a log of events, so that a client can attach from the start.
+        log: keep a log of events, so that a client can attach from the start; "full": also of nested graphs, and the
+            tokens of models.
     """
 
     placement: Placement = "auto"
@@ -47,7 +49,18 @@ class RunOptions:
     context: Any = None
     run_name: str = ""
     keep: str = "all"
-    log: bool = True
+    log: bool | str = True
+
+    def config(self, thread_id: str) -> dict[str, Any]:
+        """The run's config, as its nodes see it."""
+        made: dict[str, Any] = {
+            "configurable": {**self.configurable, "thread_id": thread_id},
+            "metadata": {"thread_id": thread_id, **self.metadata},
+            "recursion_limit": self.recursion_limit,
+        }
+        if self.tags:
+            made["tags"] = list(self.tags)
+        return made
 
     def plain(self) -> dict[str, Any]:
         """As plain data, for the codec."""
@@ -105,6 +118,8 @@ def options_from(config: Mapping[str, Any], *, placement: str, **more: Any) -> R
         raise ConfigError(f"placement {placement!r} does not exist. Use one of {', '.join(PLACEMENTS)}.")
     if more.get("keep", "all") not in RETENTIONS:
         raise ConfigError(f"keep {more['keep']!r} does not exist. Use one of {', '.join(RETENTIONS)}.")
+    if more.get("log", True) not in LOGS:
+        raise ConfigError(f"log {more['log']!r} does not exist. Use True, False or 'full'.")
     configurable = {
         key: value for key, value in config.get("configurable", {}).items() if not key.startswith(("__", "checkpoint_"))
     }

@@ -15,6 +15,7 @@ from distgraph.suggestions import did_you_mean
 from distgraph.superstep.model import Node, Program
 from distgraph.wire import Codec
 
+_PLAIN = (str, int, float, bool, type(None))
 _REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?\Z")
 
 
@@ -30,7 +31,7 @@ def codec_for(graph: Any = None, *, secret: bytes | None = None) -> Codec:
 class Served:
     """A graph with what is derived from it once."""
 
-    __slots__ = ("_reads", "codec", "fingerprint", "graph", "name", "program")
+    __slots__ = ("_reads", "codec", "fingerprint", "graph", "name", "program", "shown")
 
     def __init__(self, graph: Any, *, secret: bytes | None = None) -> None:
         self.graph = graph
@@ -39,6 +40,8 @@ class Served:
         self.fingerprint: str = graph.fingerprint
         self.codec = codec_for(graph, secret=secret)
         self._reads: dict[str, tuple[str, ...]] = {}
+        #: Channels that the log of a run tells of: those of its streams, and what the inputs of its nodes are made of.
+        self.shown = frozenset(_shown(self.program))
 
     def reads(self, node: Node) -> tuple[str, ...]:
         """The channels that a node and its conditional edges read."""
@@ -58,7 +61,32 @@ class Served:
 
     def about(self) -> dict[str, Any]:
         """What a client must know that has the graph's name alone."""
-        return {"streamed": self.program.streamed, "outputs": self.program.outputs, **parts_of(self.program)}
+        program = self.program
+        shown = {name: _outline(program, node) for name, node in program.nodes.items()}
+        return {"streamed": program.streamed, "outputs": program.outputs, "shown": shown, **parts_of(program)}
+
+
+def _names(reads: tuple[str, ...] | str) -> tuple[str, ...]:
+    return (reads,) if isinstance(reads, str) else reads
+
+
+def _shown(program: Program) -> Iterator[str]:
+    yield from _names(program.streamed)
+    for node in program.nodes.values():
+        if not node.hidden:
+            yield from (name for name in _names(node.reads) if name in program.channels)
+
+
+def _outline(program: Program, node: Node) -> list[Any]:
+    """What streams tell of a node, in plain data: what it reads (None: all that is streamed), its triggers, the rest."""
+    reads: Any = node.reads
+    if not isinstance(reads, str):
+        reads = [name for name in reads if name in program.channels]
+        reads = None if tuple(reads) == program.streamed else reads
+    plain = {key: value for key, value in node.metadata.items() if isinstance(value, _PLAIN)}
+    nested = node.subgraph is not None and getattr(node.subgraph, "checkpointer", None) is not False
+    more = {"metadata": plain, "tags": list(node.tags), "hidden": node.hidden, "subgraph": nested or None}
+    return [reads, list(node.triggers), {key: value for key, value in more.items() if value}]
 
 
 class Registry:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from distgraph.cluster.batch import Batch
 from distgraph.cluster.batch import submit as submit_batch
 from distgraph.cluster.crossing import packed, packed_options
-from distgraph.cluster.events import Replay
 from distgraph.cluster.going_on import go_on
 from distgraph.cluster.handle import RunHandle
 from distgraph.cluster.hints import RunHint
 from distgraph.cluster.options import PLACEMENTS, Retention, options_from
+from distgraph.cluster.pump import pumped
 from distgraph.cluster.shelves import shelf_of
 from distgraph.cluster.turns import CANCELLED, arrive, check_strategy
 from distgraph.config import check_id, ensure_config
@@ -35,8 +33,6 @@ if TYPE_CHECKING:
     from distgraph.cluster.client import Cluster
 
 Chunk = tuple[tuple[str, ...], str, Any]
-#: Stream modes that a run's log has the events for.
-STREAMED = frozenset({"values", "updates", "custom"})
 
 
 class NamedGraph:
@@ -57,7 +53,7 @@ class NamedGraph:
         run_id: str | None = None,
         context: Any = None,
         keep: str = "all",
-        log: bool = True,
+        log: bool | Literal["full"] = True,
         interrupt_before: Any = (),
         interrupt_after: Any = (),
         multitask_strategy: MultitaskStrategy = "reject",
@@ -71,7 +67,8 @@ class NamedGraph:
             run_id: names the run: the same call again gives the same run, however often it is made.
             context: what nodes see as ``runtime.context``.
             keep: "all" checkpoints of the run, or the "latest" alone.
-            log: keep a log of its events, so that ``stream`` can attach from the start.
+            log: keep a log of its events, so that ``stream`` can attach from the start; "full" keeps also those of graphs
+                nested in its nodes, and the tokens of its models.
             interrupt_before: nodes to stop before, or "*".
             interrupt_after: nodes to stop after, or "*".
             multitask_strategy: where the thread has an active run: "reject" this one, "enqueue" it, "interrupt" that
@@ -147,7 +144,7 @@ class NamedGraph:
             )
         if answer.kind == "new":
             self._cluster.dispatcher.publish([RunHint(name, thread, self.name, fingerprint)])
-        return RunHandle(self._cluster, address, self._codec)
+        return RunHandle(self._cluster, address, self._codec, getattr(self, "program", None))
 
     def submit_batch(
         self,
@@ -228,64 +225,38 @@ class ClusterGraph(CompiledGraph[Any, Any, Any, Any], NamedGraph):
         return values, ()
 
     def _stream(self, request: Request) -> Iterator[Chunk]:
-        unknown = sorted(request.modes - STREAMED)
-        if unknown:
-            raise ConfigError(
-                f"Stream mode {unknown[0]!r} is not kept on a cluster. Use {', '.join(sorted(STREAMED))}."
-            )
-        keys = request.output_keys if request.output_keys is not None else self.program.streamed
-        replay = Replay(self._codec, request.modes, keys if isinstance(keys, str) else tuple(keys))
         last, end = self._log_so_far(request)
-        config: Any = request.config
-        stood = self.get_state(config).values if last and "values" in request.modes else {}
-        handle = self._start(request)
-        goes_on = handle.run_id == last
-        if goes_on and "values" in request.modes:
-            yield (), "values", stood.get(keys) if isinstance(keys, str) else {k: stood[k] for k in keys if k in stood}
-        for mode, payload in handle._replayed(replay, end if goes_on else "0"):
-            yield (), mode, payload
+        wanted = request.modes, request.output_keys, request.subgraphs
+        if last is not None and (request.input is None or isinstance(request.input, Command)):
+            # Before anything is changed: it may be this run that goes on.
+            last._replay(last._record(), *wanted)
+        full = request.subgraphs or "messages" in request.modes
+        handle = self._start(request, log="full" if full else True)
+        follower = handle._follower(handle._replay(handle._record(), *wanted))
+        if last is not None and handle.run_id == last.run_id:
+            follower.behind(end)
+        for event in follower.events():
+            yield event.ns, event.mode, event.data
         handle.result()
 
-    def _log_so_far(self, request: Request) -> tuple[str, str]:
+    def _log_so_far(self, request: Request) -> tuple[RunHandle | None, str]:
         """The thread's last run, and the end of its log: one that goes on tells only what comes from now on."""
         thread = (request.config or {}).get("configurable", {}).get("thread_id")
         runs = self._cluster.ledger.runs
         last = runs.last_run(str(thread)) if thread is not None else ""
-        return last, runs.log_end(Address(last, str(thread))) if last else "0"
+        if not last:
+            return None, "0"
+        address = Address(last, str(thread))
+        return RunHandle(self._cluster, address, self._codec, self.program), runs.log_end(address)
 
     async def _arun(self, request: Request) -> tuple[Any, Any]:
         return await asyncio.to_thread(self._run, request)
 
     async def _astream(self, request: Request) -> AsyncIterator[Chunk]:
-        loop, queue = asyncio.get_running_loop(), asyncio.Queue[Any]()
-        stopped = threading.Event()
+        async for chunk in pumped(lambda: self._stream(request)):
+            yield chunk
 
-        def pump() -> None:
-            end: Any = None
-            try:
-                for chunk in self._stream(request):
-                    if stopped.is_set():
-                        return
-                    loop.call_soon_threadsafe(queue.put_nowait, (chunk, None))
-            except BaseException as exc:
-                end = exc
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(queue.put_nowait, (None, end or StopIteration()))
-
-        thread = threading.Thread(target=pump, name="distgraph-stream", daemon=True)
-        thread.start()
-        try:
-            while True:
-                chunk, end = await queue.get()
-                if isinstance(end, StopIteration):
-                    return
-                if end is not None:
-                    raise end
-                yield chunk
-        finally:
-            stopped.set()
-
-    def _start(self, request: Request) -> RunHandle:
+    def _start(self, request: Request, *, log: bool | str = True) -> RunHandle:
         """Submit what ``invoke`` or ``stream`` was given: a new run, or the last one of its thread going on."""
         config = request.config or {}
         thread = config.get("configurable", {}).get("thread_id")
@@ -293,6 +264,7 @@ class ClusterGraph(CompiledGraph[Any, Any, Any, Any], NamedGraph):
             "context": request.context,
             "before": _stops(request.interrupt_before),
             "after": _stops(request.interrupt_after),
+            "log": log,
         }
         if request.input is None or isinstance(request.input, Command):
             if thread is None:

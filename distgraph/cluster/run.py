@@ -62,7 +62,9 @@ def open_run(place: Workplace, served: Served, address: Address, head: str, reco
     """
     with naming(f"Options of run {address.run_id!r}"):
         options = RunOptions.of(served.codec.decode(record["config"]))
-    emit = events.emitter(place, served, address) if options.log else None
+    shelf = place.shelf(served)
+    emit = events.emitter(place, served, address, shelf.saver) if options.log else None
+    full = options.log == "full"
     effects = events.LedgerEffects(place.runs, served.codec, address)
     naps = LedgerNaps(place.runs, address)
     ctx = context_for(
@@ -73,9 +75,12 @@ def open_run(place: Workplace, served: Served, address: Address, head: str, reco
         effects=effects,
         naps=naps,
         emit=emit,
+        modes=frozenset({"custom", "messages"} if full else {"custom"}) if emit else frozenset(),
         cancelled=place.cancelled,
-        shelf=place.shelf(served),
+        shelf=shelf,
     )
+    if full:
+        ctx.nested_emit, ctx.nested_modes = emit, events.NESTED_MODES
     lane = Lane(place, served, options, ctx)
     if head:
         load_head(place, lane, address, head)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from distgraph.constants import NS_SEP
 from distgraph.engine.naps import Naps
@@ -14,8 +14,12 @@ from distgraph.types import Durability, StreamWriter
 if TYPE_CHECKING:
     from distgraph.engine.children import Children
 
-#: (namespace, stream mode, payload), to whoever reads the run's stream. Called from any OS thread.
-Emit = Callable[[tuple[str, ...], str, Any], None]
+
+class Emit(Protocol):
+    """Tells whoever reads the run's stream. Called from any OS thread."""
+
+    def __call__(self, ns: tuple[str, ...], mode: str, payload: Any, key: str = "", /) -> None:
+        """One chunk of a stream mode. ``key`` names what it tells of: a checkpoint or a task; '' of what nodes tell."""
 
 
 class Replay:

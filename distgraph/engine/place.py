@@ -76,7 +76,7 @@ def place_of(request: Request) -> Place:
     config, scope = _config_of(request.config, scope)
     config = without_tokens(config)
     configurable = config.get("configurable") or {}
-    if configurable and (told := {key: configurable[key] for key in _TOLD if configurable.get(key)}):
+    if configurable and (told := told_by(configurable)):
         config = {**config, "metadata": {**told, **(config.get("metadata") or {})}}
     saver = _saver_of(request.saver, scope)
     ns = _ns_of(scope, request.saver is True)
@@ -92,6 +92,11 @@ def place_of(request: Request) -> Place:
             + (f" Is {near!r} meant to be 'thread_id'?" if near is not None else "")
         )
     return Place(config, scope, ns, wanted, saver, None if thread_id is None else str(thread_id))
+
+
+def told_by(configurable: Mapping[str, Any]) -> dict[str, Any]:
+    """What the metadata of a run has from its config's ``configurable``."""
+    return {key: configurable[key] for key in _TOLD if configurable.get(key)}
 
 
 def _config_of(given: Mapping[str, Any] | None, scope: NodeScope | None) -> tuple[Any, NodeScope | None]:
@@ -190,10 +195,10 @@ def _emission(
     above = parent.nested_modes if parent is not None else frozenset()
     outer = parent.nested_emit if parent is not None else None
 
-    def emit(ns: tuple[str, ...], mode: str, payload: Any) -> None:
+    def emit(ns: tuple[str, ...], mode: str, payload: Any, key: str = "", /) -> None:
         if sink is not None and mode in own:
             sink((ns, mode, payload))
         if outer is not None and mode in above:
-            outer(ns, mode, payload)
+            outer(ns, mode, payload, key)
 
     return (emit if own or above else None), own | above

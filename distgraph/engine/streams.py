@@ -129,20 +129,21 @@ class Streams:
         self.tasks = not modes.isdisjoint({"tasks", "debug"})
         self.checkpoints = not modes.isdisjoint({"checkpoints", "debug"})
 
-    def send(self, mode: str, payload: Any) -> None:
-        """One chunk of this run's own."""
+    def send(self, mode: str, payload: Any, key: str = "") -> None:
+        """One chunk of this run's own; ``key`` names the checkpoint or task that it tells of."""
         if self.ctx.emit is not None and mode in self.modes:
-            self.ctx.emit(self.ctx.ns_tuple, mode, payload)
+            self.ctx.emit(self.ctx.ns_tuple, mode, payload, key)
 
     def state(self, at: Checkpoint) -> None:
         """The state after a superstep."""
         if self.values:
-            self.send("values", output_values(self.program, at, self.keys))
+            self.send("values", output_values(self.program, at, self.keys), at.id)
 
     def planned(self, step: int, chunk: dict[str, Any]) -> None:
         """A checkpoint."""
-        self.send("checkpoints", chunk)
-        self._debug(step, "checkpoint", chunk)
+        key = chunk["config"]["configurable"]["checkpoint_id"]
+        self.send("checkpoints", chunk, key)
+        self._debug(step, "checkpoint", chunk, key)
 
     def started(self, tasks: Iterable[Task]) -> None:
         """These tasks are about to run."""
@@ -151,8 +152,9 @@ class Streams:
         for task in tasks:
             if not task.node.hidden:
                 chunk = task_chunk(task, self._input(task), self.ctx.config)
-                self.send("tasks", chunk)
-                self._debug(task.step, "task", chunk)
+                key = f"{task.id}+"
+                self.send("tasks", chunk, key)
+                self._debug(task.step, "task", chunk, key)
 
     def settled(self, task: Task, writes: Sequence[Write], *, cached: bool = False) -> None:
         """A task finished or asked."""
@@ -164,16 +166,16 @@ class Streams:
         if interrupts:
             self.asked(task, interrupts)
         elif self.updates and is_finished(writes):
-            self.send("updates", update_chunk(task, writes, self.keys, cached=cached))
+            self.send("updates", update_chunk(task, writes, self.keys, cached=cached), task.id)
         if not cached:
             self._result(task, writes)
 
     def asked(self, task: Task, interrupts: tuple[Interrupt, ...]) -> None:
         """A task asked for answers."""
         if self.updates:
-            self.send("updates", {INTERRUPT: interrupts})
+            self.send("updates", {INTERRUPT: interrupts}, task.id)
         if self.values:
-            self.send("values", asked_values(self.program, task.at, self.keys, interrupts))
+            self.send("values", asked_values(self.program, task.at, self.keys, interrupts), task.id)
 
     def failed(self, task: Task, exc: BaseException) -> None:
         """A task failed for good."""
@@ -187,20 +189,20 @@ class Streams:
     def _result(self, task: Task, writes: Sequence[Write], error: Any = None) -> None:
         if self.tasks:
             chunk = result_chunk(task, writes, self.program.streamed, error)
-            self.send("tasks", chunk)
-            self._debug(task.step, "task_result", chunk)
+            self.send("tasks", chunk, task.id)
+            self._debug(task.step, "task_result", chunk, task.id)
 
     def _send_messages(self, task: Task, writes: Sequence[Write]) -> None:
         read = [task.arg, *task.arg.values()] if isinstance(task.arg, dict) else task.at.values.values()
         self.ctx.seen.update(message_id(message) for message in messages_in(read))
         metadata: dict[str, Any] | None = None
-        for message in messages_in(value for _, value in writes):
+        for number, message in enumerate(messages_in(value for _, value in writes)):
             known = message_id(message)
             if known is None or known not in self.ctx.seen:
                 self.ctx.seen.add(known)
                 # Who sorts messages by where they come from knows these by this name.
                 metadata = metadata or {"ls_integration": "langgraph", **self.ctx.config_of(task)["metadata"]}
-                self.send("messages", (message, metadata))
+                self.send("messages", (message, metadata), f"{task.id}/{number}")
 
     def _input(self, task: Task) -> Any:
         try:
@@ -209,9 +211,12 @@ class Streams:
             # The task meets the same exception when it runs, and reports it as its own.
             return None
 
-    def _debug(self, step: int, kind: str, payload: Any) -> None:
+    def _debug(self, step: int, kind: str, payload: Any, key: str) -> None:
         if "debug" in self.modes:
-            from datetime import UTC, datetime
+            self.send("debug", {"step": step, "timestamp": self.stamp(), "type": kind, "payload": payload}, key)
 
-            stamp = datetime.now(UTC).isoformat()
-            self.send("debug", {"step": step, "timestamp": stamp, "type": kind, "payload": payload})
+    def stamp(self) -> str:
+        """The time, ISO 8601, UTC."""
+        from datetime import UTC, datetime
+
+        return datetime.now(UTC).isoformat()

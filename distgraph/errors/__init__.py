@@ -25,6 +25,7 @@
     │   ├── RunCancelledError          the run was cancelled
     │   ├── RunNotFoundError           no such run                                    (LookupError)
     │   │   └── ResultExpiredError     it has been, and its retention is over
+    │   ├── EventsTrimmedError         events of the run that were asked for are not kept any more
     │   ├── RunActiveError             the run has not come to its end
     │   ├── BatchNotFoundError         no such batch                                  (LookupError)
     │   │   └── BatchExpiredError      it has been, and its retention is over
@@ -317,6 +318,12 @@ class ResultExpiredError(RunNotFoundError):
     def __init__(self, message: str, *, run_id: str, when: datetime) -> None:
         super().__init__(message)
         self.run_id, self.when = run_id, when
+
+
+class EventsTrimmedError(RunError):
+    """Events of the run that were asked for are not in its log any more: a log keeps the newest ones."""
+
+    code = "EVENTS_TRIMMED"
 
 
 class RunActiveError(RunError):

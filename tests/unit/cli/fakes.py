@@ -15,6 +15,7 @@ from typing import Any
 
 from distgraph.cli.stage import Settings
 from distgraph.cluster.dead import DeadLetter
+from distgraph.cluster.following import RunEvent
 from distgraph.errors import (
     BatchExistsError,
     BatchNotFoundError,
@@ -180,6 +181,14 @@ class FakeRun:
     def stream(self) -> Iterator[Any]:
         yield {"double": self.graph(self.input)}
         yield {"finish": None}
+
+    def events(
+        self, modes: list[str], *, subgraphs: bool = False, from_start: bool = True, cursor: str | None = None
+    ) -> Iterator[RunEvent]:
+        told = list(self.stream())
+        first = int(cursor or 0) if from_start else len(told)
+        for number, data in enumerate(told[first:], first + 1):
+            yield RunEvent(modes[0], data, ("in:1",) if subgraphs else (), str(number))
 
     def delete(self) -> None:
         self.deleted = True

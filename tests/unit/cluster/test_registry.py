@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,7 +82,8 @@ class TestAdd:
         registry, graph = Registry(), make("one")
         registry.add(graph)
         about = registry.about()[("one", graph.fingerprint)]
-        shown = {"streamed": graph.program.streamed, "outputs": graph.program.outputs}
+        shown = {"streamed": graph.program.streamed, "outputs": graph.program.outputs, "shown": about["shown"]}
+        assert json.loads(json.dumps(about["shown"])).keys() == graph.program.nodes.keys()
         assert about == {**shown, **parts_of(graph.program)}
 
 

@@ -17,7 +17,9 @@ pytestmark = pytest.mark.unit
 
 def listening() -> tuple[list[Any], RunContext]:
     sent: list[Any] = []
-    ctx = RunContext(line("a"), emit=lambda ns, mode, chunk: sent.append((mode, *chunk)), modes=frozenset({"messages"}))
+    ctx = RunContext(
+        line("a"), emit=lambda ns, mode, chunk, key="": sent.append((mode, *chunk)), modes=frozenset({"messages"})
+    )
     return sent, ctx
 
 
