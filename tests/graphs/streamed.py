@@ -7,11 +7,13 @@ told_handled  a node fails for good, and its error handler takes over
 told_retried  a node fails at first
 told_nested   a graph in a node, which asks and has a graph in a node
 told_talks    nodes that write to the stream and return messages
+told_dies     a node that writes to the stream, and kills its process once
 """
 
 from __future__ import annotations
 
 import operator
+import os
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -132,6 +134,15 @@ def talks() -> Builder:
     return builder.add_node("repeat", repeat).add_edge("speak", "repeat")
 
 
+def dies(state: State) -> Any:
+    """Dies where the file `hold` is missing, and makes it first."""
+    get_stream_writer()("here")
+    if not Path(state["hold"]).exists():
+        Path(state["hold"]).touch()
+        os._exit(9)
+    return {"trail": ["dies"]}
+
+
 BUILDERS: dict[str, Callable[[], Builder]] = {
     "told_fan": fan,
     "told_asks": asks,
@@ -142,6 +153,7 @@ BUILDERS: dict[str, Callable[[], Builder]] = {
     "told_talks": talks,
 }
 GRAPHS = {name: build().compile(name=name) for name, build in BUILDERS.items()}
+told_dies = StateGraph(State).add_node(dies).add_edge(START, "dies").compile(name="told_dies")
 
 
 def here(name: str) -> Any:
