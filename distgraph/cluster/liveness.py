@@ -10,13 +10,15 @@ pool and in a small companion process of the other pools, which share their inte
 
 from __future__ import annotations
 
+import functools
 import mmap
 import os
 import struct
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from distgraph.ledger.keys import split_item
 
@@ -186,6 +188,25 @@ def state_of(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2][:1].decode()
     except OSError:
         return ""
+
+
+@functools.cache
+def kin() -> str:
+    """Names the processes that see one another: of one machine since it was started, in one namespace of process ids."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
+
+
+def died_here(record: Mapping[str, Any]) -> bool:
+    """Whether the worker of a beat ran where this process would see it, and is gone: nobody need wait for its beats to end.
+
+    A worker that stands still is not gone; nor is one whose process id another process has now: its beats will end.
+    """
+    own = kin()
+    return bool(own) and record.get("kin") == own and not alive(int(record["pid"]))
 
 
 class Mark:

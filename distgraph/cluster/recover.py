@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from distgraph.cluster.collect import Collector
 from distgraph.cluster.hints import Dispatcher, Hint, NodeHint, RunHint, path_from
@@ -37,6 +38,10 @@ SEIZED = 50
 PUSH_MS = 1000
 #: While the queue is long, a run is hinted again only when its last hint is this old. Milliseconds.
 STALE_MS = 30_000
+#: A worker whose beat has not changed for so long has missed one or two. Seconds.
+OVERDUE = 1.2
+#: How long a death that was seen is remembered, so that all it held is freed. Seconds.
+GONE_SECONDS = 60.0
 #: How long deaths are not believed after an outage of the server, or of one's own beat: one time to live. Seconds.
 DISTRUST = 2.5
 
@@ -52,12 +57,18 @@ class Sweeper(Reclaimer):
         registry: Registry,
         dispatcher: Dispatcher,
         monotonic: Callable[[], float],
+        died: Callable[[Mapping[str, Any]], bool] = lambda record: False,
     ) -> None:
+        """``died``: whether a worker, by its beat, is certainly gone, though its beat still stands."""
         super().__init__(runs, batches, registry, dispatcher)
-        self.fleet, self.monotonic = fleet, monotonic
+        self.fleet, self.monotonic, self.died = fleet, monotonic, died
         self._server = ""
         self._trusted_from = 0.0
         self._live: set[str] = set()
+        #: Worker -> its latest beat, and since when that is known.
+        self._beats: dict[str, tuple[Any, float]] = {}
+        #: Workers whose death was seen, since when.
+        self._gone: dict[str, float] = {}
         self._fallen: set[str] = set()
         self._suspects = Suspects()
         self._collector = Collector(runs, batches, monotonic)
@@ -95,7 +106,8 @@ class Sweeper(Reclaimer):
         self._introduce()
         before = self._live
         self._look_around()
-        self._seize(before - self._live)
+        if not before or before - self._live:
+            self._seize()
         soonest = 1.0
         for partition in range(self.runs.keys.partitions):
             swept = self.runs.sweep(partition, most=MOST, push_ms=PUSH_MS)
@@ -105,7 +117,9 @@ class Sweeper(Reclaimer):
             if swept.next_ms >= 0:
                 soonest = min(soonest, swept.next_ms / 1000)
         self._collector.collect(swept.now_ms)
-        return max(0.02, soonest)
+        # Somebody has missed beats: the moment in which the last one lapses is not to be missed.
+        overdue = any(self.monotonic() - since > OVERDUE for _, since in self._beats.values())
+        return max(0.02, min(soonest, 0.15) if overdue else soonest)
 
     def _introduce(self) -> None:
         """Say again what is served here, should the server have lost it with all else: what comes next is to be taken."""
@@ -122,7 +136,7 @@ class Sweeper(Reclaimer):
         if server != self._server and (self._server or seconds < DISTRUST):
             self.distrust()
         self._server = server
-        workers = self.fleet.workers()
+        workers = self._those_who_live()
         self._live = set(workers)
         self._served = {graph for record in workers.values() for graph in record["graphs"].items()}
         self._fallen = {slot for record in workers.values() for slot in record["dead"]}
@@ -134,9 +148,25 @@ class Sweeper(Reclaimer):
         horizon = self.monotonic() - STALE_MS / 1000
         self._sent = {task: sent for task, sent in self._sent.items() if sent > horizon}
 
-    def _seize(self, gone: set[str]) -> None:
-        """Some workers have just stopped beating: free what they hold, though it may not be its turn in the due index."""
-        for partition in range(self.runs.keys.partitions) if gone else ():
+    def _those_who_live(self) -> dict[str, dict[str, Any]]:
+        """The workers whose beats stand, but for those whose death can be seen from here: they are told to all."""
+        now = self.monotonic()
+        workers = self.fleet.workers()
+        self._gone = {boot: since for boot, since in self._gone.items() if now - since < GONE_SECONDS}
+        for boot in [boot for boot, record in workers.items() if self.died(record)]:
+            log.warning("worker %s is gone, and did not say goodbye", workers.pop(boot)["name"])
+            self._gone[boot] = now
+            self.fleet.leave(boot)
+        known = self._beats
+        self._beats = {}
+        for boot, record in workers.items():
+            beat, since = known.get(boot, (None, now))
+            self._beats[boot] = (record["beat"], since if beat == record["beat"] else now)
+        return workers
+
+    def _seize(self) -> None:
+        """Workers have just stopped beating, or may have: free what they hold, though its turn in the due index may come."""
+        for partition in range(self.runs.keys.partitions):
             for due in self.runs.coming(partition, most=SEIZED):
                 if due.kind == "slice":
                     self._slice(partition, due)
@@ -150,9 +180,10 @@ class Sweeper(Reclaimer):
 
     def dead(self, slot: str) -> bool:
         """Whether ``slot`` is known to be dead: its worker says so, or does not beat any more and that can be trusted."""
-        if slot in self._fallen:
+        boot = slot.partition(":")[0]
+        if slot in self._fallen or boot in self._gone:
             return True
-        return slot.partition(":")[0] not in self._live and self.monotonic() >= self._trusted_from
+        return boot not in self._live and self.monotonic() >= self._trusted_from
 
     def _handle_safely(self, partition: int, due: Due, now_ms: int) -> None:
         """What is damaged is said, and holds up nothing else."""

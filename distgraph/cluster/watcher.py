@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 0.1
 #: How often it is asked whether what runs is still wanted. Seconds.
 WANTED_SECONDS = 0.5
+#: How often it is said that the server is out of reach. Seconds.
+COMPLAIN_SECONDS = 10.0
 PAGE = os.sysconf("SC_PAGE_SIZE")
 #: How long a dead slot is named in beats, so that every sweep can free what it held. Seconds.
 DEAD_SECONDS = 60.0
@@ -89,7 +91,7 @@ class Watcher:
             log.debug("could not say goodbye: %s", exc)
 
     def _run(self) -> None:
-        beat_at = sweep_at = ask_at = 0.0
+        beat_at = sweep_at = ask_at = complain_at = 0.0
         while not self._stop.wait(LOOK_SECONDS * random.uniform(0.8, 1.2)):
             now = time.monotonic()
             try:
@@ -108,8 +110,10 @@ class Watcher:
             except StoreError as exc:
                 # Without the server nothing can be told of anybody: neither of us by others, nor of others by us.
                 self.sweeper.distrust()
-                log.warning("the watcher cannot reach the server and tries again: %s", exc)
-                self._stop.wait(0.3)
+                if now >= complain_at:
+                    log.warning("the watcher cannot reach the server and tries again and again: %s", exc)
+                    complain_at = now + COMPLAIN_SECONDS
+                self._stop.wait(0.1)
             except Exception:
                 log.exception("the watcher stumbled and goes on")
                 self._stop.wait(0.5)

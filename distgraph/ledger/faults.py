@@ -57,10 +57,6 @@ _BY_TEXT: tuple[tuple[re.Pattern[str], type[StoreError]], ...] = tuple(
     )
 )
 
-#: Answers that pass by themselves, though redis-py takes them for errors of the command: after a failover the address is
-#: a replica's until it is moved. Whoever waits for messages reconnects, as if the connection was lost.
-PASSING: tuple[type[Exception], ...] = (raw.ReadOnlyError, raw.ClusterDownError, raw.TryAgainError)
-
 _REMEDY: dict[type[StoreError], str] = {
     ServerUnreachableError: "Is it running, is the address right, does a firewall let it through?",
     ServerAuthError: f"Check user and password in the URL ({EXAMPLE}), and what the user may do (ACL LIST).",

@@ -1,4 +1,4 @@
-"""The server is there and does not do what it is asked: read-only, full of clients, asleep, paused. All of it passes."""
+"""The server is there and does not do what it is asked: read-only, full of clients, without room, asleep. All of it passes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from redis.exceptions import ResponseError
 
 from distgraph.cluster import Cluster
 from distgraph.cluster.embedded import EmbeddedCluster
@@ -18,6 +19,7 @@ from distgraph.ledger.connection import connect
 from distgraph.ledger.server import EmbeddedServer
 from distgraph.types import Placement
 from tests.integration.cluster.at_rest import crashes, wait_at_rest, wait_for_progress
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
 
@@ -55,6 +57,53 @@ def full(cluster: EmbeddedCluster) -> Iterator[None]:
 
 
 @contextmanager
+def disk_full(cluster: EmbeddedCluster) -> Iterator[None]:
+    """A snapshot could not be written, so nothing is (MISCONF) until one could."""
+    snapshot = cluster.server.directory / "dump.rdb"
+    snapshot.mkdir()
+    with connect(cluster.server.url) as operator:
+        operator.config_set("save", "3600 1")
+        operator.bgsave()
+        wait_until(lambda: _saving(operator)["rdb_last_bgsave_status"] == "err")
+        with pytest.raises(ResponseError, match="MISCONF"):
+            operator.set("x", 1)
+        try:
+            yield
+        finally:
+            snapshot.rmdir()
+            operator.bgsave()
+            wait_until(lambda: _saving(operator)["rdb_last_bgsave_status"] == "ok")
+
+
+def _saving(operator: Any) -> dict[str, Any]:
+    found: dict[str, Any] = operator.info("persistence")
+    return found
+
+
+@contextmanager
+def lonely(cluster: EmbeddedCluster) -> Iterator[None]:
+    """Its replicas are away, and it was told to write nothing then (NOREPLICAS)."""
+    with connect(cluster.server.url) as operator:
+        operator.config_set("min-replicas-to-write", 1)
+        try:
+            yield
+        finally:
+            operator.config_set("min-replicas-to-write", 0)
+
+
+@contextmanager
+def no_memory(cluster: EmbeddedCluster) -> Iterator[None]:
+    """It is over its limit by all it holds (OOM); whoever connects anew finds it so."""
+    with connect(cluster.server.url) as operator:
+        operator.config_set("maxmemory", 1)
+        operator.client_kill_filter(skipme=True)
+        try:
+            yield
+        finally:
+            operator.config_set("maxmemory", 0)
+
+
+@contextmanager
 def paused(cluster: EmbeddedCluster) -> Iterator[None]:
     """CLIENT PAUSE, as before a planned failover."""
     with connect(cluster.server.url) as operator:
@@ -73,7 +122,7 @@ def asleep(cluster: EmbeddedCluster) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("placement", "count"), [("auto", 1500), ("spread", 100)])
-@pytest.mark.parametrize("trouble", [replica, full, paused, asleep])
+@pytest.mark.parametrize("trouble", [replica, full, disk_full, lonely, no_memory, paused, asleep])
 def test_a_batch_goes_on_when_it_has_passed(
     trouble: Callable[[EmbeddedCluster], Any], placement: Placement, count: int
 ) -> None:

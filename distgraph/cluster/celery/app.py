@@ -12,7 +12,6 @@ from typing import Any
 import billiard.pool
 from celery import Celery, bootsteps, signals
 from kombu import Exchange, Queue
-from kombu.transport.redis import Transport
 
 from distgraph.cluster import companion
 from distgraph.cluster.celery.config import settings
@@ -22,11 +21,11 @@ from distgraph.cluster.celery.pops import mark_pops
 from distgraph.cluster.celery.site import Site, SiteOptions
 from distgraph.cluster.deliver import deliver
 from distgraph.cluster.hints import BatchHint, queue_name
+from distgraph.cluster.liveness import died_here, kin
 from distgraph.cluster.recover import Sweeper
 from distgraph.cluster.watcher import LOOK_SECONDS, Watcher
 from distgraph.ledger import seam
 from distgraph.ledger.connection import check_server
-from distgraph.ledger.faults import PASSING
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +55,6 @@ def make_app(options: SiteOptions, overrides: dict[str, Any] | None = None) -> C
         app.conf.worker_max_memory_per_child = options.max_memory * 1024 * 4 // 5
     app.conf.update(overrides or {})
     _add_tasks(app, site)
-    outlive_failovers()
     let_children_go()
     if seam.nemesis is not None:
         mark_pops([queue.name for queue in app.conf.task_queues])
@@ -72,12 +70,6 @@ def _quieten() -> None:
     for name in ("celery.app.trace", "celery.worker.strategy"):
         if logging.getLogger().level > logging.DEBUG:
             logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def outlive_failovers() -> None:
-    """Let the consumer reconnect where its server answers as a replica does. Else the worker ends on the first message."""
-    known = Transport.connection_errors
-    Transport.connection_errors = (*known, *(error for error in PASSING if error not in known))
 
 
 def let_children_go() -> None:
@@ -130,7 +122,7 @@ def _work(site: Site, hint: Any) -> None:
     mark.hold(f"b:{hint[0]}" if isinstance(hint, BatchHint) else f"h:{hint[0]}\n{hint[1]}")
     seam.reach("delivery", "before")
     try:
-        deliver(place, hint, lambda: time.sleep(0.5))
+        deliver(place, hint, lambda: time.sleep(0.2))
         seam.reach("delivery", "after")
     finally:
         place.hand_over()
@@ -166,6 +158,7 @@ def _watch_step(site: Site) -> type[bootsteps.StartStopStep]:
                 "concurrency": int(parent.concurrency or 1),
                 "graphs": site.registry.names(),
                 "queues": [queue_name(site.options.namespace), *site.options.queues],
+                "kin": kin(),
             }
             own = about["pool"] == "prefork"
             sweeper = Sweeper(
@@ -175,6 +168,7 @@ def _watch_step(site: Site) -> type[bootsteps.StartStopStep]:
                 site.registry,
                 CeleryDispatcher(site.options.url, site.options.namespace),
                 time.monotonic,
+                died_here,
             )
             self.watcher = Watcher(
                 ledger.fleet,

@@ -43,6 +43,9 @@ def settings(url: str, namespace: str) -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         # A stopped server is waited for without end: the ledger keeps what is due.
         "broker_connection_max_retries": None,
+        # It comes back soon, and an answer that is an error - a full disk, say - does not end it. It passes, as an outage does.
+        "worker_consumer": "distgraph.cluster.celery.consumer:PatientConsumer",
+        "broker_channel_error_retry": True,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         # One queue for the namespace; those of nodes with a queue of their own are added by the worker's options.
         "task_default_queue": name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +16,8 @@ from distgraph.cluster.liveness import (
     SlotTable,
     alive,
     beat_record,
+    died_here,
+    kin,
     slot_name,
     state_of,
     work_of,
@@ -164,3 +167,17 @@ def test_a_slot_is_at_one_slice_at_a_time() -> None:
     assert works_at(work, "b:9", "slice")
     assert not works_at(work, "b:1", "other")
     assert works_at(work_of("b:b"), "b:1", "other"), "between two nodes it does not say which"
+
+
+def test_a_worker_beside_this_process_is_seen_to_be_gone() -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    record = {"kin": kin(), "pid": process.pid}
+    assert kin()
+    assert not died_here(record)
+    process.send_signal(signal.SIGSTOP)
+    assert not died_here(record), "it stands still"
+    process.kill()
+    process.communicate()
+    assert died_here(record)
+    assert not died_here({**record, "kin": "another machine"})
+    assert not died_here({"pid": process.pid}), "an earlier release does not say where it runs"

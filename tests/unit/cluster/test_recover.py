@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
-from distgraph.cluster.recover import DISTRUST
+from distgraph.cluster.recover import DISTRUST, Sweeper
 from distgraph.testing import InProcessCluster, Slot
 from tests.unit.cluster.small import Counted, chain, cluster_of
 
@@ -253,3 +256,47 @@ def test_who_works_at_it_keeps_it() -> None:
     run = cluster.submit(graph, {"x": 1})
     assert run.result()["trail"] == ["a"]
     assert node.calls == 1
+
+
+class Record(dict[str, object]):
+    """A worker's beat; anything a sweep asks for is there."""
+
+    def __init__(self, beat: float) -> None:
+        super().__init__(name="w", host="h", beat=beat, graphs={}, dead=[], works={}, concurrency=1, idle=1, slots=[])
+
+
+def watching(cluster: InProcessCluster, died: Callable[[Any], bool] = lambda record: False) -> Sweeper:
+    memory = cluster.memory
+    parts: tuple[Any, ...] = (memory.runs, memory.batches, memory.fleet, cluster.registry, cluster.broker)
+    made: Callable[..., Sweeper] = Sweeper
+    return made(*parts, cluster.clock.seconds, died)
+
+
+def test_a_death_that_can_be_seen_is_not_waited_for() -> None:
+    """Not even right after an outage: it is no guess."""
+    cluster = cluster_of(graph := chain(Counted("a")))
+    cluster.crash_at("node a", tree=True)
+    run = cluster.submit(graph, {"x": 1})
+    cluster.step()
+    boot = cluster.memory.runs.record(run._address)["lease"].decode().partition(":")[0]
+    assert boot in cluster.memory.fleet.workers()
+    sweeper = watching(cluster, lambda record: record["boot"] == boot)
+    sweeper.distrust()
+    sweeper.sweep()
+    assert cluster.memory.runs.record(run._address)["lease"] == b""
+    assert boot not in cluster.memory.fleet.workers(), "nobody else waits for it either"
+    assert run.result()["trail"] == ["a"]
+
+
+def test_whoever_misses_beats_is_looked_at_more_often() -> None:
+    """The moment in which its last beat lapses is not missed by half a second."""
+    cluster = cluster_of(chain(Counted("a")))
+    sweeper = watching(cluster)
+    fleet = cluster.memory.fleet
+    fleet.beat("other", Record(1.0), ttl_ms=2000)
+    assert sweeper.sweep() > 0.4
+    cluster.advance_clock(1_000)
+    fleet.beat("other", Record(2.0), ttl_ms=2000)
+    assert sweeper.sweep() > 0.4
+    cluster.advance_clock(1_300)
+    assert sweeper.sweep() <= 0.15

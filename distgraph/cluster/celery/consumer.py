@@ -1,0 +1,49 @@
+"""Celery's consumer, which comes back soon where its server was away, and waits where the server takes nothing.
+
+Celery waits 2, 4, 6, ... 30 seconds between its tries to reconnect: after an outage of a minute a worker would be idle for
+another quarter of one. And an answer that is an error (no room left on disk or in memory, too few replicas) ends a worker
+of Celery's for good, though it passes like an outage.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import partial
+from typing import Any
+
+from celery.worker.consumer import Consumer
+from celery.worker.state import maybe_shutdown
+
+log = logging.getLogger(__name__)
+
+#: Between two tries to connect: at first, how much longer each time, at most. Seconds.
+FIRST, MORE, MOST = 0.2, 0.2, 1.0
+#: How long a server that refuses is left alone. Seconds.
+REFUSED = 1.0
+
+
+class PatientConsumer(Consumer):  # type: ignore[misc]
+    """What a worker consumes with."""
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Connect, however long it takes."""
+        conn.ensure_connection = partial(
+            conn.ensure_connection, interval_start=FIRST, interval_step=MORE, interval_max=MOST
+        )
+        return super().ensure_connected(conn)
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """Say what went wrong; begin again after a while where the server is there and refuses."""
+        refused = isinstance(exc, self.channel_errors)
+        if refused:
+            log.warning("the server takes no messages now, this worker tries again in %g s: %s", REFUSED, exc)
+        super().on_connection_error_after_connected(exc)
+        if refused:
+            self._wait(REFUSED)
+
+    def _wait(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            maybe_shutdown()
+            time.sleep(0.1)

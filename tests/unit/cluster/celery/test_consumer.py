@@ -1,0 +1,37 @@
+"""How soon a worker is back; that it outlives what a server may answer is tested with a real one in tests/chaos."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from kombu import Connection
+
+from distgraph.cluster.celery.app import client_app
+from distgraph.cluster.celery.consumer import MOST, PatientConsumer
+from tests.servers import free_port
+
+pytestmark = pytest.mark.unit
+
+
+class Told(Exception):
+    """It was said how long the next try is waited for."""
+
+
+def test_the_next_tries_to_connect_come_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = client_app(f"redis://127.0.0.1:{free_port()}/0", "ns")
+    assert app.conf.worker_consumer == f"{PatientConsumer.__module__}:{PatientConsumer.__name__}"
+    waits: list[Any] = []
+
+    def retrying(
+        fun: Any, catch: Any, args: Any, kwargs: Any, errback: Any, most: Any, *intervals: Any, **_: Any
+    ) -> None:
+        waits.extend(intervals)
+        raise Told
+
+    monkeypatch.setattr("kombu.connection.retry_over_time", retrying)
+    consumer = PatientConsumer.__new__(PatientConsumer)
+    consumer.app, consumer.first_connection_attempt, consumer.broker_connection_retry_attempt = app, True, 0
+    with Connection(app.conf.broker_url) as connection, pytest.raises(Told):
+        consumer.ensure_connected(connection)
+    assert waits[:3] == [0.2, 0.2, MOST]
