@@ -16,6 +16,7 @@ app = make_app(
         pool=settings.pool,
         queues=settings.queues,
         secret=settings.secret.get_secret_value().encode() if settings.secret else None,
+        async_concurrency=settings.async_concurrency,
         drain_seconds=settings.drain_timeout,
         cancel_seconds=settings.cancel_grace,
         max_memory=settings.max_memory_per_child,

@@ -71,6 +71,8 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     #: signs stored data; once set, unsigned data is refused. The same on every worker and submitter.
     secret: SecretStr | None = None
+    #: async nodes of one slot that may wait at the same time
+    async_concurrency: int = Field(default=100, ge=1)
     #: seconds that a stopping worker waits for nodes that run; what is left is taken over by other workers
     drain_timeout: float = Field(default=30.0, ge=0)
     #: seconds that a node may go on after its run was cancelled, before its process is ended (pool prefork)

@@ -50,6 +50,15 @@ LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
     "the limit it is ended, and what it ran is to blame (pool prefork).",
 )
 @click.option(
+    "--async-concurrency",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    metavar="NODES",
+    envvar="DISTGRAPH_ASYNC_CONCURRENCY",
+    help="How many async nodes of one slot may wait at the same time.",
+)
+@click.option(
     "--drain-timeout",
     type=click.FloatRange(0),
     default=30.0,
@@ -84,6 +93,7 @@ def worker(
     queues: tuple[str, ...],
     cancel_grace: float,
     max_memory_per_child: int | None,
+    async_concurrency: int,
     drain_timeout: float,
     versions: str,
     log_level: str,
@@ -107,6 +117,7 @@ def worker(
         cancel_grace=cancel_grace,
         max_memory_per_child=max_memory_per_child or 0,
         log_level=log_level,
+        async_concurrency=async_concurrency,
         drain_timeout=drain_timeout,
         versions=versions,
         secret=(os.environ.get(SECRET_VARIABLE) or "").encode() or None,

@@ -10,14 +10,15 @@ of its process because the failure it handles is recorded first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Generator, Sequence
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 from distgraph.cluster.events import at_work
+from distgraph.cluster.execution import executing, in_this_thread
 from distgraph.cluster.failures import describe, rebuild
-from distgraph.cluster.lane import Lane
 from distgraph.cluster.nested import LATER, Later, Superseded
+from distgraph.cluster.overlap import to_its_end
 from distgraph.cluster.workplace import Workplace
 from distgraph.constants import ERROR, ERROR_SOURCE
 from distgraph.engine.limits import limits_of
@@ -26,7 +27,7 @@ from distgraph.errors import GraphBubbleUp, GraphSleep, NodeError, NodeTimeoutEr
 from distgraph.ledger import seam
 from distgraph.superstep.model import Task
 from distgraph.superstep.plan import handler_task
-from distgraph.types import TimeoutPolicy
+from distgraph.types import TimeoutPolicy, Write
 
 #: Coroutines stop by themselves at their time limit; one that does not is stopped like any other node, so much later.
 #: Seconds.
@@ -47,19 +48,28 @@ class _Turn(NamedTuple):
     answers: bytes | None = None
 
 
-def attempt_task(place: Workplace, run: Any, task: Task, attempt: int) -> float | GraphSleep | None:
-    """One attempt of one task of ``run`` (a Run, or an item of a slice).
+#: What to do about a task: None, it has settled, ``task.writes`` tells how; else the seconds to wait before its next
+#: attempt, or its sleep.
+Pause = float | GraphSleep | None
+#: Yields coroutines that are to run on the event loop, see ``execution``.
+Attempting = Generator[Coroutine[Any, Any, list[Write]], list[Write], Pause]
 
-    Returns:
-        None: it has settled, ``task.writes`` tells how. Else the seconds to wait before its next attempt, or its sleep.
+
+def attempt_task(place: Workplace, run: Any, task: Task, attempt: int) -> Pause:
+    """One attempt of one task of ``run`` (a Run, or an item of a slice), to its end.
 
     Raises:
         StoreError: the ledger failed while the node used it. The attempt is not the node's.
     """
+    return to_its_end(attempting(place, run, task, attempt), place.cancelled)
+
+
+def attempting(place: Workplace, run: Any, task: Task, attempt: int) -> Attempting:
+    """``attempt_task`` for whoever lets several tasks wait beside each other."""
     turn = _whose_turn(run, task)
     while True:
         try:
-            delay = _call(place, run, turn, attempt - turn.before)
+            delay = yield from _calling(place, run, turn, attempt - turn.before)
         except BaseException as exc:
             if isinstance(exc, StoreError) and exc.of_ledger:
                 raise
@@ -76,7 +86,7 @@ def attempt_task(place: Workplace, run: Any, task: Task, attempt: int) -> float 
         return delay
 
 
-def _call(place: Workplace, run: Any, turn: _Turn, attempt: int) -> float | GraphSleep | None:
+def _calling(place: Workplace, run: Any, turn: _Turn, attempt: int) -> Attempting:
     """One attempt of whoever's turn it is.
 
     Raises:
@@ -92,8 +102,8 @@ def _call(place: Workplace, run: Any, turn: _Turn, attempt: int) -> float | Grap
         if limits is not None and late:
             raise _too_late(task, limits, late)
         with at_work(task, attempt, run.epoch) if lane.ctx.emit is not None else nullcontext():
-            task.writes = lane.execute(
-                task, known=known, attempt=attempt, error=turn.error, limits=limits, progress=clock.progress
+            task.writes = yield from executing(
+                lane, task, known=known, attempt=attempt, error=turn.error, limits=limits, progress=clock.progress
             )
         seam.reach("node", "after")
         if limits is not None and clock.over():
@@ -132,7 +142,7 @@ class _Clock:
             place.watch(run.called(task.name, "", attempt).text, None)
             return
         self._place = place
-        self._grace = 0.0 if Lane.in_this_thread(task.node) else ASYNC_GRACE
+        self._grace = 0.0 if in_this_thread(task.node) else ASYNC_GRACE
         self._idle = float(limits.idle_timeout or "inf")
         self._called = run.called(task.name, task.idempotency_key(run.address.run_id), attempt)
         whole = float(limits.run_timeout or "inf")

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from distgraph.cluster.attempt import attempt_task
+from distgraph.cluster.attempt import attempt_task, attempting
 from distgraph.cluster.commit import close, fail, fail_unread, rest, store, tell_start
+from distgraph.cluster.execution import in_this_thread
 from distgraph.cluster.hints import RunHint
 from distgraph.cluster.offer import node_hints, offer, offer_again, put_off, travels, worth_offering
+from distgraph.cluster.overlap import Overlap
 from distgraph.cluster.reclaim import poison
 from distgraph.cluster.registry import Served
 from distgraph.cluster.rows import naming
@@ -157,6 +160,8 @@ def _begin(place: Workplace, run: Run) -> bool:
 
 def _run_in_place(place: Workplace, run: Run, tasks: Sequence[Task]) -> str:
     """Run tasks here: '' if all settled, 'wide' if others should have the rest, 'gone' if one waits for a retry, or sleeps."""
+    if _wait_beside_each_other(place, run, tasks):
+        return "gone"
     started, ran = place.monotonic(), 0
     for task in tasks:
         if task.writes:
@@ -164,11 +169,38 @@ def _run_in_place(place: Workplace, run: Run, tasks: Sequence[Task]) -> str:
         if worth_offering(place, run, tasks, place.monotonic() - started, ran):
             return "wide"
         ran += 1
-        attempt = int(run.record.get(f"a:{task.id}", b"0")) + 1
-        delay = attempt_task(place, run, task, attempt)
+        delay = attempt_task(place, run, task, _attempts(run, task) + 1)
         if delay is not None:
-            put_off(place, run, task, attempt, delay, offered=False)
-            others = [other for other in tasks if not other.writes and other is not task]
-            place.dispatcher.publish(node_hints(run, others))
+            _put_off(place, run, tasks, {task: delay})
             return "gone"
     return ""
+
+
+def _wait_beside_each_other(place: Workplace, run: Run, tasks: Sequence[Task]) -> bool:
+    """Run the async nodes of a superstep together, if there are several. True: one waits for a retry, or sleeps."""
+    waiting = [task for task in tasks if not task.writes and not in_this_thread(task.node)]
+    if len(waiting) < 2 or run.suspect:
+        # A suspect's nodes run one by one: should one end the process, it is known which.
+        return False
+    overlap: Overlap[Task] = Overlap(place)
+    for task in waiting:
+        overlap.begin(task, partial(attempting, run=run, task=task, attempt=_attempts(run, task) + 1))
+    delays: dict[Task, Any] = {}
+    while overlap:
+        delays.update(landed for landed in overlap.landed() if landed.result is not None)
+    if delays:
+        _put_off(place, run, tasks, delays)
+    return bool(delays)
+
+
+def _put_off(place: Workplace, run: Run, tasks: Sequence[Task], delays: Mapping[Task, Any]) -> None:
+    """Give tasks back that are to be tried again, and offer the others."""
+    for task, delay in delays.items():
+        put_off(place, run, task, _attempts(run, task) + 1, delay, offered=False)
+    others = [other for other in tasks if not other.writes and other not in delays]
+    place.dispatcher.publish(node_hints(run, others))
+
+
+def _attempts(run: Run, task: Task) -> int:
+    """How often a task was tried."""
+    return int(run.record.get(f"a:{task.id}", b"0"))

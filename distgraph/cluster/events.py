@@ -216,10 +216,12 @@ def end_entry(
 class _AtWork:
     """The attempt that runs in this context."""
 
-    __slots__ = ("_label", "epoch", "number", "task")
+    __slots__ = ("_label", "epoch", "number", "saver", "task")
 
     def __init__(self, task: str, number: int, epoch: int) -> None:
         self.task, self.number, self.epoch = task, number, epoch
+        #: Of the graphs that it runs.
+        self.saver: Any = None
         self._label = ""
 
     @property
@@ -244,7 +246,14 @@ def at_work(task: Task, number: int, epoch: int) -> Iterator[None]:
         _at_work.reset(token)
 
 
-def emitter(place: Workplace, served: Served, address: Address, saver: Any) -> Any:
+def saves_with(saver: Any) -> None:
+    """The attempt that runs in this context has ``saver`` for the graphs it runs."""
+    attempt = _at_work.get()
+    if attempt is not _NOBODY:
+        attempt.saver = saver
+
+
+def emitter(place: Workplace, served: Served, address: Address) -> Any:
     """Sends what nodes tell into the run's log.
 
     What nodes write goes at once. What a nested graph has settled goes with the checkpoint that settles it, where it
@@ -254,6 +263,7 @@ def emitter(place: Workplace, served: Served, address: Address, saver: Any) -> A
 
     def emit(ns: tuple[str, ...], mode: str, payload: Any, key: str = "") -> None:
         attempt = _at_work.get()
+        saver = attempt.saver
         if mode == "debug":
             payload = _without_error(payload)
         if key and saver is not None and saver.tells(ns):
@@ -297,11 +307,14 @@ class LedgerEffects(EffectLog):
             self._runs.forget_effect(self._address, key)
 
     def put(self, key: str, value: Any) -> Any:
+        return self._codec.decode(self.record(key, self._codec.encode(value)))
+
+    def record(self, key: str, data: bytes) -> bytes:
+        """``put`` of a value that is encoded already."""
         self.used = True
-        data = self._codec.encode(value)
         with of_ledger():
             stands = self._runs.effect(self._address, key, data)
-        return self._codec.decode(stands) if stands is not None else value
+        return stands if stands is not None else data
 
 
 class Replay:

@@ -9,9 +9,7 @@ input in place cannot make placement matter.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from distgraph.checkpoint.lines import (
@@ -29,38 +27,24 @@ from distgraph.checkpoint.lines import (
 from distgraph.checkpoint.parts import Growth
 from distgraph.cluster.context import with_context
 from distgraph.cluster.failures import describe
-from distgraph.cluster.nested import Attempt, NestedSaver, whose_answers
 from distgraph.cluster.options import RunOptions
 from distgraph.cluster.registry import Served
 from distgraph.cluster.rows import naming
 from distgraph.cluster.sizes import WRITES, check_state, writes_too_large
 from distgraph.cluster.versions import SHORT, check_reachable, migrated
 from distgraph.cluster.workplace import Workplace
-from distgraph.constants import CACHED, ERROR, ERROR_SOURCE, INPUT, INTERRUPT, RESUME
-from distgraph.engine.caching import cache_key, is_cacheable
+from distgraph.constants import ERROR, ERROR_SOURCE, INPUT
 from distgraph.engine.context import RunContext
-from distgraph.engine.execute import arun_task, run_task
-from distgraph.engine.limits import within
 from distgraph.engine.opening import input_writes
-from distgraph.errors import (
-    CheckpointCorruptError,
-    CodecError,
-    EmptyInputError,
-    InvalidUpdateError,
-    NodeError,
-)
+from distgraph.errors import CheckpointCorruptError, CodecError, EmptyInputError, InvalidUpdateError
 from distgraph.ledger import seam
-from distgraph.ledger.replies import Address
 from distgraph.superstep.advance import Next, Rules, advance, look, resumed
 from distgraph.superstep.apply import apply_writes
 from distgraph.superstep.joins import with_input
-from distgraph.superstep.model import EMPTY, Checkpoint, Node, Program, Task
+from distgraph.superstep.model import EMPTY, Checkpoint, Program, Task
 from distgraph.superstep.plan import handler_task, plan
 from distgraph.superstep.views import output_values
-from distgraph.types import Command, TimeoutPolicy, Write
-
-#: How often a coroutine looks whether its run was cancelled. Seconds.
-TOLD_SECONDS = 0.1
+from distgraph.types import Command, Write
 
 #: The field of a line that says which version of its graph wrote the head: its first characters.
 WRITER = "g"
@@ -188,103 +172,7 @@ class Lane:
 
     # ------------------------------------------------------------- a superstep
 
-    def execute(
-        self,
-        task: Task,
-        *,
-        known: Any = None,
-        attempt: int = 1,
-        error: NodeError | None = None,
-        limits: TimeoutPolicy | None = None,
-        progress: Callable[[], None] | None = None,
-    ) -> list[Write]:
-        """Run one task here.
-
-        Args:
-            task: planned from the head.
-            known: the answers to what it and graphs that it runs asked, see ``known_answers``.
-            attempt: counts from 1.
-            error: what an error handler is to handle.
-            limits: time limits, in seconds; kept here for async nodes, by whoever watches the slot for others.
-            progress: what the node's heartbeat calls.
-
-        Returns:
-            What it wants to change, or control writes alone if it asks.
-
-        Raises:
-            Superseded: another attempt of the task is at work.
-            Exception: what the node raised.
-        """
-        self._refresh(task)
-        key = cache_key(self.ctx.program, task, self.ctx.stop) if self.ctx.cache is not None else None
-        if key is not None and (found := self.ctx.cache.get([(key.ns, key.key)]).get((key.ns, key.key))):
-            return [*((channel, value) for channel, value in found), (CACHED, True)]
-        answers, self.ctx.resume_map = whose_answers(task, known)
-        saver = self._nested_saver(task)
-        try:
-            if self.in_this_thread(task.node):
-                writes = run_task(self.ctx, task, answers=answers, attempt=attempt, error=error, progress=progress)
-            else:
-                writes = asyncio.run(self._awaited(task, answers, attempt, error, limits, progress))
-        finally:
-            if saver is not None and saver.end():
-                self.nested = True
-        if any(channel == INTERRUPT for channel, _ in writes):
-            # What was answered comes before what is asked: the last of the two says whether somebody waits.
-            writes = sorted(writes, key=lambda write: write[0] != RESUME)
-        if key is not None and is_cacheable(writes):
-            self.ctx.cache.set({(key.ns, key.key): (writes, key.ttl)})
-        return writes
-
-    def _nested_saver(self, task: Task) -> NestedSaver | None:
-        saver: NestedSaver | None = self.ctx.saver
-        if saver is not None:
-            address = Address(self.ctx.run_id, str(self.ctx.thread_id))
-            saver.begin(Attempt(self.place.nonce, address, task.at.id, self.epoch, partial(self._head_stored, task)))
-        return saver
-
-    def _head_stored(self, task: Task) -> bool:
-        if self.at.id == self.stored.id:
-            return True
-        own = task.at
-        kept = self.keep_head()
-        # The task goes on with the values that nobody else holds.
-        task.at = own
-        return kept
-
-    @staticmethod
-    def in_this_thread(node: Node) -> bool:
-        """Whether a node runs without an event loop."""
-        return getattr(node.action, "sync_ok", True) and all(getattr(b.path, "sync_ok", True) for b in node.branches)
-
-    async def _awaited(
-        self,
-        task: Task,
-        answers: Sequence[Any],
-        attempt: int,
-        error: NodeError | None,
-        limits: TimeoutPolicy | None,
-        progress: Callable[[], None] | None,
-    ) -> list[Write]:
-        watched = asyncio.create_task(self._cancel_when_told(asyncio.current_task()))
-
-        async def run(made: Callable[[], None] | None) -> list[Write]:
-            tell = made if progress is None else partial(_both, made, progress)
-            return await arun_task(self.ctx, task, answers=answers, attempt=attempt, error=error, progress=tell)
-
-        try:
-            return await (run(None) if limits is None else within(limits, task, run))
-        finally:
-            watched.cancel()
-
-    async def _cancel_when_told(self, main: asyncio.Task[Any] | None) -> None:
-        """Cancel a coroutine whose run was cancelled: it may be waiting for something that takes long."""
-        while not self.place.cancelled():
-            await asyncio.sleep(TOLD_SECONDS)
-        if main is not None:
-            main.cancel()
-
-    def _refresh(self, task: Task) -> None:
+    def refresh(self, task: Task) -> None:
         """Give the task values nobody else holds: of what it reads, all that could be changed in place."""
         values = self.at.values
         mutable = [name for name in self.served.reads(task.node) if type(values.get(name)) not in SHARED]
@@ -433,13 +321,6 @@ class Lane:
         from datetime import UTC, datetime
 
         return datetime.fromtimestamp(self.place.now(), UTC).isoformat()
-
-
-def _both(made: Callable[[], None] | None, progress: Callable[[], None]) -> None:
-    """Progress concerns the event loop's limit and that of whoever watches the slot."""
-    if made is not None:
-        made()
-    progress()
 
 
 def with_handlers(program: Program, tasks: Sequence[Task]) -> list[Task]:

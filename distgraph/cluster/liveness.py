@@ -38,6 +38,10 @@ _TOLD = struct.Struct("<I")
 _TEXT = _ROW - _HEAD.size - _TOLD.size
 
 
+#: What a row says of a node that runs opens with this where others run beside it in the same slot.
+BESIDE = "+"
+
+
 class Row(NamedTuple):
     """What a slot wrote about itself.
 
@@ -84,8 +88,8 @@ class Called(NamedTuple):
 
     @staticmethod
     def of(what: str) -> Called | None:
-        """What a row says; None where that is no call of a node."""
-        kind, _, rest = what.partition(":")
+        """What a row says, whether others run beside it or not; None where that is no call of a node."""
+        kind, _, rest = what.removeprefix(BESIDE).partition(":")
         parts = rest.split("\n")
         if kind not in ("n", "s") or len(parts) != 7:
             return None
@@ -296,7 +300,7 @@ class Mark:
 
 def work_of(what: str) -> str:
     """What a row says, as a beat tells it to others: without threads and names of nodes."""
-    kind, _, rest = what.partition(":")
+    kind, _, rest = what.removeprefix(BESIDE).partition(":")
     return f"{kind}:{rest}" if kind == "b" else f"{kind}:" + "\n".join(rest.split("\n")[: 2 if kind == "s" else 1])
 
 

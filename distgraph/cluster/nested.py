@@ -76,6 +76,10 @@ class NestedSaver(LineSaver):
         self._told: dict[str, list[Any]] = {}
         self._entry: Callable[[list[Any]], bytes] | None = None
 
+    def another(self) -> NestedSaver:
+        """One like this, for an attempt beside others."""
+        return NestedSaver(self._nested, self.codec)
+
     def begin(self, attempt: Attempt) -> None:
         """From now on ``attempt`` is at work."""
         self._attempt, self._held, self._lost = attempt, {}, False

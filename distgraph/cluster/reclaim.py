@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from distgraph.cluster.attempt import note_of
 from distgraph.cluster.failures import describe
 from distgraph.cluster.hints import BatchHint, Dispatcher, Hint, RunHint
-from distgraph.cluster.liveness import Called
+from distgraph.cluster.liveness import BESIDE, Called
 from distgraph.cluster.registry import Registry
 from distgraph.cluster.rows import result_row
 from distgraph.cluster.workplace import CRASHES_ALLOWED, TREE_DIED
@@ -41,11 +41,11 @@ class Reclaimer:
 
         Args:
             slot: the slot.
-            what: what its row said last, hence the culprit.
+            what: what its row said last, hence the culprit, unless others ran beside it.
             crashed: False where it was stopped, not killed by what it ran.
             why: what it died of.
         """
-        called = Called.of(what)
+        called, named = Called.of(what), not what.startswith(BESIDE)
         if called is None:
             kind, _, rest = what.partition(":")
             name, _, thread = rest.partition("\n")
@@ -54,13 +54,15 @@ class Reclaimer:
             elif kind == "b":
                 self.reclaim_slices(name, slot, crashed=crashed)
         elif called.kind == "n":
-            self.reclaim(Address(called.run_id, called.other), slot, crashed=crashed, why=_at(called, why))
+            self.reclaim(
+                Address(called.run_id, called.other), slot, crashed=crashed, why=_at(called, why) if named else why
+            )
         elif (item := split_item(called.run_id)) is not None:
             batch_id, index = item
             partition = self.runs.keys.chunk_partition(batch_id, index // CHUNK)
             found = self.batches.slice_of(batch_id, partition, called.other)
             if found is not None and found[0] == slot:
-                culprit, reason = (index if crashed else None), _at(called, why)
+                culprit, reason = (index if crashed and named else None), _at(called, why)
                 self.reclaim_slice(batch_id, called.other, slot, found[1], culprit, crashed=crashed, why=reason)
 
     def reclaim(self, address: Address, slot: str, *, crashed: bool, task_id: str = "", why: str = "") -> None:

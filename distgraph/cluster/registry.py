@@ -54,10 +54,10 @@ class Served:
 
     def unstoppable(self) -> list[str]:
         """Nodes with a time limit that only the end of their process can keep: those that do not wait in an event loop."""
-        from distgraph.cluster.lane import Lane
+        from distgraph.cluster.execution import in_this_thread
 
         nodes = self.program.nodes.values()
-        return sorted(node.name for node in nodes if node.timeout is not None and Lane.in_this_thread(node))
+        return sorted(node.name for node in nodes if node.timeout is not None and in_this_thread(node))
 
     def about(self) -> dict[str, Any]:
         """What a client must know that has the graph's name alone."""

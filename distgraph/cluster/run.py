@@ -63,7 +63,7 @@ def open_run(place: Workplace, served: Served, address: Address, head: str, reco
     with naming(f"Options of run {address.run_id!r}"):
         options = RunOptions.of(served.codec.decode(record["config"]))
     shelf = place.shelf(served)
-    emit = events.emitter(place, served, address, shelf.saver) if options.log else None
+    emit = events.emitter(place, served, address) if options.log else None
     full = options.log == "full"
     effects = events.LedgerEffects(place.runs, served.codec, address)
     naps = LedgerNaps(place.runs, address)

@@ -9,33 +9,33 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from functools import partial
+from threading import RLock
 from typing import Any
 
-from distgraph.cluster.attempt import attempt_task
+from distgraph.cluster.attempt import attempt_task, attempting
 from distgraph.cluster.context import context_for
 from distgraph.cluster.drive import carry_on, pass_on
 from distgraph.cluster.events import LedgerEffects
+from distgraph.cluster.execution import in_this_thread
 from distgraph.cluster.failures import describe
 from distgraph.cluster.hints import BatchHint
 from distgraph.cluster.lane import Lane
-from distgraph.cluster.liveness import Called
 from distgraph.cluster.naps import LedgerNaps
 from distgraph.cluster.nested import drop_nested
 from distgraph.cluster.offer import node_hints, put_off, travels, worth_offering
-from distgraph.cluster.options import RunOptions
-from distgraph.cluster.registry import Served
+from distgraph.cluster.overlap import Overlap
 from distgraph.cluster.rows import naming, result_row, split_item_data
 from distgraph.cluster.run import Left, open_run
 from distgraph.cluster.sizes import VALUE
+from distgraph.cluster.slice_items import BatchPlan, Item
 from distgraph.cluster.workplace import HINTS_A_SLOT, LEASE_CHECK_MS, QUANTUM, TREE_DIED, Workplace
-from distgraph.constants import ERROR, INTERRUPT
-from distgraph.errors import DistgraphError, GraphRecursionError, GraphSleep, JoinStalledError
+from distgraph.constants import ERROR, INTERRUPT, START
+from distgraph.errors import DistgraphError, GraphRecursionError, JoinStalledError
 from distgraph.ledger.keys import CHUNK, item_id
 from distgraph.ledger.replies import Address, ItemStep, Taken
 from distgraph.superstep.advance import Verdict
 from distgraph.superstep.joins import stalled_text
 from distgraph.superstep.model import Task
-from distgraph.types import Write
 
 log = logging.getLogger(__name__)
 
@@ -43,51 +43,8 @@ log = logging.getLogger(__name__)
 FLUSH = 0.02
 #: A slice is sized to about this much work. Seconds.
 SLICE = 0.1
-
-
-class BatchPlan:
-    """A batch as its drivers need it, read once per process."""
-
-    __slots__ = ("batch_id", "config", "options", "served", "travels")
-
-    def __init__(self, batch_id: str, served: Served, manifest: dict[str, Any]) -> None:
-        self.batch_id, self.served = batch_id, served
-        self.config = bytes.fromhex(manifest["config"])
-        self.options = RunOptions.of(served.codec.decode(self.config))
-        #: Its items leave their slices, as runs of their own whose tasks are messages.
-        self.travels = self.options.placement == "spread" or any(
-            node.queue or node.placement == "spread" for node in served.program.nodes.values()
-        )
-
-
-class Item:
-    """One item of a slice: an unrecorded run. Has what ``attempt_task`` and ``travels`` need of a run."""
-
-    __slots__ = (
-        *("address", "batch_epoch", "epoch", "fresh", "index", "key", "lane"),
-        *("options", "record", "retry", "served", "settled", "slice_id", "step"),
-    )
-
-    def __init__(self, index: int, address: Address, plan: BatchPlan, lane: Lane, taken: Taken, slice_id: str) -> None:
-        self.index, self.address, self.lane = index, address, lane
-        self.served, self.options, self.batch_epoch = plan.served, plan.options, taken.epoch
-        #: No slot has had it before.
-        self.fresh = taken.flag == "n"
-        self.epoch = 1
-        self.record: dict[str, bytes] = {}
-        #: The task that failed here and is to be tried again, and after how many seconds; or that sleeps.
-        self.retry: tuple[str, float | GraphSleep] | None = None
-        #: Tasks of the superstep it leaves the slice in that were run here, by id.
-        self.settled: dict[str, list[Write]] = {}
-        #: What the next flush commits for it.
-        self.step: ItemStep | None = None
-        self.slice_id = slice_id
-        #: The key its submitter gave it, encoded; empty without one.
-        self.key = b""
-
-    def called(self, node: str, key: str, attempt: int) -> Called:
-        """What the slot's row says while ``node`` runs: the item, should it kill its process."""
-        return Called("s", self.address.run_id, self.slice_id, self.batch_epoch, key, attempt, "", node)
+#: Items with nodes that wait are taken at least so many at a time.
+WAITING = 8
 
 
 def run_batch(place: Workplace, hint: BatchHint) -> None:
@@ -118,7 +75,7 @@ def run_batch(place: Workplace, hint: BatchHint) -> None:
             break
         partition = partitions[turn % len(partitions)]
         slice_id = place.nonce().decode()
-        k = HINTS_A_SLOT if plan.travels else _size(place, hint.batch_id)
+        k = HINTS_A_SLOT if plan.travels else _size(place, plan)
         if place.batches.next_flag(hint.batch_id, partition) == "a" and not place.alone(True):
             partitions.remove(partition)
             continue
@@ -127,18 +84,24 @@ def run_batch(place: Workplace, hint: BatchHint) -> None:
             partitions.remove(partition)
             continue
         began = place.monotonic()
-        Slice(place, plan, slice_id, taken).run()
+        made = Slice(place, plan, slice_id, taken)
+        made.run()
         place.alone(False)
         if taken.flag == "n":
             # What was taken before goes first, to its end; from there on no partition is better than another.
             turn = place.noise(16)
-        _learn(place, hint.batch_id, (place.monotonic() - began) / (taken.stop - taken.start))
+        # Time in which all its nodes waited is not work: so many more can wait beside them.
+        worked = place.monotonic() - began - made.overlap.idle
+        _learn(place, hint.batch_id, worked / (taken.stop - taken.start))
     if partitions and place.dispatcher.waiting() < HINTS_A_SLOT * place.slots():
         place.dispatcher.publish([hint._replace(hops=0)])
 
 
-def _size(place: Workplace, batch_id: str) -> int:
-    pace = place.pace.get(batch_id)
+def _size(place: Workplace, plan: BatchPlan) -> int:
+    """How many items are taken at a time. Those that wait are waited for together, and stored as they come."""
+    pace = place.pace.get(plan.batch_id)
+    if plan.waits:
+        return place.overlap if pace is None else max(WAITING, min(place.overlap, int(SLICE / pace)))
     return 4 if pace is None else max(1, min(CHUNK, int(SLICE / pace)))
 
 
@@ -157,25 +120,72 @@ class Slice:
         #: Items whose commit was refused: whoever moved them may be gone by now.
         self.refused: list[int] = []
         self.flushed = place.monotonic()
+        self.overlap: Overlap[tuple[Item, Task]] = Overlap(place)
+        #: Nodes that wait may want to store their item's head, from their own OS threads.
+        self._storing = RLock()
 
     def run(self) -> None:
         """Advance all items until each has its row or goes on as a run of its own."""
+        try:
+            if self._advance_all() and self._end():
+                for item in self.promoted:
+                    self._go_on(item)
+        finally:
+            self.overlap.give_up()
+
+    def _advance_all(self) -> bool:
+        """Advance all items to where they end or leave. False: not all of them got there, and nothing is left to do."""
         self._open()
-        while self.live:
-            for item in self.live:
+        ready = self.live
+        while ready or self.overlap:
+            taken = [item for item in ready if not self._begin_waiting(item)]
+            for item in taken:
                 if self.place.draining():
-                    self._hand_back()
-                    return
+                    break
                 self._advance(item)
                 if self.place.monotonic() - self.flushed > FLUSH and not self._flush():
-                    return
+                    return False
+            if self.place.draining():
+                self._hand_back()
+                return False
             if not self._flush():
-                return
+                return False
             self.live = [item for item in self.live if item.lane.next is not None]
-        if not self._end():
-            return
-        for item in self.promoted:
-            self._go_on(item)
+            ready = [item for item in taken if item.lane.next is not None]
+            ready += self._landed(wait=not ready)
+        return True
+
+    # --------------------------------------------------------------- nodes that wait
+
+    def _begin_waiting(self, item: Item) -> bool:
+        """Begin the async nodes of an item's superstep beside those of others. False: there are none to begin."""
+        if not self.plan.waits or self.taken.flag == "a" or self.place.draining():
+            # A suspect's nodes run one by one: should one end the process, it is known which.
+            return False
+        lane = item.lane
+        if lane.next is not None and all(task.name == START for task in lane.next.tasks):
+            # It comes for free with the first.
+            self._superstep(item)
+        if lane.next is None or lane.next.verdict is not Verdict.RUN or travels(item, lane.next.tasks):
+            return False
+        waiting = [task for task in lane.next.tasks if not task.writes and not in_this_thread(task.node)]
+        if item.retry or not waiting or len(waiting) == len(self.live) == 1:
+            return False
+        for task in waiting:
+            self.overlap.begin((item, task), partial(attempting, run=item, task=task, attempt=1))
+        item.waiting = len(waiting)
+        return True
+
+    def _landed(self, *, wait: bool) -> list[Item]:
+        """Items whose nodes have ended that they waited for."""
+        ready: list[Item] = []
+        for (item, task), delay in self.overlap.landed(wait=wait) if self.overlap else ():
+            item.waiting -= 1
+            if delay is not None:
+                item.retry[task.id] = delay
+            if not item.waiting:
+                ready.append(item)
+        return ready
 
     # --------------------------------------------------------------- opening
 
@@ -278,12 +288,16 @@ class Slice:
     def _run_tasks(self, item: Item, tasks: Sequence[Task]) -> bool:
         """Run all tasks of a superstep here. False: one waits for its next attempt, or others should have the rest."""
         started = self.place.monotonic()
+        if item.retry:
+            return False
         for ran, task in enumerate(tasks):
+            if task.writes:
+                continue
             if worth_offering(self.place, item, tasks, self.place.monotonic() - started, ran):
                 return False
             delay = attempt_task(self.place, item, task, 1)
             if delay is not None:
-                item.retry = (task.id, delay)
+                item.retry[task.id] = delay
                 return False
         return True
 
@@ -356,9 +370,10 @@ class Slice:
 
     def _flush(self) -> bool:
         """Commit what is not committed. False: the batch was cancelled, nothing of it is wanted any more."""
-        steps = [item for item in self.live if item.step is not None]
         self.flushed = self.place.monotonic()
-        return self._commit(steps) if steps else True
+        with self._storing:
+            steps = [item for item in self.live if item.step is not None]
+            return self._commit(steps) if steps else True
 
     def _commit(self, items: Sequence[Item]) -> bool:
         answers = self.place.batches.commit(
@@ -388,10 +403,12 @@ class Slice:
 
     def _keep_head(self, item: Item) -> bool:
         """Store an item's head before graphs nested in it store theirs. False: it is somebody else's, or not wanted."""
-        self._plan_step(item, "step")
-        return (
-            item.step is not None and item.step.kind == "step" and self._commit([item]) and item.lane.next is not None
-        )
+        with self._storing:
+            if item.lane.at.id == item.lane.stored.id:
+                return True
+            self._plan_step(item, "step")
+            stored = item.step is not None and item.step.kind == "step" and self._commit([item])
+            return stored and item.lane.next is not None
 
     def _end(self) -> bool:
         """End the slice; items that have come to no end are ready again. False: the batch was cancelled."""
@@ -428,6 +445,10 @@ class Slice:
 
     def _hand_back(self) -> None:
         """Drain: commit what is done, and make the rest ready again. No crash is counted."""
+        self.overlap.begin_no_more()
+        while self.overlap:
+            for item in self._landed(wait=True):
+                self._advance(item)
         if not self._flush():
             return
         left = sorted(item.index % CHUNK for item in self.live if item.lane.next is not None)
@@ -442,10 +463,9 @@ class Slice:
         claimed = place.runs.claim(item.address, place.slot, sweep_ms=LEASE_CHECK_MS)
         if claimed.kind != "ok":
             return
-        if item.retry is None:
+        if not item.retry:
             carry_on(place, item.served, item.address, claimed.head, claimed.record, item.settled)
             return
-        task_id, delay = item.retry
         try:
             run = open_run(place, item.served, item.address, claimed.head, claimed.record)
         except Left:
@@ -454,6 +474,6 @@ class Slice:
         run.lane.pending.update(item.settled)
         tasks = run.lane.look().tasks
         for task in tasks:
-            if task.id == task_id:
-                put_off(place, run, task, 1, delay, offered=False)
-        place.dispatcher.publish(node_hints(run, [t for t in tasks if t.id != task_id and not t.writes]))
+            if task.id in item.retry:
+                put_off(place, run, task, 1, item.retry[task.id], offered=False)
+        place.dispatcher.publish(node_hints(run, [t for t in tasks if t.id not in item.retry and not t.writes]))

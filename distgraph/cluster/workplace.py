@@ -53,6 +53,8 @@ class Workplace:
         draining: whether to hand work back instead of going on.
         idle: how many slots of the fleet wait for work, as far as this process knows.
         slots: how many slots the fleet has.
+        threads: how many tasks that a node calls may run beside it, in OS threads of their own.
+        overlap: how many async nodes of this slot may wait at the same time.
     """
 
     runs: RunLedger
@@ -73,6 +75,8 @@ class Workplace:
     draining: Callable[[], bool] = lambda: False
     idle: Callable[[], int] = lambda: 1
     slots: Callable[[], int] = lambda: 1
+    threads: int = 0
+    overlap: int = 100
     monotonic: Callable[[], float] = time.monotonic
     now: Callable[[], float] = time.time
     noise: Callable[[int], int] = random.Random().getrandbits

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from distgraph.channels.base import BaseChannel
 from distgraph.channels.delta import DeltaChannel
-from distgraph.constants import CONTROL_WRITES, NO_WRITES
+from distgraph.constants import CONTROL_WRITES, NO_WRITES, NS_SEP
 from distgraph.managed import ManagedValue
 from distgraph.superstep.identity import idempotency_key, task_id, task_ns
 from distgraph.types import MISSING, Placement, RetryPolicy, TaskPath, TimeoutPolicy, Write
@@ -204,7 +204,11 @@ class Task:
 
     def idempotency_key(self, run_id: str) -> str:
         """See ``identity.idempotency_key``."""
-        return idempotency_key(run_id, self.ns, self.step, self.path)
+        ns, path = self.ns, self.path
+        while path[-1] is True:
+            # Its caller's namespace names a checkpoint; the caller's path is in its own.
+            ns, path = ns.rpartition(NS_SEP)[0], path[1]
+        return idempotency_key(run_id, ns, self.step, self.path)
 
     @property
     def finished(self) -> bool:

@@ -14,5 +14,6 @@ from distgraph.examples.flaky import graph as flaky
 from distgraph.examples.human_review import graph as human_review
 from distgraph.examples.map_reduce import graph as map_reduce
 from distgraph.examples.sums import graph as sums
+from distgraph.examples.workflow import workflow
 
-__all__ = ["census", "chain", "crunch", "flaky", "human_review", "map_reduce", "sums"]
+__all__ = ["census", "chain", "crunch", "flaky", "human_review", "map_reduce", "sums", "workflow"]

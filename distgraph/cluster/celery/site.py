@@ -32,6 +32,8 @@ ROWS = 512
 DRAIN_ROW = ROWS - 1
 #: The row in which the watcher leaves what it knows of the fleet: "idle slots".
 FLEET_ROW = ROWS - 2
+#: How many tasks that a node calls may run beside it: mostly they wait for somebody else, as it does for them.
+TASK_THREADS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class SiteOptions:
         graphs: modules, or module:attribute, whose graphs it serves.
         queues: queues of nodes that ask for one of their own; empty: the namespace's own queue alone.
         secret: signs stored values.
+        async_concurrency: how many async nodes of one slot may wait at the same time.
         drain_seconds: how long a stop waits for nodes that run.
         cancel_seconds: how long a node may go on after it was told that its run was cancelled.
         max_memory: MiB that a process of the pool may hold; 0: no limit.
@@ -56,6 +59,7 @@ class SiteOptions:
     pool: str = "prefork"
     queues: Sequence[str] = ()
     secret: bytes | None = None
+    async_concurrency: int = 100
     drain_seconds: float = 30.0
     cancel_seconds: float = 5.0
     max_memory: int = 0
@@ -117,6 +121,8 @@ class Site:
             full=lambda: self.fleet()[2],
             idle=lambda: self.fleet()[0],
             slots=lambda: self.fleet()[1],
+            threads=TASK_THREADS,
+            overlap=self.options.async_concurrency,
             monotonic=time.monotonic,
             now=time.time,
             noise=random.Random(secrets.randbits(128)).getrandbits,

@@ -22,6 +22,7 @@ class WorkerOptions:
         graphs: modules, or module:attribute, whose graphs are served.
         concurrency: slots; a solo pool has one.
         queues: queues of nodes that ask for one of their own, besides the namespace's own queue.
+        async_concurrency: async nodes of one slot that may wait at the same time.
         drain_timeout: seconds that a stop waits for nodes that run.
         cancel_grace: seconds that a node may go on after its run was cancelled.
         max_memory_per_child: MiB that a process of the pool may hold; 0: no limit.
@@ -37,6 +38,7 @@ class WorkerOptions:
     name: str = ""
     queues: Sequence[str] = ()
     log_level: str = "INFO"
+    async_concurrency: int = 100
     drain_timeout: float = 30.0
     cancel_grace: float = 5.0
     max_memory_per_child: int = 0
@@ -83,6 +85,7 @@ def main(options: WorkerOptions) -> int:
             pool=options.pool,
             queues=tuple(options.queues),
             secret=options.secret,
+            async_concurrency=options.async_concurrency,
             drain_seconds=options.drain_timeout,
             cancel_seconds=options.cancel_grace,
             max_memory=options.max_memory_per_child,

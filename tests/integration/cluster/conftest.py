@@ -11,7 +11,14 @@ import pytest
 from distgraph.cluster import Cluster
 from distgraph.cluster.embedded import EmbeddedCluster
 
-GRAPHS = ("workers.graphs", "tests.graphs.hard", "tests.graphs.memory", "tests.graphs.nested", "tests.graphs.growing")
+GRAPHS = (
+    "workers.graphs",
+    "tests.graphs.hard",
+    "tests.graphs.memory",
+    "tests.graphs.nested",
+    "tests.graphs.growing",
+    "tests.graphs.flows",
+)
 
 
 @pytest.fixture(scope="session")

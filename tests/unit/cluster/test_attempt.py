@@ -73,7 +73,7 @@ def test_its_retry_policy_applies(placement: Placement) -> None:
 def test_an_item_of_a_batch_alone_has_timed_out(placement: Placement) -> None:
     graph, _ = limited("first", "slow", placement=placement)
     cluster = cluster_of(graph)
-    cluster.overrun_at("node slow", 3)
+    cluster.overrun_at("node slow")
     batch = cluster.submit_batch(graph, [{"x": at} for at in range(8)], placement=placement)
     cluster.run_until_idle()
     assert (batch.status().done, batch.status().failed) == (7, 1)

@@ -9,7 +9,7 @@ import pytest
 
 import workers.graphs
 
-SAMPLES = ("chain", "crunch", "flaky", "human_review", "map_reduce", "sums")
+SAMPLES = ("chain", "crunch", "flaky", "human_review", "map_reduce", "sums", "workflow")
 
 pytestmark = pytest.mark.unit
 

@@ -77,4 +77,6 @@ def test_a_task_is_named_by_its_checkpoint_and_place() -> None:
     assert task.step == 3
     assert task.checkpoint_ns == f"a:{task.id}"
     assert task.idempotency_key("r") == other.idempotency_key("r") != task.idempotency_key("r2")
+    calls = [Task(node("b"), ("__pregel_push", by.path, 0, True), (), by.at, by.checkpoint_ns) for by in (task, other)]
+    assert calls[0].idempotency_key("r") == calls[1].idempotency_key("r") != task.idempotency_key("r")
     assert repr(task) == "Task(a, ('__pregel_pull', 'a'), step=3, writes=0)"

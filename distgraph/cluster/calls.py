@@ -1,0 +1,222 @@
+"""Tasks that nodes on workers call (``@task``): they run in the slot of their caller, and what they come to is recorded.
+
+A caller whose process died, that failed and is tried again, or that asked and is answered, runs from its top and gets
+the results of its finished tasks back without running them. They are records of effects (see ``Runtime.once``): the
+first one stands, whoever made it, so two attempts at work at once see the same results.
+
+A caller waits in its slot, which works for it meanwhile: whatever it waits for has a place to run, however full the pool.
+
+Arguments and results are copies, as they would be had they come from another process. An argument that cannot be stored
+is handed on as it is; a result that cannot is an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from distgraph.engine.caching import cache_key, is_cacheable
+from distgraph.engine.children import ThreadChildren
+from distgraph.engine.loop_children import LoopChildren
+from distgraph.engine.retry import arun_with_retries, run_with_retries
+from distgraph.errors import CodecError
+from distgraph.superstep.identity import interrupt_id
+from distgraph.superstep.model import Task, is_finished
+from distgraph.types import CacheKey, Write
+
+if TYPE_CHECKING:
+    from distgraph.cluster.lane import Lane
+    from distgraph.engine.context import RunContext
+    from distgraph.engine.scope import NodeScope
+    from distgraph.superstep.model import Node
+
+T = TypeVar("T")
+
+_starting = Lock()
+
+
+class TaskCalls:
+    """The tasks that one attempt of a node calls, as its ledger knows them.
+
+    Args:
+        lane: of the run.
+        ctx: the run as the attempt sees it.
+        caller: the node's task.
+    """
+
+    def __init__(self, lane: Lane, ctx: RunContext, caller: Task) -> None:
+        self._lane, self._ctx, self._caller = lane, ctx, caller
+        self._answers: dict[str, list[Any]] = {}
+        self._repeats: bool | None = None
+        self._lock = Lock()
+
+    # ------------------------------------------------------------ what is known of a task
+
+    def before(self, child: Task) -> list[Write]:
+        """What a task came to before this attempt of its caller; empty if it has not finished."""
+        pending = self._lane.pending.get(child.id, ())
+        if is_finished(pending):
+            return list(pending)
+        if not self._is_repeat():
+            return []
+        known, writes = self._effects.get(_outcome(self._key(child)))
+        if known:
+            return [(channel, value) for channel, value in writes]
+        self._answers[child.id] = self._given(child)
+        return []
+
+    def after(self, child: Task, writes: Sequence[Write]) -> list[Write]:
+        """Record what a task came to. What stands is returned: another attempt may have been first.
+
+        Raises:
+            CodecError: it cannot be stored.
+            StateTooLargeError: it is larger than is stored.
+        """
+        if not is_finished(writes):
+            return list(writes)
+        try:
+            data = self._lane.outcome(writes)
+        except CodecError as exc:
+            exc.add_note(f"In the result of task {child.name!r}: on a cluster the results of tasks are stored.")
+            raise
+        stands = self._effects.record(_outcome(self._key(child)), data)
+        return [(channel, value) for channel, value in self._lane.served.codec.decode(stands)]
+
+    def _given(self, child: Task) -> list[Any]:
+        """The answers to what the task asked, in call order; one that came with this attempt is recorded."""
+        effects, asked, answers = self._effects, self._ctx.resume_map, list[Any]()
+        while True:
+            name = f"answer/{self._key(child)}/{len(answers)}"
+            known, answer = effects.get(name)
+            if not known:
+                iid = interrupt_id(child.checkpoint_ns, len(answers))
+                if iid not in asked:
+                    return answers
+                answer = effects.put(name, asked[iid])
+            answers.append(answer)
+
+    def _is_repeat(self) -> bool:
+        """Whether an attempt before this one has called tasks: else nothing need be looked for."""
+        with self._lock:
+            if self._repeats is None:
+                own = self._lane.place.nonce().decode()
+                self._repeats = self._effects.put(f"calls/{self._key(self._caller)}", own) != own
+            return self._repeats
+
+    @property
+    def _effects(self) -> Any:
+        return self._ctx.runtime.effects
+
+    def _key(self, task: Task) -> str:
+        return f"{task.idempotency_key(self._ctx.run_id)}/{task.name}"
+
+    # ------------------------------------------------------------ one attempt of a task
+
+    def answers(self, child: Task) -> list[Any]:
+        """The answers to what it asked before."""
+        return self._answers.pop(child.id, [])
+
+    def cached(self, child: Task) -> tuple[CacheKey | None, list[Write]]:
+        """Under what its result is cached, None for no cache; and the writes that are."""
+        ctx = self._ctx
+        key = cache_key(ctx.program, child, ctx.stop) if ctx.cache is not None else None
+        if key is None:
+            return None, []
+        found = ctx.cache.get([(key.ns, key.key)]).get((key.ns, key.key)) or ()
+        return key, [(channel, value) for channel, value in found]
+
+    def keep(self, key: CacheKey | None, writes: Sequence[Write]) -> None:
+        """Cache what a task came to."""
+        if key is not None and is_cacheable(writes):
+            self._ctx.cache.set({(key.ns, key.key): (list(writes), key.ttl)})
+
+    def copied(self, arg: Any) -> Any:
+        """The arguments of a call, as another process would get them."""
+        codec = self._lane.served.codec
+        try:
+            return codec.decode(codec.encode(arg))
+        except CodecError:
+            return arg
+
+
+class ThreadCalls:
+    """The calls of a node without an event loop: OS threads beside its own, and its own while it waits."""
+
+    __slots__ = ("_calls", "_children", "_ctx", "_lane", "_task")
+
+    def __init__(self, lane: Lane, ctx: RunContext, task: Task) -> None:
+        self._lane, self._ctx, self._task = lane, ctx, task
+        self._children: ThreadChildren | None = None
+        self._calls: TaskCalls
+
+    def start(self, scope: NodeScope, node: Node, arg: Any) -> Any:
+        """See ``engine.children.Children``."""
+        # Most nodes call none; those that do may from several OS threads.
+        with _starting:
+            if self._children is None:
+                self._calls = TaskCalls(self._lane, self._ctx, self._task)
+                self._children = ThreadChildren(self, self._lane.place.threads)
+        return self._children.start(scope, node, self._calls.copied(arg))
+
+    def finish(self, *, give_up: bool) -> None:
+        """All calls have ended; with ``give_up`` those that nobody started are not."""
+        if self._children is not None:
+            self._children.finish(give_up=give_up)
+            self._children.leave()
+
+    def adopt(self, child: Task) -> None:
+        """See ``engine.children.Runner``."""
+        child.writes = self._calls.before(child)
+
+    def run_child(self, child: Task) -> list[Write]:
+        """See ``engine.children.Runner``."""
+        calls = self._calls
+        key, writes = calls.cached(child)
+        if writes:
+            return calls.after(child, writes)
+        writes = calls.after(child, run_with_retries(self._ctx, child, calls.answers(child)))
+        calls.keep(key, writes)
+        return writes
+
+
+class LoopCalls:
+    """The calls of a node under an event loop: beside it, all of them. The ledger is asked from OS threads."""
+
+    def __init__(self, lane: Lane, ctx: RunContext, task: Task) -> None:
+        self._ctx, self._calls = ctx, TaskCalls(lane, ctx, task)
+        self._children = LoopChildren(self, asyncio.get_running_loop(), None)
+
+    def start(self, scope: NodeScope, node: Node, arg: Any) -> Any:
+        """See ``engine.children.Children``."""
+        return self._children.start(scope, node, self._calls.copied(arg))
+
+    async def finish(self, *, give_up: bool) -> None:
+        """All calls have ended; with ``give_up`` they are cancelled."""
+        await self._children.finish(give_up=give_up)
+
+    def adopt(self, child: Task) -> None:
+        """Nothing: it is looked at when its turn comes, without holding up the loop."""
+
+    async def run_child(self, child: Task) -> list[Write]:
+        """See ``engine.loop_children.Runner``."""
+        calls = self._calls
+        if writes := await _beside(calls.before, child):
+            return writes
+        key, writes = await _beside(calls.cached, child) if child.node.cache is not None else (None, [])
+        if writes:
+            return await _beside(calls.after, child, writes)
+        writes = await arun_with_retries(self._ctx, child, calls.answers(child))
+        writes = await _beside(calls.after, child, writes)
+        if key is not None:
+            await _beside(calls.keep, key, writes)
+        return writes
+
+
+def _outcome(key: str) -> str:
+    return f"task/{key}"
+
+
+async def _beside(call: Callable[..., T], *args: Any) -> T:
+    return await asyncio.to_thread(call, *args)

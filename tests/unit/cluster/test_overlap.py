@@ -1,0 +1,144 @@
+"""Async nodes of one slot that wait beside each other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from distgraph.cluster.liveness import BESIDE
+from distgraph.cluster.overlap import Overlap, to_its_end
+from distgraph.cluster.workplace import Workplace
+from tests.unit.cluster.small import Counted, chain, cluster_of
+
+pytestmark = pytest.mark.unit
+
+
+def place_of(rows: list[str] | None = None, **changes: Any) -> Workplace:
+    place = cluster_of(chain(Counted("a"))).slots[0].place
+    said = [] if rows is None else rows
+    return replace(place, watch=lambda what, seconds: said.append(what), **changes)
+
+
+def waits(place: Workplace, *, gate: asyncio.Event | None = None, result: Any = None) -> Generator[Any, Any, Any]:
+    """Steps with one coroutine, that waits for ``gate``."""
+    place.watch(f"n:{result}\nt\n1/\n\n1\n\nnode", None)
+
+    async def work() -> Any:
+        if gate is not None:
+            await gate.wait()
+        return result
+
+    return (yield work())
+
+
+def test_they_wait_at_the_same_time() -> None:
+    """None of them ends before all have begun."""
+    place, begun, gate = place_of(), [], asyncio.Event()
+
+    def meet(place: Workplace) -> Generator[Any, Any, int]:
+        async def work() -> None:
+            begun.append(True)
+            if len(begun) == 5:
+                gate.set()
+            await gate.wait()
+
+        yield work()
+        return len(begun)
+
+    overlap: Overlap[int] = Overlap(place)
+    for n in range(5):
+        overlap.begin(n, meet)
+    found = []
+    while overlap:
+        found += overlap.landed()
+    assert sorted(found) == [(n, 5) for n in range(5)]
+    assert overlap.idle >= 0
+
+
+def test_no_more_than_there_is_room_for() -> None:
+    at_once: list[int] = []
+    most = 0
+
+    def busy(place: Workplace) -> Generator[Any, Any, None]:
+        async def work() -> None:
+            nonlocal most
+            at_once.append(1)
+            most = max(most, len(at_once))
+            await asyncio.sleep(0.01)
+            at_once.pop()
+
+        yield work()
+
+    overlap: Overlap[int] = Overlap(place_of(overlap=3))
+    for n in range(10):
+        overlap.begin(n, busy)
+    while overlap:
+        overlap.landed()
+    assert most == 3
+
+
+def test_what_ended_is_handed_out_while_others_wait() -> None:
+    gate, rows = asyncio.Event(), list[str]()
+    overlap: Overlap[str] = Overlap(place_of(rows))
+    overlap.begin("late", lambda place: waits(place, gate=gate, result="late"))
+    overlap.begin("soon", lambda place: waits(place, result="soon"))
+    assert overlap.landed() == [("soon", "soon")]
+    assert len(overlap) == 1
+    assert [*overlap.landed(wait=False)] == []
+    assert all(row.startswith(BESIDE) for row in rows), "no row names one of several"
+    overlap.give_up()
+    assert len(overlap) == 0
+
+
+def test_steps_that_fail_end_the_others() -> None:
+    cancelled = []
+
+    def endless(place: Workplace) -> Generator[Any, Any, None]:
+        async def work() -> None:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                cancelled.append(True)
+                raise
+
+        yield work()
+
+    def fails(place: Workplace) -> Generator[Any, Any, None]:
+        yield asyncio.sleep(0.01)
+        raise OSError("the ledger is gone")
+
+    overlap: Overlap[int] = Overlap(place_of())
+    overlap.begin(1, endless)
+    overlap.begin(2, fails)
+    with pytest.raises(OSError, match="the ledger is gone"):
+        while True:
+            overlap.landed()
+    assert cancelled == [True]
+    assert not overlap
+
+
+def test_alone_it_is_cancelled_once_its_slot_is_told() -> None:
+    def steps() -> Generator[Any, Any, str]:
+        try:
+            yield asyncio.sleep(60)
+        except asyncio.CancelledError:
+            return "cancelled"
+        return "slept"
+
+    assert to_its_end(steps(), lambda: True) == "cancelled"
+
+
+def test_what_a_coroutine_raises_comes_back_to_its_steps() -> None:
+    async def fails() -> None:
+        raise ValueError("no")
+
+    def steps() -> Generator[Any, Any, str]:
+        with pytest.raises(ValueError, match="no"):
+            yield fails()
+        return "caught"
+
+    assert to_its_end(steps(), lambda: False) == "caught"
