@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,13 +12,10 @@ from distgraph.cli.exits import EPILOG, OK, Detached
 from distgraph.cli.options import global_options, retention_option
 from distgraph.cli.output import console, duration, print_line
 from distgraph.cli.plain import dumps
+from distgraph.cli.reading import Reading, node_errors
 from distgraph.cli.session import Session
 from distgraph.errors import (
-    CheckpointCorruptError,
     InputError,
-    RunError,
-    StoreError,
-    UntrustedTypeError,
     WaitTimeoutError,
 )
 
@@ -65,29 +60,9 @@ def run(
         try:
             _streamed(session, handle) if stream else show_result(session, handle)
         except KeyboardInterrupt:
-            again = session.command("runs", "stream" if stream else "show", handle.run_id)
+            again = session.command("runs", "show", handle.run_id)
             raise Detached(f"Detached; run {handle.run_id} goes on. Look at it with:\n  {again}") from None
     return OK
-
-
-@contextmanager
-def node_errors(run_id: str) -> Iterator[None]:
-    """A node's exception comes back in its own class: here it is the run's failure, whatever its class.
-
-    Raises:
-        RunError: the run failed; the cause is the node's exception.
-    """
-    try:
-        yield
-    except (RunError, StoreError, CheckpointCorruptError, UntrustedTypeError):
-        raise
-    except Exception as error:
-        raise RunError("\n".join([failure_text(run_id, error), *getattr(error, "__notes__", ())[:1]])) from error
-
-
-def failure_text(run_id: str, error: BaseException) -> str:
-    """One line on why a run failed."""
-    return f"Run {run_id} failed: {type(error).__name__}: {error}"
 
 
 def read_input(given: str) -> Any:
@@ -153,12 +128,12 @@ def _show(session: Session, handle: RunHandle, value: Any) -> None:
 
 
 def _streamed(session: Session, handle: RunHandle) -> None:
+    events = Reading(session, handle, ["updates"]).events()
     if session.json:
         head = {"run_id": handle.run_id, "thread_id": handle.thread_id}
-        with session.output.streamed("events", head) as entry, node_errors(handle.run_id):
-            for event in handle.stream():
-                entry(event)
+        with session.output.streamed("events", head) as entry:
+            for event in events:
+                entry(event.data)
         return
-    with node_errors(handle.run_id):
-        for event in handle.stream():
-            print_line(dumps(event))
+    for event in events:
+        print_line(dumps(event.data))

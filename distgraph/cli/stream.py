@@ -3,53 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, get_args
 
 import click
 
-from distgraph.cli.exits import EPILOG, OK, Detached
+from distgraph.cli.exits import EPILOG, OK
 from distgraph.cli.options import global_options
 from distgraph.cli.output import Row, print_line
 from distgraph.cli.plain import dumps
-from distgraph.cli.run import node_errors
+from distgraph.cli.reading import Reading
 from distgraph.cli.session import Session
 from distgraph.types import StreamMode
 
 if TYPE_CHECKING:
     from distgraph.cluster.following import RunEvent
-    from distgraph.cluster.handle import RunHandle
-
-
-class _Reading:
-    """One reading of a run's events, and how to go on with it."""
-
-    def __init__(self, session: Session, handle: RunHandle, modes: Sequence[Any], subgraphs: bool, start: str) -> None:
-        self.session, self.handle, self.modes, self.subgraphs, self.start = session, handle, modes, subgraphs, start
-
-    def events(self) -> Iterator[RunEvent]:
-        """The events.
-
-        Raises:
-            Detached: the user stopped reading.
-        """
-        where: Any = {"from_start": self.start == "start"}
-        if self.start not in ("start", "now"):
-            where = {"cursor": self.start}
-        try:
-            with node_errors(self.handle.run_id):
-                for event in self.handle.events(list(self.modes), subgraphs=self.subgraphs, **where):
-                    self.start = event.cursor
-                    yield event
-        except KeyboardInterrupt:
-            raise Detached(
-                f"Detached; run {self.handle.run_id} goes on. Read on from here with:\n  {self._again()}"
-            ) from None
-
-    def _again(self) -> str:
-        modes = [part for mode in self.modes for part in ("--mode", mode)]
-        nested = ["--subgraphs"] if self.subgraphs else []
-        return self.session.command("runs", "stream", self.handle.run_id, *modes, *nested, "--from", self.start)
 
 
 @click.command(epilog=EPILOG)
@@ -81,7 +49,7 @@ def stream(session: Session, run_id: str, modes: Sequence[str], subgraphs: bool,
     """
     with session.cluster() as cluster:
         handle = cluster.run(run_id)
-        reading = _Reading(session, handle, modes, subgraphs, start)
+        reading = Reading(session, handle, modes, subgraphs, start)
         if session.json:
             with session.output.streamed("events", {"run_id": handle.run_id}) as entry:
                 for event in reading.events():

@@ -69,8 +69,8 @@ class RunStreams:
             raise ConfigError(f"Unknown stream version {version!r}: use 'v1' or 'v2'.")
         modes = modes_of(stream_mode)
         shape = Shape(modes, tagged=not isinstance(stream_mode, str), subgraphs=subgraphs, parts=version == "v2")
-        for event in self.events(stream_mode, subgraphs=subgraphs, from_start=from_start, cursor=cursor):
-            yield from shape((event.ns, event.mode, event.data))
+        events = self.events(stream_mode, subgraphs=subgraphs, from_start=from_start, cursor=cursor)
+        return (part for event in events for part in shape((event.ns, event.mode, event.data)))
 
     def events(
         self,
@@ -104,6 +104,9 @@ class RunStreams:
             follower.start()
         else:
             follower.now()
+        return self._followed(follower, replay)
+
+    def _followed(self, follower: Follower, replay: Replay) -> Iterator[RunEvent]:
         yield from follower.events()
         if replay.ended is not None and replay.ended[0] in ("failed", "cancelled"):
             self.result()

@@ -4,6 +4,9 @@ One entry per superstep, appended by the very commit that applies it, so the log
 
     ["step", step, checkpoint id, source, [[node, task id, path, hidden, writes], ...], {channel: bytes}, [removed],
      {channel: where the bytes' items begin in a list that grew}, more]
+    ["settled", [[node, task id, path, hidden, writes], ...], {task id: failure that was handled}]
+                                                   a task that travelled and took long, and its error handler's, told at
+                                                   once and by the settlement that stands; its superstep's entry has it too
     ["go", the same]                               the run begins at a checkpoint that was there, or goes on; with all of
                                                    the state, and what is known of the tasks that follow. Whoever drives
                                                    the run says it: readers pass over a second one of its epoch
@@ -194,13 +197,7 @@ def end_entry(
     asked = [
         list(task.control(INTERRUPT)) for task in tasks if not task.finished and task.control(INTERRUPT) is not None
     ]
-    rows = []
-    for task in tasks:
-        row = _row(task, shown, task.node.hidden)
-        if not task.finished and task.control(ERROR) is not None:
-            row[4].append([ERROR, task.control(ERROR)])
-        if task.writes:
-            rows.append(row)
+    rows = [_outcome(task, shown) for task in tasks if task.writes]
     values = {}
     if after is not None:
         for channel in shown.intersection(after.updated or ()):
@@ -208,6 +205,27 @@ def end_entry(
             if value is not MISSING:
                 values[channel] = codec.encode(value)
     return codec.encode(["end", status, error, asked, {"rows": rows, "after": values}])
+
+
+def settled_entry(run: Run, tasks: Sequence[Task], errors: Mapping[str, Any]) -> bytes:
+    """The entry of a task that has settled while others of its superstep run: it, and its error handler's.
+
+    Args:
+        run: the run.
+        tasks: the task; the one that failed, and its handler's, where that took over.
+        errors: task id -> failure as stored, of that.
+    """
+    shown = run.served.shown
+    rows = [_row(t, shown, True) if t.control(ERROR_SOURCE) is not None else _outcome(t, shown) for t in tasks]
+    return run.served.codec.encode(["settled", rows, errors])
+
+
+def _outcome(task: Task, shown: frozenset[str]) -> list[Any]:
+    """What a task came to, a failure for good among it."""
+    row = _row(task, shown, task.node.hidden)
+    if not task.finished and task.control(ERROR) is not None:
+        row[4].append([ERROR, task.control(ERROR)])
+    return row
 
 
 # ------------------------------------------------------------- what nodes tell while they run

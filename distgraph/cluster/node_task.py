@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from distgraph.cluster.attempt import attempt_task
+from distgraph.cluster.attempt import attempt_task, failures_of
 from distgraph.cluster.drive import carry_on, pass_on
+from distgraph.cluster.events import settled_entry
 from distgraph.cluster.failures import describe
 from distgraph.cluster.hints import NodeHint
+from distgraph.cluster.lane import with_handlers
 from distgraph.cluster.offer import put_off
 from distgraph.cluster.reclaim import poison
 from distgraph.cluster.registry import Served
@@ -16,6 +18,9 @@ from distgraph.errors import CheckpointCorruptError
 from distgraph.ledger.replies import Address, ClaimedTask
 from distgraph.superstep.model import Task
 from distgraph.superstep.plan import task_at
+
+#: A task that took less is told with its superstep: a log of a wide one shall not be filled by it. Seconds.
+WORTH_TELLING = 0.05
 
 
 def run_tasks(place: Workplace, hint: NodeHint) -> None:
@@ -49,9 +54,10 @@ def run_tasks(place: Workplace, hint: NodeHint) -> None:
         task = task_at(served.program, run.lane.at, tuple(path))
         if task is None or task.id != task_id:
             return
+        began = place.monotonic()
         if not _attempt(place, run, task, claimed):
             continue
-        if _settle(place, run, task) == "closed":
+        if _settle(place, run, task, told=place.monotonic() - began >= WORTH_TELLING) == "closed":
             _go_on(place, served, address)
             return
 
@@ -103,12 +109,17 @@ def _attempt(place: Workplace, run: Run, task: Task, claimed: ClaimedTask) -> bo
     return False
 
 
-def _settle(place: Workplace, run: Run, task: Task) -> str:
+def _settle(place: Workplace, run: Run, task: Task, *, told: bool) -> str:
     try:
         outcome = run.lane.outcome(task.writes)
     except Exception as exc:
         # What it returned cannot be stored; no other attempt would change that.
-        outcome = run.lane.outcome(run.lane.failure(task, exc))
+        task.writes = run.lane.failure(task, exc)
+        outcome = run.lane.outcome(task.writes)
+    entry = b""
+    if told and run.options.log:
+        errors = failures_of(run, [task])
+        entry = settled_entry(run, with_handlers(run.served.program, [task]), errors)
     call = place.runs.settle_call(
         run.address,
         place.slot,
@@ -118,5 +129,6 @@ def _settle(place: Workplace, run: Run, task: Task) -> str:
         place.nonce(),
         outcome,
         sweep_ms=LEASE_CHECK_MS,
+        log=entry,
     )
     return place.runs.settle([call])[0].kind

@@ -98,7 +98,7 @@ class Replay:
         self._needs_tasks = not self.modes.isdisjoint(_OF_TASKS)
         self._at: Checkpoint = EMPTY
         self._tasks: dict[str, Task] = {}
-        #: Tasks whose outcome was told already, when the run went on after a stop.
+        #: Tasks of this superstep whose outcome was told already: when they settled, or before the run had stopped.
         self._known: set[str] = set()
         self._epoch = 0
         self._nested: OrderedDict[tuple[Any, ...], None] = OrderedDict()
@@ -113,6 +113,10 @@ class Replay:
             self._step(Frame.of(rest))
         elif kind == "go":
             self._go(Frame.of(rest))
+        elif kind == "settled":
+            for row in rest[0]:
+                self._settle(row, rest[1])
+                self._known.add(row[1])
         elif kind == "end":
             self._end(*rest)
         elif kind == LIVE:

@@ -210,8 +210,9 @@ class RunLedger(RunReads):
         outcome: bytes,
         *,
         sweep_ms: int,
+        log: bytes = b"",
     ) -> Call:
-        """The call that settles one task. ``nonce`` is 16 bytes, one per attempt."""
+        """The call that settles one task. ``nonce`` is 16 bytes, one per attempt; ``log``: an entry, if it is the first."""
         return Call(
             "settle",
             (
@@ -221,8 +222,9 @@ class RunLedger(RunReads):
                 self._run(address, "open"),
                 self._run(address, "claims"),
                 self._run(address, "naps"),
+                self._run(address, "log"),
             ),
-            (address.run_id, slot, epoch, head, task_id, nonce, outcome, sweep_ms),
+            (address.run_id, slot, epoch, head, task_id, nonce, outcome, sweep_ms, log, LOG_LENGTH),
         )
 
     def settle(self, calls: Sequence[Call]) -> list[Answer]:

@@ -7,6 +7,7 @@ told_handled  a node fails for good, and its error handler takes over
 told_retried  a node fails at first
 told_nested   a graph in a node, which asks and has a graph in a node
 told_talks    nodes that write to the stream and return messages
+told_slow     two tasks that travel, and take long
 told_dies     a node that writes to the stream, and kills its process once
 """
 
@@ -134,6 +135,18 @@ def talks() -> Builder:
     return builder.add_node("repeat", repeat).add_edge("speak", "repeat")
 
 
+def slow() -> Builder:
+    """Two tasks that travel: one takes a moment, and one until it may end."""
+    builder = StateGraph(State).add_node("held", held, placement="spread").add_edge(START, "held")
+    builder.add_node("brief", brief, placement="spread").add_edge(START, "brief")
+    return builder.add_node("last", noted("last")).add_edge(["held", "brief"], "last")
+
+
+def brief(state: State) -> Any:
+    time.sleep(0.06)
+    return {"trail": ["brief"]}
+
+
 def dies(state: State) -> Any:
     """Dies where the file `hold` is missing, and makes it first."""
     get_stream_writer()("here")
@@ -153,6 +166,7 @@ BUILDERS: dict[str, Callable[[], Builder]] = {
     "told_talks": talks,
 }
 GRAPHS = {name: build().compile(name=name) for name, build in BUILDERS.items()}
+told_slow = slow().compile(name="told_slow")
 told_dies = StateGraph(State).add_node(dies).add_edge(START, "dies").compile(name="told_dies")
 
 

@@ -157,8 +157,13 @@ class Runs(Protocol):
         outcome: bytes,
         *,
         sweep_ms: int,
+        log: bytes = b"",
     ) -> Any:
-        """The settlement of one task as a call for :meth:`settle`. ``nonce``: 16 bytes, one per attempt."""
+        """The settlement of one task as a call for :meth:`settle`.
+
+        ``nonce``: 16 bytes, one per attempt. ``log``: an entry of the run's log, appended where this is the outcome that
+        stands, once.
+        """
         ...
 
     def settle(self, calls: Sequence[Any]) -> list[Answer]:

@@ -1,10 +1,12 @@
 -- Record a task's outcome: the first valid one wins. Whoever closes the barrier drives on, with the same reply.
 -- The barrier is the set of settled task ids against the number planned: a repeat cannot close it early.
 --
--- KEYS  run HASH   line HASH   due ZSET   open HASH   claims HASH   naps ZSET
--- ARGV  run id, slot, epoch, head, task id, nonce of the attempt (16 bytes), outcome, ms until a sweep looks
+-- KEYS  run HASH   line HASH   due ZSET   open HASH   claims HASH   naps ZSET   log STREAM
+-- ARGV  run id, slot, epoch, head, task id, nonce of the attempt (16 bytes), outcome, ms until a sweep looks,
+--       log entry ('' = none), log length
 -- -> {'ok'} | {'closed'} (the caller holds the lease now) | {'dup'} (another attempt was first) | {'stale', why}
-local run, line, due, open, claims, naps = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local run, line, due, open, claims, naps, log =
+  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local slot, task, nonce = ARGV[2], ARGV[5], ARGV[6]
 local waits = 'p:' .. task
 local got = redis.call('HMGET', run, 'epoch', 'plan', 'status', 'lease', waits)
@@ -15,9 +17,13 @@ if plan == 0 or (redis.call('HGET', line, 'head') or '') ~= ARGV[4] then return 
 redis.call('HLEN', claims)
 redis.call('ZCARD', due)
 redis.call('ZCARD', naps)
+if ARGV[9] ~= '' then redis.call('XLEN', log) end
 local first = redis.call('HGET', open, task)
 if first and string.sub(first, 1, 16) ~= nonce then return {'dup'} end
-if not first then redis.call('HSET', open, task, nonce .. ARGV[7]) end
+if not first then
+  redis.call('HSET', open, task, nonce .. ARGV[7])
+  if ARGV[9] ~= '' then redis.call('XADD', log, 'MAXLEN', '~', ARGV[10], '*', 'd', ARGV[9]) end
+end
 redis.call('HDEL', claims, task)
 redis.call('ZREM', naps, task)
 if got[5] then

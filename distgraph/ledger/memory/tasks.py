@@ -79,8 +79,9 @@ class MemoryTasks(RunState):
         outcome: bytes,
         *,
         sweep_ms: int,
+        log: bytes = b"",
     ) -> Callable[[], Answer]:
-        return partial(self._settle_one, address, slot, epoch, head, task_id, nonce, outcome, sweep_ms)
+        return partial(self._settle_one, address, slot, epoch, head, task_id, nonce, outcome, sweep_ms, log)
 
     def settle(self, calls: Sequence[Any]) -> list[Answer]:
         return [call() for call in calls]
@@ -96,11 +97,14 @@ class MemoryTasks(RunState):
         nonce: bytes,
         outcome: bytes,
         sweep_ms: int,
+        log: bytes,
     ) -> Answer:
         key, now = self.state.key(address), self.state.now_ms()
         why = self._not_open(address, key, epoch, head)
         if why:
             return stale(why)
+        if log and task_id not in self.state.outcomes.at(key):
+            self._log(key, log)
         first = self.state.outcomes.at(key).first(task_id, nonce + outcome)
         if first[:16] != nonce:
             return Answer("dup")

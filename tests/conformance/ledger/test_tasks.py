@@ -409,3 +409,16 @@ def test_tries_end_with_their_superstep(world: World) -> None:
     world.runs.commit(step(C2, C1, offered=True))
     assert set(world.runs.record(RUN)) <= fields
     assert not [key for key in world.dump() if ":tries:" in key or ":claims:" in key or ":open:" in key]
+
+
+def test_events_of_a_task_come_with_the_outcome_that_stands(world: World) -> None:
+    offered(world, 2)
+
+    def settle(nonce: bytes, entry: bytes) -> str:
+        call = world.runs.settle_call(RUN, A, 1, C1, "T1", nonce, b"1", sweep_ms=LOOK_MS, log=entry)
+        return world.runs.settle([call])[0].kind
+
+    assert settle(FIRST, b"told") == "ok"
+    assert settle(FIRST, b"told") == "ok"
+    assert settle(b"2" * 16, b"late") == "dup"
+    assert [entry for _, entry in world.runs.log(RUN, "0")] == [b"told"]

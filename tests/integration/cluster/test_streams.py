@@ -16,7 +16,7 @@ from distgraph.errors import EventsTrimmedError
 from distgraph.graph.chunks import STREAM_MODES
 from distgraph.types import Command, Placement
 from tests.graphs import hard
-from tests.graphs.streamed import GRAPHS, comparable, here, told_dies
+from tests.graphs.streamed import GRAPHS, comparable, here, told_dies, told_slow
 from tests.integration.cluster.at_rest import wait_at_rest
 from tests.waiting import wait_until
 
@@ -93,6 +93,19 @@ def test_an_attempt_that_died_has_another_name_than_the_one_after_it(fleet: Embe
     first, second, settled = (event.attempt for event in told)
     assert first != second
     assert settled == ""
+
+
+def test_a_task_is_told_as_it_ends_and_not_with_its_superstep(fleet: EmbeddedCluster, tmp_path: Path) -> None:
+    hold = tmp_path / "hold"
+    events = fleet.bind(told_slow).submit({"x": 1, "hold": str(hold)}).events(["updates", "tasks"])
+    assert [next(events).data.get("name", "") for _ in range(2)] == ["brief", "held"]
+    assert next(events).data == {"brief": {"trail": ["brief"]}}
+    assert next(events).data["result"] == {"trail": ["brief"]}
+    hold.touch()
+    assert [event.data for event in events if event.mode == "updates"] == [
+        {"held": {"trail": ["held"]}},
+        {"last": {"trail": ["last"]}},
+    ]
 
 
 def test_a_slow_reader_does_not_hold_the_run_back(fleet: EmbeddedCluster) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from distgraph.cluster import node_task
 from distgraph.graph.chunks import STREAM_MODES
 from distgraph.testing import InProcessCluster
 from distgraph.types import Command
@@ -36,6 +37,17 @@ def test_all_modes_at_once(name: str) -> None:
     cluster = InProcessCluster(GRAPHS.values())
     ours = streamed(cluster.bind(GRAPHS[name]), inputs(name))
     assert comparable(ours) == comparable(streamed(here(name), inputs(name)))
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_tasks_that_travel_and_are_told_as_they_settle(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_task, "WORTH_TELLING", 0.0)
+    remote, local = InProcessCluster(GRAPHS.values()).bind(GRAPHS[name], placement="spread"), here(name)
+    ours = streamed(remote, inputs(name))
+    assert comparable(ours) == comparable(streamed(local, inputs(name)))
+    if name in ("told_asks", "told_nested"):
+        ours = streamed(remote, Command(resume="yes"))
+        assert comparable(ours) == comparable(streamed(local, Command(resume="yes")))
 
 
 @pytest.mark.parametrize("name", ["told_asks", "told_nested"])

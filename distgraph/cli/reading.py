@@ -1,0 +1,68 @@
+"""Reading what a run tells, in a terminal: where it stopped, and how it failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from distgraph.cli.exits import Detached
+from distgraph.cli.session import Session
+from distgraph.errors import CheckpointCorruptError, RunError, StoreError, UntrustedTypeError
+
+if TYPE_CHECKING:
+    from distgraph.cluster.following import RunEvent
+    from distgraph.cluster.handle import RunHandle
+
+
+@contextmanager
+def node_errors(run_id: str) -> Iterator[None]:
+    """A node's exception comes back in its own class: here it is the run's failure, whatever its class.
+
+    Raises:
+        RunError: the run failed; the cause is the node's exception.
+    """
+    try:
+        yield
+    except (RunError, StoreError, CheckpointCorruptError, UntrustedTypeError):
+        raise
+    except Exception as error:
+        raise RunError("\n".join([failure_text(run_id, error), *getattr(error, "__notes__", ())[:1]])) from error
+
+
+def failure_text(run_id: str, error: BaseException) -> str:
+    """One line on why a run failed."""
+    return f"Run {run_id} failed: {type(error).__name__}: {error}"
+
+
+class Reading:
+    """One reading of a run's events, and how to go on with it."""
+
+    def __init__(
+        self, session: Session, handle: RunHandle, modes: Sequence[Any], subgraphs: bool = False, start: str = "start"
+    ) -> None:
+        self.session, self.handle, self.modes, self.subgraphs, self.start = session, handle, modes, subgraphs, start
+
+    def events(self) -> Iterator[RunEvent]:
+        """The events.
+
+        Raises:
+            Detached: the user stopped reading.
+        """
+        where: Any = {"from_start": self.start == "start"}
+        if self.start not in ("start", "now"):
+            where = {"cursor": self.start}
+        try:
+            with node_errors(self.handle.run_id):
+                for event in self.handle.events(list(self.modes), subgraphs=self.subgraphs, **where):
+                    self.start = event.cursor
+                    yield event
+        except KeyboardInterrupt:
+            raise Detached(
+                f"Detached; run {self.handle.run_id} goes on. Read on from here with:\n  {self._again()}"
+            ) from None
+
+    def _again(self) -> str:
+        modes = [part for mode in self.modes for part in ("--mode", mode)]
+        nested = ["--subgraphs"] if self.subgraphs else []
+        return self.session.command("runs", "stream", self.handle.run_id, *modes, *nested, "--from", self.start)
