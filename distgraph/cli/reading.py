@@ -44,19 +44,29 @@ class Reading:
         self.session, self.handle, self.modes, self.subgraphs, self.start = session, handle, modes, subgraphs, start
 
     def events(self) -> Iterator[RunEvent]:
-        """The events.
+        """The events. One is had when the next is asked for: whoever is stopped while it is printed reads it again.
 
         Raises:
-            Detached: the user stopped reading.
+            RunError: the run failed.
         """
         where: Any = {"from_start": self.start == "start"}
         if self.start not in ("start", "now"):
             where = {"cursor": self.start}
+        told = self.handle.events(list(self.modes), subgraphs=self.subgraphs, **where)
+        with node_errors(self.handle.run_id):
+            for event in told:
+                yield event
+                self.start = event.cursor
+
+    @contextmanager
+    def detaching(self) -> Iterator[None]:
+        """Who presses Ctrl-C in this block stops reading.
+
+        Raises:
+            Detached: so it was.
+        """
         try:
-            with node_errors(self.handle.run_id):
-                for event in self.handle.events(list(self.modes), subgraphs=self.subgraphs, **where):
-                    self.start = event.cursor
-                    yield event
+            yield
         except KeyboardInterrupt:
             raise Detached(
                 f"Detached; run {self.handle.run_id} goes on. Read on from here with:\n  {self._again()}"

@@ -128,12 +128,13 @@ def _show(session: Session, handle: RunHandle, value: Any) -> None:
 
 
 def _streamed(session: Session, handle: RunHandle) -> None:
-    events = Reading(session, handle, ["updates"]).events()
+    reading = Reading(session, handle, ["updates"])
     if session.json:
         head = {"run_id": handle.run_id, "thread_id": handle.thread_id}
-        with session.output.streamed("events", head) as entry:
-            for event in events:
+        with session.output.streamed("events", head) as entry, reading.detaching():
+            for event in reading.events():
                 entry(event.data)
         return
-    for event in events:
-        print_line(dumps(event.data))
+    with reading.detaching():
+        for event in reading.events():
+            print_line(dumps(event.data))

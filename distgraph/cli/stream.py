@@ -51,15 +51,16 @@ def stream(session: Session, run_id: str, modes: Sequence[str], subgraphs: bool,
         handle = cluster.run(run_id)
         reading = Reading(session, handle, modes, subgraphs, start)
         if session.json:
-            with session.output.streamed("events", {"run_id": handle.run_id}) as entry:
+            with session.output.streamed("events", {"run_id": handle.run_id}) as entry, reading.detaching():
                 for event in reading.events():
                     entry(_row(event))
                     # Whoever reads the pipe waits for this one, not for the next.
                     sys.stdout.flush()
             return OK
         plain = len(modes) == 1 and not subgraphs
-        for event in reading.events():
-            print_line(dumps(event.data) if plain else _line(event))
+        with reading.detaching():
+            for event in reading.events():
+                print_line(dumps(event.data) if plain else _line(event))
     return OK
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from distgraph.cluster.following import RunEvent
+from distgraph.errors import ConfigError
 from tests.unit.cli.conftest import Call
 from tests.unit.cli.fakes import FakeRun
 
@@ -48,14 +49,15 @@ def test_where_to_begin(call: Call, run_id: str, start: str, lines: int) -> None
 def test_ctrl_c_says_how_to_read_on(call: Call, run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(self: FakeRun, modes: list[str], **options: Any) -> Iterator[RunEvent]:
         yield RunEvent(modes[0], {"first": 1}, cursor="7-0/1/values")
+        yield RunEvent(modes[0], {"second": 2}, cursor="7-0/2/values")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(FakeRun, "events", interrupted)
     answer = call("runs", "stream", run_id, "--mode", "values")
-    assert (answer.code, answer.out) == (5, '{"first":1}\n')
-    assert f"distgraph runs stream {run_id} --mode values --from 7-0/1/values" in answer.err
+    assert (answer.code, answer.out) == (5, '{"first":1}\n{"second":2}\n')
+    assert f"distgraph runs stream {run_id} --mode values --from 7-0/2/values" in answer.err
     told = call("runs", "stream", run_id, "--mode", "values", "--json").json
-    assert (told["events"][0]["cursor"], told["error"]["code"]) == ("7-0/1/values", "INTERRUPTED")
+    assert (told["events"][1]["cursor"], told["error"]["code"]) == ("7-0/2/values", "INTERRUPTED")
 
 
 def test_a_run_that_fails_ends_with_1_after_what_it_told(call: Call) -> None:
@@ -65,6 +67,15 @@ def test_a_run_that_fails_ends_with_1_after_what_it_told(call: Call) -> None:
         1,
         "Error [RUN_FAILED]: Run run-1 failed: ValueError: n is -4, which is below zero",
     )
+
+
+def test_what_is_no_cursor_is_no_failure_of_the_run(call: Call, run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(self: FakeRun, modes: list[str], **options: Any) -> Iterator[RunEvent]:
+        raise ConfigError("'x' is no cursor")
+
+    monkeypatch.setattr(FakeRun, "events", refused)
+    answer = call("runs", "stream", run_id, "--from", "x", "--json")
+    assert (answer.code, answer.error["code"]) == (2, "CONFIG_INVALID")
 
 
 def test_a_mode_that_does_not_exist(call: Call, run_id: str) -> None:
