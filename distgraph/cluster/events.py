@@ -101,8 +101,7 @@ def step_entry(run: Run, tasks: Sequence[Task], change: Delta, errors: Mapping[s
         gone = _without(run, change.raw, kept)
     if TASKS in change.raw:
         kept[TASKS] = change.raw[TASKS][0].data
-    meta = {"source": at.source, "step": at.step, "parents": {}}
-    more = _following(run.lane, {"whole": whole, "first": run.first, "meta": meta})
+    more = _following(run.lane, {"whole": True, "first": run.first} if whole else {})
     if at.updated is not None:
         more["updated"] = sorted(shown.intersection(at.updated))
     if errors:
@@ -145,7 +144,7 @@ def _row(task: Task, shown: frozenset[str], hidden: bool = False) -> list[Any]:
 def _following(lane: Lane, more: dict[str, Any]) -> dict[str, Any]:
     """What comes after the head; tasks of Sends follow from the Sends."""
     at, following = lane.at, lane.next
-    more |= {"parent": at.parent, "ts": at.ts, "stop": lane.rules.stop, "run": False}
+    more |= {"parent": at.parent, "ts": at.ts, "stop": lane.rules.stop}
     if following is not None:
         more["run"] = following.verdict is Verdict.RUN
         more["next"] = [task.name for task in following.tasks if task.path[0] == PULL]

@@ -159,7 +159,7 @@ class Replay:
         for writes in pending.values():
             writes[:] = [(c, repr(rebuild(v))) if c == ERROR and isinstance(v, dict) else (c, v) for c, v in writes]
         self._following(frame, pending)
-        if not frame.more["run"]:
+        if not frame.more.get("run"):
             return
         for row in frame.rows:
             if is_finished(pending[row[1]]):
@@ -200,7 +200,7 @@ class Replay:
                 tasks,
                 config=self._config_at(frame.id),
                 parent_config=self._config_at(self._at.parent) if self._at.parent else None,
-                metadata=frame.more["meta"],
+                metadata=frame.more.get("meta") or {"source": frame.source, "step": frame.step, "parents": {}},
                 pending=pending,
                 states=self._state_of,
             )
