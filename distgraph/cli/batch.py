@@ -122,6 +122,8 @@ def _write(handle: Batch, target: Path, *, overwrite: bool, ordered: bool) -> in
 def item_row(result: ItemResult) -> Row:
     """One item as a row: a value if it is done, an error otherwise."""
     row: Row = {"index": result.index, "key": result.key, "run_id": result.run_id, "status": result.status}
+    if result.status == "interrupted":
+        return {**row, "interrupts": [{"id": asked.id, "value": asked.value} for asked in result.interrupts]}
     if result.error is None:
         return {**row, "value": result.value}
     return {**row, "error": result.error}
@@ -138,6 +140,8 @@ def _show_status(session: Session, handle: Batch, status: BatchStatus, head: Row
     if status.failed:
         session.output.text(f"Why:      {session.command('batch', 'failures', handle.batch_id)}")
         session.output.text(f"Again:    {session.command('batch', 'retry', handle.batch_id)}")
+    if status.interrupted:
+        session.output.text(f"Asked:    {session.command('interrupts', 'list', '--batch', handle.batch_id)}")
     if not (head or {}).get("out"):
         session.output.text(f"Results:  {session.command('batch', 'results', handle.batch_id)}")
 

@@ -35,15 +35,16 @@ def interrupts() -> None:
 
 
 @interrupts.command("list", epilog=EPILOG)
+@click.option("--batch", "batch_id", metavar="ID", help="Only what items of this batch ask.")
 @_LIMIT
 @global_options
 @click.pass_obj
-def list_(session: Session, limit: int) -> int:
-    """The questions that wait for an answer, those of the newest runs first."""
+def list_(session: Session, batch_id: str | None, limit: int) -> int:
+    """The questions that wait for an answer: of the newest runs, newest first, and of items of batches."""
     with session.cluster() as cluster:
         found = [
             {"id": asked.id, "run_id": run.run_id, "thread_id": run.thread_id, "value": plain(asked.value)}
-            for run, asked in _waiting(cluster, limit)
+            for run, asked in _waiting(cluster, limit, batch_id)
         ]
     if session.json:
         session.output.document({"interrupts": found})
@@ -72,13 +73,13 @@ def answer(session: Session, interrupt_id: str, given: str, wait: bool, limit: i
                 show_result(session, run) if wait else show_row(session, run)
                 return OK
     raise UnknownInterruptError(
-        f"None of the {limit:,} newest runs asks {interrupt_id!r}. It may have been answered: see "
+        f"None of the {limit:,} newest runs and of the batches at work asks {interrupt_id!r}. It may have been answered: see "
         f"{session.command('interrupts', 'list')}."
     )
 
 
-def _waiting(cluster: Cluster, limit: int) -> Iterator[tuple[RunHandle, Interrupt]]:
-    for run in cluster.runs(limit=limit):
-        if run.status() == "interrupted":
-            for asked in run.interrupts():
-                yield run, asked
+def _waiting(cluster: Cluster, limit: int, batch_id: str | None = None) -> Iterator[tuple[RunHandle, Interrupt]]:
+    asking = cluster.interrupted(limit) if batch_id is None else cluster.batch(batch_id).interrupted()
+    for run in asking:
+        for asked in run.interrupts():
+            yield run, asked

@@ -160,6 +160,8 @@ def _wait_for_server(shown: Meter, silent: float | None) -> float:
 def detail(status: BatchStatus) -> str:
     """What the bar says behind itself."""
     parts = [f"{status.failed:,} failed", f"{status.running:,} running"]
+    if status.interrupted:
+        parts.append(f"{status.interrupted:,} waiting for an answer")
     if status.cancelled:
         parts.insert(1, f"{status.cancelled:,} cancelled")
     if status.rate:

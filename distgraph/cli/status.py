@@ -24,6 +24,8 @@ def status_text(status: BatchStatus) -> str:
         number = getattr(status, name)
         if number:
             parts.append(f"{number:,} {name}")
+    if status.interrupted:
+        parts.append(f"{status.interrupted:,} waiting for an answer")
     if status.rate and status.running + status.queued:
         parts.append(f"{status.rate:,.1f}/s")
     if status.eta is not None and status.running + status.queued:

@@ -11,16 +11,19 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from distgraph.cluster.handle import RunHandle
 from distgraph.cluster.hints import BatchHint
 from distgraph.cluster.rows import item_data, item_key, naming, split_row
 from distgraph.cluster.sizes import check_input
 from distgraph.errors import BatchExistsError, BatchNotFoundError, InputError, WaitTimeoutError
 from distgraph.ledger.keys import CHUNK, item_id
 from distgraph.ledger.replies import Address
+from distgraph.superstep.lifecycle import RunStatus
 from distgraph.wire import Codec
 
 if TYPE_CHECKING:
     from distgraph.cluster.client import Cluster
+    from distgraph.types import Interrupt
 
 #: Waits between looks at a batch grow from the first to the last. Seconds.
 POLL = (0.02, 0.5)
@@ -38,6 +41,7 @@ class BatchStatus:
         rate: items that came to rest, per second; None before the first.
         eta: seconds until all are at rest, at that rate; None where that cannot be told.
         persistence: what a power loss can cost: memory, standard, fsync or replicated.
+        interrupted: items whose runs wait for an answer, and hold no worker.
     """
 
     total: int
@@ -50,24 +54,31 @@ class BatchStatus:
     rate: float | None
     eta: float | None
     persistence: str
+    interrupted: int = 0
 
     @property
     def finished(self) -> bool:
         """Every item is at rest."""
         return self.sealed and self.done + self.failed + self.cancelled >= self.total
 
+    @property
+    def waits(self) -> bool:
+        """Every item is at rest or waits for an answer: nothing more happens by itself."""
+        return self.sealed and self.done + self.failed + self.cancelled + self.interrupted >= self.total
+
 
 @dataclass(frozen=True, slots=True)
 class ItemResult:
-    """One item at rest.
+    """One item at rest, or one that waits for an answer.
 
     Attributes:
         index: its place in the submission, from 0.
         key: what ``submit_batch(key=)`` made of it, or None.
         run_id: its run's id.
-        status: "done", "failed" or "cancelled".
+        status: "done", "failed", "cancelled" or "interrupted".
         value: the graph's output, if done.
         error: type, message, node, traceback and more as a dict, if failed.
+        interrupts: what it asks, if interrupted: ``cluster.run(run_id).resume(answer)`` lets it go on.
     """
 
     index: int
@@ -76,6 +87,7 @@ class ItemResult:
     status: str
     value: Any = None
     error: dict[str, Any] | None = None
+    interrupts: tuple[Interrupt, ...] = ()
 
 
 class Batch:
@@ -107,12 +119,12 @@ class Batch:
         total = counts.total if manifest["total"] is None else int(manifest["total"])
         rested = counts.done + counts.failed
         if "cancelled" in counts.states:
-            cancelled, queued, running = total - rested, 0, 0
+            cancelled, queued, interrupted, running = total - rested, 0, 0, 0
         else:
-            cancelled, queued = counts.cancelled, counts.ready
-            running = max(0, total - rested - cancelled - queued)
+            cancelled, queued, interrupted = counts.cancelled, counts.ready, counts.asking
+            running = max(0, total - rested - cancelled - queued - interrupted)
         rate = self._rate(rested, manifest, total)
-        left = total - rested - cancelled
+        left = total - rested - cancelled - interrupted
         return BatchStatus(
             total=total,
             done=counts.done,
@@ -120,6 +132,7 @@ class Batch:
             cancelled=cancelled,
             running=running,
             queued=queued,
+            interrupted=interrupted,
             sealed=sealed,
             rate=rate,
             eta=left / rate if rate and sealed else None,
@@ -139,10 +152,13 @@ class Batch:
         return rested / age if rested and age > 0 and rested < total else None
 
     def wait(self, timeout: float | None = None) -> BatchStatus:
-        """Wait until every item is at rest.
+        """Wait until every item is at rest or waits for an answer.
 
         Args:
             timeout: seconds; None waits as long as it takes.
+
+        Returns:
+            Where it stands then: ``finished``, or with items that are ``interrupted``.
 
         Raises:
             WaitTimeoutError: some are not; the batch goes on.
@@ -153,6 +169,7 @@ class Batch:
             status = self.status()
             if status.finished:
                 self._ledger.finish(self.batch_id)
+            if status.waits:
                 return status
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
@@ -166,21 +183,36 @@ class Batch:
     # ------------------------------------------------------------- results
 
     def results(self, ordered: bool = False) -> Iterator[ItemResult]:
-        """The items at rest, as far as they are; all of them once ``wait`` has returned.
+        """The items that are at rest or wait for an answer; all of them once ``wait`` has returned.
 
         Args:
             ordered: by index. (They come chunk by chunk in any case, so this costs nothing.)
         """
         cancelled = "cancelled" in self._ledger.counts(self.batch_id).states
         total = self._total()
+        asking = self._ledger.asking(self.batch_id)
         for chunk in range(self._chunks()):
             rows = self._ledger.rows(self.batch_id, chunk)
             first = chunk * CHUNK
-            for index in range(first, min(total, first + CHUNK)) if cancelled else sorted(rows):
+            here = rows.keys() | {index for index in asking if index // CHUNK == chunk}
+            for index in range(first, min(total, first + CHUNK)) if cancelled else sorted(here):
                 if index in rows:
                     yield self._result(index, rows[index])
-                else:
+                elif cancelled:
                     yield ItemResult(index, None, item_id(self.batch_id, index), "cancelled")
+                elif (run := self._run(index)).status() == RunStatus.INTERRUPTED:
+                    key = self._key_of(index)
+                    yield ItemResult(index, key, run.run_id, "interrupted", interrupts=run.interrupts())
+
+    def interrupted(self) -> Iterator[RunHandle]:
+        """The runs of items that wait for an answer; ``resume`` gives it."""
+        for index in self._ledger.asking(self.batch_id):
+            if (run := self._run(index)).status() == RunStatus.INTERRUPTED:
+                yield run
+
+    def _run(self, index: int) -> RunHandle:
+        name = item_id(self.batch_id, index)
+        return RunHandle(self._cluster, Address(name, name), self._codec)
 
     def failures(self) -> Iterator[ItemResult]:
         """The failed items with their errors."""
@@ -196,9 +228,11 @@ class Batch:
     def _result(self, index: int, row: bytes) -> ItemResult:
         with naming(f"Result of item {index} of batch {self.batch_id!r}"):
             kind, key, data = split_row(row)
-            value = self._codec.decode(data)
+            value = self._codec.decode(data) if data else None
             named = self._codec.decode(key) if key else None
         run_id = item_id(self.batch_id, index)
+        if kind == "c":
+            return ItemResult(index, self._key_of(index), run_id, "cancelled")
         if kind == "d":
             return ItemResult(index, named, run_id, "done", value=value)
         return ItemResult(index, named if key else self._key_of(index), run_id, "failed", error=value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
@@ -35,6 +35,7 @@ from distgraph.ledger.ledger import Ledger
 from distgraph.ledger.replies import Address, Record
 from distgraph.store.redis import RedisStore
 from distgraph.suggestions import did_you_mean
+from distgraph.superstep.lifecycle import RunStatus
 from distgraph.superstep.model import Program
 from distgraph.types import Placement
 from distgraph.wire import Codec
@@ -389,6 +390,13 @@ class Cluster:
         """The newest batches, newest first."""
         found = (self.find_batch(name) for name in self.ledger.batches.ids(most=limit))
         return [batch for batch in found if batch is not None]
+
+    def interrupted(self, limit: int = 1000) -> Iterator[RunHandle]:
+        """Runs that wait for an answer: of the newest ``limit`` runs, newest first, and of items of batches at work."""
+        yield from (run for run in self.runs(limit) if run.status() is RunStatus.INTERRUPTED)
+        for name in self.ledger.batches.active():
+            if (batch := self.find_batch(name)) is not None:
+                yield from batch.interrupted()
 
     def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """The newest runs and items of batches that were quarantined for killing their process, newest first."""

@@ -15,7 +15,7 @@ from distgraph.cluster.following import BLOCK_MS
 from distgraph.cluster.hints import RunHint
 from distgraph.cluster.nested import known_answers
 from distgraph.cluster.options import RunOptions
-from distgraph.cluster.rows import naming
+from distgraph.cluster.rows import naming, result_row
 from distgraph.cluster.turns import CANCELLED, DUE_MS, hint_next
 from distgraph.constants import INTERRUPT
 from distgraph.errors import (
@@ -206,11 +206,18 @@ class RunHandle(RunStreams):
 
         Returns:
             Whether it was stopped; False if it had come to its end before.
+
+        Raises:
+            RunNotFoundError: there is no such run.
+            InputError: it is an item of a batch that is not a run of its own, as short ones never are.
         """
         entry = self._codec.encode(CANCELLED)
-        answer = self._runs.control("cancel", self._address, uuid.uuid4().hex, log=entry, due_ms=DUE_MS)
-        if answer.kind == "gone" and not answer.info:
-            self.status()
+        # An item's end is known to its batch by its row.
+        of_batch = split_item(self.run_id) is not None and "batch_e" in self._runs.record(self._address)
+        row = result_row("c", b"", b"") if of_batch else b""
+        answer = self._runs.control("cancel", self._address, uuid.uuid4().hex, log=entry, row=row, due_ms=DUE_MS)
+        if answer.kind == "gone" and not answer.info and self.status() not in AT_REST:
+            raise InputError(f"Run {self.run_id!r} is an item that its batch still has in hand: cancel the batch.")
         hint_next(self._runs, self._cluster.dispatcher, self._address)
         return answer.kind == "ok"
 

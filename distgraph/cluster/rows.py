@@ -36,9 +36,10 @@ def item_key(data: bytes) -> bytes:
 
 
 def result_row(kind: str, key: bytes, data: bytes) -> bytes:
-    """A batch item's row: 'd' (done) or 'f' (failed), the length of the item's key, a checksum, the key, the rest.
+    """A batch item's row: kind, length of the item's key, a checksum, the key, the rest.
 
-    The checksum is of all before and of the key: a damaged row must not show a failure as a result.
+    Kinds: 'd' done, 'f' failed, 'c' cancelled apart from its batch. The checksum is of all before and of the key: a damaged
+    row must not show a failure as a result.
     """
     head = kind.encode() + len(key).to_bytes(4, "big")
     return head + zlib.crc32(key, zlib.crc32(head)).to_bytes(4, "big") + key + data

@@ -13,7 +13,7 @@ from distgraph.ledger.replies import Answer
 from distgraph.ledger.scripts import Call, Scripts
 
 #: Keys of a batch in one partition.
-OF_PARTITION = ("batch", "ready", "slices", "crash")
+OF_PARTITION = ("batch", "ready", "slices", "crash", "asks")
 #: Keys that an item leaves when it is done, and those it has before.
 ITEM_KEPT = ("log", "once")
 OF_THREAD = ("line", "hist", "pend")

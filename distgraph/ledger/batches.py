@@ -290,14 +290,16 @@ class BatchLedger(BatchLife):
                 pipe.hmget(self.keys.batch(part, "batch", batch_id), names)
                 pipe.lrange(self.keys.batch(part, "ready", batch_id), 0, -1)
                 pipe.hvals(self.keys.batch(part, "slices", batch_id))
+                pipe.scard(self.keys.batch(part, "asks", batch_id))
             replies = pipe.execute()
-        for counters, ready, slices in zip(replies[::3], replies[1::3], replies[2::3], strict=True):
+        for counters, ready, slices, asking in zip(*(replies[at::4] for at in range(4)), strict=True):
             numbers = [int(value or 0) for value in counters[:5]]
             out.total += numbers[0]
             out.done += numbers[1]
             out.failed += numbers[2]
             out.cancelled += numbers[3]
             out.promoted += numbers[4]
+            out.asking += asking
             if counters[5]:
                 out.states.add(text(counters[5]))
             out.ready += sum(t.stop - t.start for t in map(Taken.parse, map(text, ready)))
@@ -331,6 +333,13 @@ class BatchLedger(BatchLife):
                     if item is not None and item[0] == batch_id:
                         found.add(item[1])
         return sorted(found)
+
+    def asking(self, batch_id: str) -> list[int]:
+        """Indexes of items whose runs wait for an answer, in order."""
+        with guard(), self.client.pipeline(transaction=False) as pipe:
+            for part in range(self.keys.partitions):
+                pipe.smembers(self.keys.batch(part, "asks", batch_id))
+            return sorted(int(index) for found in pipe.execute() for index in found)
 
     def retry_failed(self, batch_id: str, chunks: int, only: Sequence[int] | None = None) -> int:
         """Make all failed items ready again, or only these; how many."""

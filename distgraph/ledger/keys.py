@@ -33,6 +33,7 @@ touch one tag and the state can be spread over several servers later. ``T`` is `
     T:slices:<batch>        HASH    slice -> slot and range.                                 the slice's end
     T:out:<batch>:<chunk>   HASH    index -> result row.                                     delete of the batch
     T:dead                  ZSET    run id -> ms when it was quarantined.                    a look that finds it is not
+    T:asks:<batch>          SET     indexes of items whose runs wait for an answer.          the answer; their cancel
     T:crash:<batch>         HASH    index -> crashes counted while it ran alone or was named. delete of the batch
     T:spaces                ZSET    a store's namespaces with items, by name.                its last item
     T:items:<ns>            ZSET    key of an item -> microseconds when it was first put.    its last item

@@ -21,7 +21,7 @@ from distgraph.ledger.replies import Due
 
 #: Kinds of keys that belong to a run, and to a batch. A run that is an item of a batch may have gone before them.
 OF_RUN = ("open", "claims", "tries", "naps", "log", "once")
-OF_BATCH = ("batch", "in", "ready", "slices", "out", "crash")
+OF_BATCH = ("batch", "in", "ready", "slices", "out", "crash", "asks")
 #: Keys looked at in one round trip.
 PORTION = 500
 _LIVE = (b"queued", b"running")

@@ -162,6 +162,8 @@ class BatchCounts:
     cancelled: int = 0
     #: Items that go on as runs of their own.
     promoted: int = 0
+    #: Of these, items whose runs wait for an answer.
+    asking: int = 0
     #: Ready items nobody has taken.
     ready: int = 0
     #: Items in slices, by span.

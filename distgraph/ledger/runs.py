@@ -90,6 +90,7 @@ class RunLedger(RunReads):
                 self.keys.batch(partition, "batch", item[0]),
                 self.keys.batch(partition, "out", item[0], chunk),
                 self.keys.batch(partition, "in", item[0], chunk),
+                self.keys.batch(partition, "asks", item[0]),
             )
         return Call(
             "commit",
@@ -306,13 +307,14 @@ class RunLedger(RunReads):
         due_ms: int = 0,
     ) -> Answer:
         """``cancel``, or ``requeue`` a resting run: ok (``info`` the new epoch), gone (its status), busy (a run id)."""
-        item = split_item(address.run_id) if row else None
+        item = split_item(address.run_id)
         partition = self.keys.partition(address.thread_id)
         batch_keys: tuple[str, ...] = ()
         if item:
             batch_keys = (
                 self.keys.batch(partition, "batch", item[0]),
                 self.keys.batch(partition, "out", item[0], item[1] // CHUNK),
+                self.keys.batch(partition, "asks", item[0]),
             )
         flat = [part for pair in (fields or {}).items() for part in pair]
         return answer_of(

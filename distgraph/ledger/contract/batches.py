@@ -209,6 +209,10 @@ class Batches(Protocol):
         """Indexes of items that go on as runs of their own and are owed a look, in order. Not one moment's view."""
         ...
 
+    def asking(self, batch_id: str) -> list[int]:
+        """Indexes of items whose runs wait for an answer, in order. Not one moment's view."""
+        ...
+
     def retry_failed(self, batch_id: str, chunks: int, only: Sequence[int] | None = None) -> int:
         """Make all failed items ready again, chunk by chunk, their crashes forgotten; nothing of a cancelled batch.
 

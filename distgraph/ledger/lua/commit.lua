@@ -4,7 +4,7 @@
 --
 -- KEYS  run HASH   line HASH   due ZSET   open HASH   claims HASH   tries HASH   naps ZSET   log STREAM   hist ZSET
 --       pending HASH   turns LIST
---       and of a batch item: once HASH   batch HASH   rows HASH (of its chunk)   input LIST (of its chunk)
+--       and of a batch item: once HASH   batch HASH   rows HASH (of its chunk)   input LIST (of its chunk)   asks SET
 -- ARGV   1 run id   2 slot   3 epoch   4 parent   5 new head ('' = the head stays)   6 status after it
 --        7 ms until a sweep looks at the run   8 'private' (no task of the superstep was offered) or 'offered'
 --        9 'index' to keep history, else ''   10 row of the finished batch item, or ''   11 log length
@@ -14,7 +14,7 @@
 -- -> {'ok'} | {'stale', why} | {'offered'} (private, but the tasks were offered meanwhile) | {'open'} (some not settled)
 local run, line, due, open, claims, tries, naps, log, hist, pending, turns =
   KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
-local once, batch, rows, input = KEYS[12], KEYS[13], KEYS[14], KEYS[15]
+local once, batch, rows, input, asking = KEYS[12], KEYS[13], KEYS[14], KEYS[15], KEYS[16]
 local id, slot, parent, new, status, row, index =
   ARGV[1], ARGV[2], ARGV[4], ARGV[5], ARGV[6], ARGV[10], ARGV[12]
 if index ~= '' then
@@ -46,6 +46,7 @@ if entries > 0 then redis.call('XLEN', log) end
 if kept > 0 then redis.call('HLEN', pending) end
 if ARGV[9] == 'index' then redis.call('ZCARD', hist) end
 if row ~= '' then redis.call('LLEN', input) end
+if index ~= '' then redis.call('SCARD', asking) end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local at = 21
@@ -85,6 +86,7 @@ if redis.call('HGET', line, 'run') == id then
     redis.call('ZADD', due, now + ARGV[7], 'r:' .. heir)
   end
 end
+if index ~= '' and status == 'interrupted' then redis.call('SADD', asking, index) end
 if row ~= '' then
   redis.call('HSET', rows, index, row)
   redis.call('HINCRBY', batch, status, 1)

@@ -3,15 +3,15 @@
 -- active run to another version of its graph.
 --
 -- KEYS  run HASH   line HASH   due ZSET   open HASH   claims HASH   tries HASH   naps ZSET   log STREAM   turns LIST
---       and of a batch item: batch HASH   rows HASH (of its chunk)
+--       and of a batch item: batch HASH   rows HASH (of its chunk)   asks SET
 -- ARGV  'cancel', 'requeue' or 'repin' (the first field is the version), run id, nonce of the call, ms until due, log entry ('' = none), log length,
---       index of the batch item ('' = none), its row, #run sets, field, value, ..., then ids of outcomes to drop
+--       index of the batch item ('' = none), its row ('' = none), #run sets, field, value, ..., then ids of outcomes to drop
 -- -> {'ok', epoch} | {'busy', run id} (requeue: the thread is taken)
 --  | {'passed', run id} (requeue: the thread has gone on with that run)
 --  | {'gone', status}    its status forbids it, or an outcome to drop is not there: the caller saw an earlier superstep
 local run, line, due, open, claims, tries, naps, log, turns =
   KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9]
-local batch, rows = KEYS[10], KEYS[11]
+local batch, rows, asking = KEYS[10], KEYS[11], KEYS[12]
 local what, id, nonce, index = ARGV[1], ARGV[2], ARGV[3], ARGV[7]
 local got = redis.call('HMGET', run, 'status', 'epoch', 'op', 'at')
 local status = got[1]
@@ -38,11 +38,12 @@ redis.call('ZCARD', due)
 redis.call('HLEN', open)
 redis.call('LLEN', turns)
 if ARGV[5] ~= '' then redis.call('XLEN', log) end
-if index ~= '' then redis.call('HLEN', batch) redis.call('HLEN', rows) end
+if index ~= '' then redis.call('HLEN', batch) redis.call('HLEN', rows) redis.call('SCARD', asking) end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 -- a delete first: a full server lets a script go on that has begun with one, and a cancelled run makes room
 redis.call('DEL', claims, tries, naps)
+if index ~= '' then redis.call('SREM', asking, index) end
 local epoch = redis.call('HINCRBY', line, 'e', 1)
 redis.call('HSET', run, 'epoch', epoch, 'op', nonce, 'lease', '', 'plan', 0, 'updated', now, 'x', 0)
 local at = 10 + 2 * ARGV[9]
@@ -70,7 +71,7 @@ if what == 'cancel' then
   else
     redis.call('LREM', turns, 1, id)
   end
-  if index ~= '' and redis.call('HSETNX', rows, index, ARGV[8]) == 1 then
+  if ARGV[8] ~= '' and redis.call('HSETNX', rows, index, ARGV[8]) == 1 then
     redis.call('HINCRBY', batch, 'cancelled', 1)
     redis.call('HINCRBY', batch, 'promoted', -1)
   end

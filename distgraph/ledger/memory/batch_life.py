@@ -100,7 +100,7 @@ class MemoryBatchLife(MemorySlices):
             dead = state.dead.at(partition)
             for name in [name for name in dead if (split_item(name) or ("",))[0] == batch_id]:
                 dead.drop(name)
-            for whole in (state.parts, state.digests, state.ready, state.slices, state.crashes):
+            for whole in (state.parts, state.digests, state.ready, state.slices, state.crashes, state.asking):
                 whole.drop(at)
         for named in (state.manifests, state.opened, state.active, state.over):
             named.drop(batch_id)

@@ -136,6 +136,7 @@ class MemoryBatches(MemoryBatchLife):
             out.failed += part.failed
             out.cancelled += part.cancelled
             out.promoted += part.promoted
+            out.asking += len(self.state.asking.look(at))
             out.states |= {part.state} - {""}
             out.ready += sum(taken.stop - taken.start for taken in self.state.ready.get(at, ()))
             out.in_slices += sum(taken.stop - taken.start for _, taken in self.state.slices.look(at).values())
@@ -162,6 +163,10 @@ class MemoryBatches(MemoryBatchLife):
         names = (entry[2:] for table in self.state.due.values() for entry in table if entry.startswith("r:"))
         items = (split_item(name) for name in names)
         return sorted(item[1] for item in items if item is not None and item[0] == batch_id)
+
+    @atomic
+    def asking(self, batch_id: str) -> list[int]:
+        return sorted(i for (name, _), found in self.state.asking.items() if name == batch_id for i in found)
 
     @atomic
     def retry_failed(self, batch_id: str, chunks: int, only: Sequence[int] | None = None) -> int:

@@ -119,6 +119,8 @@ class MemoryRuns(MemoryTasks, MemoryArrivals):
             line["asks"] = key.run_id.encode()
         elif line.get("run") == key.run_id.encode():
             self._pass_on(commit.address, now + commit.sweep_ms)
+        if item is not None and commit.status == "interrupted":
+            self.state.asking.at((item[0], key.partition))[item[1]] = None
         if item is None or not commit.row:
             return
         self._add_row(key.partition, item, commit.row, commit.status)
@@ -198,6 +200,8 @@ class MemoryRuns(MemoryTasks, MemoryArrivals):
         self.state.claims.drop(key)
         self.state.tries.drop(key)
         self.state.naps.drop(key)
+        if item := split_item(key.run_id):
+            self.state.asking.at((item[0], key.partition)).drop(item[1])
         self.state.records[key].drop("wake")
         for field in sorted(record):
             if field.startswith("p:"):

@@ -174,6 +174,8 @@ class State:
         self.slices: Tables[tuple[str, int], tuple[str, Taken]] = Tables(journal)
         self.rows: Tables[tuple[str, int], bytes] = Tables(journal)
         self.crashes: Tables[tuple[str, int], int] = Tables(journal)
+        #: Indexes of items whose runs wait for an answer.
+        self.asking: Tables[tuple[str, int], None] = Tables(journal)
 
         self.items: Tables[tuple[str, ...], Any] = Tables(journal)
         self.results: Tables[tuple[str, ...], tuple[bytes, int]] = Tables(journal)

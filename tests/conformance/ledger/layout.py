@@ -76,6 +76,8 @@ def _batches(state: State, keys: Keys) -> Dump:
         out[keys.batch(partition, "ready", batch)] = [span.span().encode() for span in spans]
     for (batch, partition), crashes in state.crashes.items():
         out[keys.batch(partition, "crash", batch)] = _raw(crashes)
+    for (batch, partition), asking in state.asking.items():
+        out[keys.batch(partition, "asks", batch)] = {stored(index) for index in asking}
     for (batch, partition), slices in state.slices.items():
         held = {name: f"{slot}|{taken.span()}" for name, (slot, taken) in slices.items()}
         out[keys.batch(partition, "slices", batch)] = _raw(held)

@@ -365,6 +365,33 @@ def test_a_slice_moves_no_item_that_is_a_run(world: World, late: ItemStep, statu
         assert item_commit(world, of, late) == [False]
 
 
+@pytest.mark.parametrize("ends", ["answer", "cancel", "cancel with its row"])
+def test_items_that_ask_are_counted_until_they_are_answered_or_cancelled(world: World, ends: str) -> None:
+    of = taken(world, 1)
+    item_commit(world, of, go_on(0))
+    item_commit(world, of, ItemStep("promote", 0, C1, C1, fields=[("thread", "b1:0")]))
+    address = Address("b1:0", "b1:0")
+    assert (world.batches.asking("b1"), world.batches.counts("b1").asking) == ([], 0)
+    world.runs.commit(step("", C1, "interrupted", address=address, batch_epoch="0"))
+    assert (world.batches.asking("b1"), world.batches.counts("b1").asking) == ([0], 1)
+    assert world.batches.asking("b") == []
+    row = b"c" if ends == "cancel with its row" else b""
+    with unchanged(world):
+        assert world.runs.control("requeue", address, "n0", drop=["T9"]).kind == "gone"
+    assert world.runs.control("requeue" if ends == "answer" else "cancel", address, "n1", row=row).kind == "ok"
+    assert (world.batches.asking("b1"), world.batches.counts("b1").asking) == ([], 0)
+
+
+def test_a_run_whose_name_looks_like_an_item_leaves_nothing_of_a_batch(world: World) -> None:
+    address = Address("b9:4", "b9:4")
+    world.runs.submit(address, "d", {"input": b""}, due_ms=0)
+    claim(world, A, address)
+    world.runs.commit(step(C1, status="interrupted", address=address))
+    assert world.runs.control("requeue", address, "n1").kind == "ok"
+    assert world.batches.asking("b9") == []
+    assert not [key for key in world.dump() if "b9" in key and ":asks" in key]
+
+
 def test_a_driver_taken_for_dead_does_not_take_the_run_of_another_for_its_own(world: World) -> None:
     """Both had the item in their slices, both find that it must go on as a run: one of them makes it."""
     of = taken(world, 1)

@@ -193,3 +193,41 @@ def _plain(result: Any) -> Any:
     if isinstance(result, list | tuple):
         return [_plain(value) for value in result]
     return getattr(result, "value", result)
+
+
+@placements
+def test_items_of_a_batch_ask_and_are_answered(cluster: EmbeddedCluster, placement: Placement) -> None:
+    """Whoever waits for the batch comes back when nothing happens by itself any more, and sees who asks what."""
+    remote = cluster.bind(human_review.graph, placement=placement)
+    batch = remote.submit_batch([{"topic": f"topic {index}"} for index in range(5)], key="topic")
+    status = batch.wait(30)
+    assert (status.interrupted, status.running, status.done, status.finished) == (5, 0, 0, False)
+    rows = list(batch.results())
+    assert [(row.index, row.key, row.status) for row in rows] == [(i, f"topic {i}", "interrupted") for i in range(5)]
+    assert rows[0].interrupts[0].value["question"] == "Publish this?"
+    cluster.run(rows[0].run_id).resume(YES)
+    asking = {run.run_id: run for run in batch.interrupted() if run.run_id != rows[0].run_id}
+    assert asking.keys() == {row.run_id for row in rows[1:]}
+    assert asking.keys() <= {run.run_id for run in cluster.interrupted()}
+    asking[rows[1].run_id].cancel()
+    for row in rows[2:]:
+        asking[row.run_id].resume(YES)
+    status = batch.wait(30)
+    assert (status.done, status.cancelled, status.interrupted, status.finished) == (4, 1, 0, True)
+    published = {row.key: row.value["published"] for row in batch.results() if row.status == "done"}
+    assert published == {f"topic {i}": f"About topic {i}" for i in (0, 2, 3, 4)}
+    assert list(batch.interrupted()) == []
+    batch.delete()
+    wait_at_rest(cluster)
+
+
+def test_a_batch_whose_items_ask_can_be_cancelled_and_deleted(cluster: EmbeddedCluster) -> None:
+    batch = cluster.bind("human_review").submit_batch({"topic": str(index)} for index in range(3))
+    assert batch.wait(30).interrupted == 3
+    batch.cancel()
+    status = batch.wait(10)
+    assert (status.interrupted, status.cancelled, status.finished) == (0, 3, True)
+    assert {row.status for row in batch.results()} == {"cancelled"}
+    batch.delete()
+    assert batch.batch_id not in {other.batch_id for other in cluster.batches()}
+    wait_at_rest(cluster)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,6 +57,23 @@ def test_a_question_is_found_and_answered(line: Line, asked: Any) -> None:
     assert answer["result"]["published"] == "About rain"
     again = line("interrupts", "answer", found["id"], "--value", "1", code=2)
     assert "It may have been answered" in again
+
+
+def test_what_items_of_a_batch_ask_is_found_and_answered(line: Line, tmp_path: Path) -> None:
+    items = tmp_path / "items.jsonl"
+    items.write_text('{"topic": "rain"}\n{"topic": "snow"}\n')
+    shown = line("batch", "submit", "human_review", str(items), "--batch-id", "asks", "--watch")
+    assert "0 of 2 done, 2 waiting for an answer." in shown
+    assert "interrupts list --batch asks" in " ".join(shown.split())
+    assert {row["status"] for row in line.json("batch", "results", "asks")["results"]} == {"interrupted"}
+    questions = line.json("interrupts", "list", "--batch", "asks")["interrupts"]
+    assert [one["run_id"] for one in questions] == ["asks:0", "asks:1"]
+    everybody = line.json("interrupts", "list")["interrupts"]
+    assert all(one in everybody for one in questions)
+    for one in questions:
+        line("interrupts", "answer", one["id"], "--value", '{"approved": true}', "--wait")
+    assert "2 of 2 done" in line("batch", "status", "asks", "--watch")
+    assert line.json("interrupts", "list", "--batch", "asks")["interrupts"] == []
 
 
 def test_a_run_goes_on_with_an_answer(line: Line, asked: Any) -> None:

@@ -51,6 +51,7 @@ class Status:
     rate: float | None
     eta: float | None
     persistence: str
+    interrupted: int = 0
 
 
 @dataclass(frozen=True)

@@ -293,6 +293,7 @@ def test_status(call: Call, done: str) -> None:
         "rate": 4.0,
         "eta": 0.0,
         "persistence": "standard",
+        "interrupted": 0,
     }
 
 
