@@ -182,7 +182,7 @@ def test_a_batch_that_is_not_at_rest_or_is_kept_for_ever_does_not_expire() -> No
     forever.wait()
     cluster.advance_clock(100 * 86_400_000)
     walk(cluster)
-    assert (waits.status().running, forever.status().done) == (1, 1)
+    assert (waits.status().interrupted, forever.status().done) == (1, 1)
     waits.cancel()
     walk(cluster)
     with pytest.raises(BatchExpiredError):

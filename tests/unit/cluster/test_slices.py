@@ -98,7 +98,7 @@ class TestLeavingTheSlice:
         cluster = cluster_of(graph)
         batch = cluster.submit_batch(graph, items(2))
         cluster.run_until_idle()
-        assert (batch.status().done, batch.status().running) == (0, 2)
+        assert (batch.status().done, batch.status().interrupted) == (0, 2)
         for at in range(2):
             cluster.run(f"{batch.batch_id}:{at}").resume(at)
         assert [row.value["trail"] for row in after(cluster, batch)] == [["asks:0"], ["asks:1"]]

@@ -130,6 +130,7 @@ def test_the_commit_of_an_item_names_its_chunk() -> None:
         keys.batch(partition, "batch", "b"),
         keys.batch(partition, "out", "b", 1),
         keys.batch(partition, "in", "b", 1),
+        keys.batch(partition, "asks", "b"),
     )
     assert (call.args[11], call.args[12], call.args[13], call.args[14]) == (CHUNK + 3, "0", "compact", 1)
 
