@@ -21,7 +21,8 @@ from distgraph.engine.caching import cache_key, is_cacheable
 from distgraph.engine.children import ThreadChildren
 from distgraph.engine.loop_children import LoopChildren
 from distgraph.engine.retry import arun_with_retries, run_with_retries
-from distgraph.errors import CodecError
+from distgraph.engine.streams import Streams
+from distgraph.errors import CodecError, GraphBubbleUp
 from distgraph.superstep.identity import interrupt_id
 from distgraph.superstep.model import Task, is_finished
 from distgraph.types import CacheKey, Write
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from distgraph.superstep.model import Node
 
 T = TypeVar("T")
+
+#: Stream modes in which tasks that nodes call are told of.
+_TOLD = frozenset({"updates", "debug"})
 
 _starting = Lock()
 
@@ -51,6 +55,23 @@ class TaskCalls:
         self._answers: dict[str, list[Any]] = {}
         self._repeats: bool | None = None
         self._lock = Lock()
+        self._streams = None if ctx.emit is None else Streams(ctx, ctx.program.streamed, _TOLD)
+
+    # ------------------------------------------------------------ what readers of the run are told
+
+    def begins(self, child: Task) -> None:
+        """Tell that a task is called. Its arguments are not told where they cannot be stored."""
+        if self._streams is None:
+            return
+        try:
+            self._streams.started([child])
+        except CodecError:
+            self._streams.started([Task(child.node, child.path, child.triggers, child.at, child.ns)])
+
+    def failed(self, child: Task, exc: BaseException) -> None:
+        """Tell that a task failed for good."""
+        if self._streams is not None and isinstance(exc, Exception) and not isinstance(exc, GraphBubbleUp):
+            self._streams.failed(child, exc)
 
     # ------------------------------------------------------------ what is known of a task
 
@@ -81,6 +102,9 @@ class TaskCalls:
         except CodecError as exc:
             exc.add_note(f"In the result of task {child.name!r}: on a cluster the results of tasks are stored.")
             raise
+        if self._streams is not None:
+            # Before it is recorded: who dies in between tells it again, by the same name. After it, nobody would.
+            self._streams.settled(child, writes)
         stands = self._effects.record(_outcome(self._key(child)), data)
         return [(channel, value) for channel, value in self._lane.served.codec.decode(stands)]
 
@@ -168,6 +192,7 @@ class ThreadCalls:
 
     def adopt(self, child: Task) -> None:
         """See ``engine.children.Runner``."""
+        self._calls.begins(child)
         child.writes = self._calls.before(child)
 
     def run_child(self, child: Task) -> list[Write]:
@@ -176,7 +201,12 @@ class ThreadCalls:
         key, writes = calls.cached(child)
         if writes:
             return calls.after(child, writes)
-        writes = calls.after(child, run_with_retries(self._ctx, child, calls.answers(child)))
+        try:
+            writes = run_with_retries(self._ctx, child, calls.answers(child))
+        except BaseException as exc:
+            calls.failed(child, exc)
+            raise
+        writes = calls.after(child, writes)
         calls.keep(key, writes)
         return writes
 
@@ -202,12 +232,17 @@ class LoopCalls:
     async def run_child(self, child: Task) -> list[Write]:
         """See ``engine.loop_children.Runner``."""
         calls = self._calls
+        await _beside(calls.begins, child)
         if writes := await _beside(calls.before, child):
             return writes
         key, writes = await _beside(calls.cached, child) if child.node.cache is not None else (None, [])
         if writes:
             return await _beside(calls.after, child, writes)
-        writes = await arun_with_retries(self._ctx, child, calls.answers(child))
+        try:
+            writes = await arun_with_retries(self._ctx, child, calls.answers(child))
+        except BaseException as exc:
+            await _beside(calls.failed, child, exc)
+            raise
         writes = await _beside(calls.after, child, writes)
         if key is not None:
             await _beside(calls.keep, key, writes)

@@ -14,9 +14,10 @@ One entry per superstep, appended by the very commit that applies it, so the log
     ["nested", [run's epoch, task's attempts], [[namespace, mode, name, payload], ...]]
                                                    of graphs nested in a task that keep checkpoints: appended with the
                                                    checkpoint, or the writes, that they tell of
-    ["live", mode, namespace, payload, task id, attempt]
+    ["live", mode, namespace, payload, task id, attempt, name]
                                                    at once, in no order with commits: what nodes write, tokens of models;
-                                                   and what nested graphs tell that keep no checkpoints
+                                                   and what nested graphs tell that keep no checkpoints, and tasks that
+                                                   nodes call: with a name, by which readers know what comes again
 
 ``more`` is a dict, and what it lacks is not known. Entries with all of the state come every ``FRAME`` supersteps.
 """
@@ -287,7 +288,8 @@ def emitter(place: Workplace, served: Served, address: Address) -> Any:
             chunk = [list(ns), mode, key, payload]
             saver.tell(ns, chunk, lambda chunks: codec.encode([NESTED, [attempt.epoch, attempt.number], chunks]))
             return
-        entry = codec.encode([LIVE, mode, list(ns), payload, attempt.task, attempt.label])
+        name = key and f"{attempt.epoch}/{attempt.number}/{key}"
+        entry = codec.encode([LIVE, mode, list(ns), payload, attempt.task, attempt.label, name])
         with of_ledger():
             place.runs.append_log(address, [entry])
 
@@ -332,7 +334,3 @@ class LedgerEffects(EffectLog):
         with of_ledger():
             stands = self._runs.effect(self._address, key, data)
         return stands if stands is not None else data
-
-
-class Replay:
-    """Turns a run's log back into stream chunks."""

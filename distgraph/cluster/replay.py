@@ -271,23 +271,29 @@ class Replay:
 
     # ------------------------------------------------------------- what nodes tell while they run
 
-    def _live(self, mode: str, ns: Sequence[str], payload: Any, task: str, attempt: str) -> None:
+    def _live(self, mode: str, ns: Sequence[str], payload: Any, task: str, attempt: str, name: str = "") -> None:
+        if name and self._had_before((*ns, mode, name)):
+            return
         if mode == "messages":
             self._ctx.seen.update(message_id(message) for message in messages_in(payload[:1]))
-        self._hand_out(tuple(ns), mode, payload, attempt, task)
+        # What has a name is settled, though it is told at once.
+        self._hand_out(tuple(ns), mode, payload, *(("", "") if name and not ns else (attempt, task)))
 
     def _of_nested(self, attempt: Sequence[Any], chunks: Iterable[Any]) -> None:
         """What was settled in a nested graph. Who goes on there after another's death tells again where it stands."""
         for ns, mode, key, payload in chunks:
-            name = (*attempt, *ns, mode, key)
-            if name in self._nested:
+            if self._had_before((*attempt, *ns, mode, key)):
                 continue
-            self._nested[name] = None
-            if len(self._nested) > MOST_TOLD:
-                self._nested.popitem(last=False)
             if mode == "messages":
                 self._ctx.seen.update(message_id(message) for message in messages_in(payload[:1]))
             self._hand_out(tuple(ns), mode, payload)
+
+    def _had_before(self, name: tuple[Any, ...]) -> bool:
+        had = name in self._nested
+        self._nested[name] = None
+        if len(self._nested) > MOST_TOLD:
+            self._nested.popitem(last=False)
+        return had
 
     def _hand_out(self, ns: tuple[str, ...], mode: str, payload: Any, attempt: str = "", task: str = "") -> None:
         if ns and not self.nested:

@@ -118,11 +118,11 @@ class Streams:
 
     __slots__ = ("checkpoints", "ctx", "keys", "messages", "modes", "program", "tasks", "updates", "values")
 
-    def __init__(self, ctx: RunContext, keys: Keys) -> None:
+    def __init__(self, ctx: RunContext, keys: Keys, modes: frozenset[str] | None = None) -> None:
         self.ctx = ctx
         self.program = ctx.program
         self.keys = keys
-        self.modes = modes = ctx.modes
+        self.modes = modes = ctx.modes if modes is None else modes
         self.values = "values" in modes
         self.updates = "updates" in modes
         self.messages = "messages" in modes

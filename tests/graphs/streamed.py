@@ -8,6 +8,7 @@ told_retried  a node fails at first
 told_nested   a graph in a node, which asks and has a graph in a node
 told_talks    nodes that write to the stream and return messages
 told_slow     two tasks that travel, and take long
+told_flow     a workflow that calls tasks
 told_dies     a node that writes to the stream, and kills its process once
 """
 
@@ -24,6 +25,7 @@ from typing import Annotated, Any, TypedDict
 from distgraph import END, START, StateGraph
 from distgraph.checkpoint.memory import InMemorySaver
 from distgraph.config import get_stream_writer
+from distgraph.func import entrypoint, task
 from distgraph.graph import MessagesState
 from distgraph.runtime import Runtime
 from distgraph.types import Command, RetryPolicy, Send, interrupt
@@ -135,6 +137,32 @@ def talks() -> Builder:
     return builder.add_node("repeat", repeat).add_edge("speak", "repeat")
 
 
+@task
+def twice(n: int) -> int:
+    return n * 2
+
+
+@task
+def refuse(n: int) -> int:
+    raise ValueError(f"no {n}")
+
+
+def flow(**options: Any) -> Any:
+    """A workflow whose tasks are told of: it asks where its number is above 5, and fails above 7."""
+
+    @entrypoint(**options)
+    def told_flow(n: int) -> list[Any]:
+        found: list[Any] = [twice(number).result() for number in range(3)]
+        if n > 5:
+            found.append(interrupt("go on?"))
+        if n > 7:
+            found.append(refuse(n).result())
+        return found
+
+    told_flow.name = "told_flow"
+    return told_flow
+
+
 def slow() -> Builder:
     """Two tasks that travel: one takes a moment, and one until it may end."""
     builder = StateGraph(State).add_node("held", held, placement="spread").add_edge(START, "held")
@@ -166,6 +194,7 @@ BUILDERS: dict[str, Callable[[], Builder]] = {
     "told_talks": talks,
 }
 GRAPHS = {name: build().compile(name=name) for name, build in BUILDERS.items()}
+told_flow = flow()
 told_slow = slow().compile(name="told_slow")
 told_dies = StateGraph(State).add_node(dies).add_edge(START, "dies").compile(name="told_dies")
 
@@ -178,7 +207,7 @@ def here(name: str) -> Any:
 def comparable(chunks: Iterable[Any]) -> list[str]:
     """Chunks as texts, without ids and times.
 
-    Updates and results of one superstep come in the order in which its tasks end: those between two other chunks are
+    Updates, questions and results of one superstep come in the order in which its tasks end: those between two other chunks are
     put in order.
     """
     texts = [_IDS.sub("<id>", _TIMES.sub("<time>", repr(chunk))) for chunk in chunks]
@@ -195,4 +224,4 @@ def comparable(chunks: Iterable[Any]) -> list[str]:
 
 _IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\b[0-9a-f]{32}\b")
 _TIMES = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+(\+00:00)?")
-_ENDS = re.compile(r"'updates', \{|'result': |task_result")
+_ENDS = re.compile(r"'updates', \{|'result': |task_result|'__interrupt__'")

@@ -59,7 +59,7 @@ def test_a_caller_whose_process_died_gets_its_results_back(batch: bool) -> None:
         cluster.run_until_idle()
         assert [item.value for item in items.results()] == [3]
     else:
-        assert cluster.submit(flow, 3).result(10) == 3
+        assert cluster.submit(flow, 3, log=False).result(10) == 3
     assert cluster.deaths == 1
     assert ran == [0, 1, 2, 2], "the last one's result was lost with its process"
 

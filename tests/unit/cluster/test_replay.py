@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from distgraph.checkpoint.memory import InMemorySaver
 from distgraph.cluster import node_task
 from distgraph.graph.chunks import STREAM_MODES
 from distgraph.testing import InProcessCluster
 from distgraph.types import Command
-from tests.graphs.streamed import GRAPHS, comparable, here
+from tests.graphs.streamed import GRAPHS, comparable, flow, here, told_flow
 
 pytestmark = pytest.mark.unit
 
@@ -48,6 +49,16 @@ def test_tasks_that_travel_and_are_told_as_they_settle(name: str, monkeypatch: p
     if name in ("told_asks", "told_nested"):
         ours = streamed(remote, Command(resume="yes"))
         assert comparable(ours) == comparable(streamed(local, Command(resume="yes")))
+
+
+@pytest.mark.parametrize("n", [1, 6, 8])
+def test_tasks_that_a_workflow_calls(n: int) -> None:
+    """Also where it is answered, and where one fails."""
+    remote, local = InProcessCluster([told_flow]).bind(told_flow), flow(checkpointer=InMemorySaver())
+    givens: list[Any] = [n, Command(resume="yes")]
+    for given in givens if n > 5 else givens[:1]:
+        ours = streamed(remote, given)
+        assert comparable(ours) == comparable(streamed(local, given))
 
 
 @pytest.mark.parametrize("name", ["told_asks", "told_nested"])
