@@ -10,13 +10,14 @@ from typing import Any, get_args
 
 import pytest
 
+from distgraph.checkpoint.memory import InMemorySaver
 from distgraph.cluster import Cluster
 from distgraph.cluster.embedded import EmbeddedCluster
 from distgraph.errors import EventsTrimmedError
 from distgraph.graph.chunks import STREAM_MODES
 from distgraph.types import Command, Placement
 from tests.graphs import hard
-from tests.graphs.streamed import GRAPHS, comparable, here, told_dies, told_slow
+from tests.graphs.streamed import GRAPHS, comparable, flow, here, told_dies, told_flow, told_slow
 from tests.integration.cluster.at_rest import wait_at_rest
 from tests.waiting import wait_until
 
@@ -55,6 +56,13 @@ def test_all_modes_at_once(fleet: EmbeddedCluster, config: Config, name: str, pl
         answer: Any = Command(resume="yes")
         assert streamed(remote, answer, where) == streamed(local, answer, where)
     wait_at_rest(fleet)
+
+
+def test_tasks_that_a_workflow_calls(fleet: EmbeddedCluster, config: Config) -> None:
+    remote, local, where = fleet.bind(told_flow), flow(checkpointer=InMemorySaver()), config()
+    given: Any
+    for given in (8, Command(resume="yes")):
+        assert streamed(remote, given, where) == streamed(local, given, where)
 
 
 def test_a_worker_is_killed_inside_a_nested_graph(fleet: EmbeddedCluster, config: Config, tmp_path: Path) -> None:
