@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy as copying
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
-from typing import Any, Generic, Self, Unpack
+from typing import TYPE_CHECKING, Any, Generic, Self, Unpack
 
 from distgraph.config import RunnableConfig, ensure_config
 from distgraph.engine.caching import cache_namespace
@@ -16,14 +16,18 @@ from distgraph.errors import ConfigError
 from distgraph.graph.batching import Batches
 from distgraph.graph.calls import Modes, Outcome, RunOptions, Stops, Version, in_a_node, last_values, prepare, result
 from distgraph.graph.chunks import Chunk
+from distgraph.graph.pipes import Piped
 from distgraph.graph.threads import Threads
 from distgraph.graph.variables import Subscripted
 from distgraph.superstep.model import Node, Program
 from distgraph.types import Checkpointer, Command
 from distgraph.typing import ContextT, InputT, OutputT, StateT
 
+if TYPE_CHECKING:
+    from distgraph.graph.events import GraphEvent
 
-class GraphFace(Subscripted, Batches, Threads, Generic[StateT, ContextT, InputT, OutputT]):
+
+class GraphFace(Subscripted, Piped, Batches, Threads, Generic[StateT, ContextT, InputT, OutputT]):
     """A graph that can be run.
 
     Attributes:
@@ -228,6 +232,33 @@ class GraphFace(Subscripted, Batches, Threads, Generic[StateT, ContextT, InputT,
             # Who stops reading shall not leave the run's tasks to the garbage collector.
             if isinstance(chunks, AsyncGenerator):
                 await chunks.aclose()
+
+    async def astream_events(
+        self,
+        input: InputT | Command[Any] | None,
+        config: RunnableConfig | None = None,
+        *,
+        version: str = "v2",
+        **options: Any,
+    ) -> AsyncIterator[GraphEvent]:
+        """Run the graph and yield what starts, tells and ends: the graph, its nodes, graphs nested in them.
+
+        Args:
+            input: as ``invoke``.
+            config: as ``invoke``.
+            version: "v2", the form of the events.
+            **options: include_names, include_types ("chain", "chat_model"), include_tags, exclude_names, exclude_types,
+                exclude_tags: lists that say which events are wanted; the others as ``astream``.
+
+        Raises:
+            ConfigError: another version (a ValueError).
+            Exception: as ``astream``.
+        """
+        from distgraph.graph.events import events_of
+
+        filters = {key: options.pop(key) for key in list(options) if key.startswith(("include_", "exclude_"))}
+        async for event in events_of(self, input, config, version, filters, options):
+            yield event
 
     # ------------------------------------------------------------ cached results
 

@@ -1,0 +1,205 @@
+"""``astream_events``: one flat stream of what starts, tells and ends, in the form that LangChain's tools read (v2).
+
+It is made of the graph's own stream. A node is a run whose id is its task's, inside the run of its graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypedDict
+from uuid import uuid4
+
+from distgraph.constants import NS_SEP
+from distgraph.errors import ConfigError
+from distgraph.superstep.model import Program
+
+if TYPE_CHECKING:
+    from distgraph.config import RunnableConfig
+
+Ns = tuple[str, ...]
+
+
+class GraphEvent(TypedDict):
+    """One event.
+
+    Attributes:
+        event: "on_chain_start", "on_chain_stream", "on_chain_end", "on_chat_model_stream" or "on_custom_event".
+        name: of the graph, the node or the model's chunk.
+        run_id: of that run: a node's is its task's id.
+        parent_ids: of the runs around it, the outermost first.
+        data: "input", "chunk" or "output".
+    """
+
+    event: str
+    name: str
+    run_id: str
+    parent_ids: list[str]
+    tags: list[str]
+    metadata: dict[str, Any]
+    data: dict[str, Any]
+
+
+class Wanted:
+    """Which events a caller reads: those that a filter names, without those that another one names."""
+
+    def __init__(self, filters: Mapping[str, Sequence[str] | None]) -> None:
+        known = {f"{way}_{what}" for way in ("include", "exclude") for what in ("names", "types", "tags")}
+        unknown = sorted(set(filters) - known)
+        if unknown:
+            raise TypeError(f"astream_events() got an unexpected keyword argument {unknown[0]!r}")
+        self._filters = {name: frozenset(values) for name, values in filters.items() if values}
+
+    def __call__(self, event: GraphEvent) -> bool:
+        """Whether ``event`` is read."""
+        kind = "chat_model" if "chat_model" in event["event"] else "chain"
+        having = {"names": {event["name"]}, "types": {kind}, "tags": {*event["tags"]}}
+        named = [(name.partition("_"), values) for name, values in self._filters.items()]
+        included = [not having[what].isdisjoint(values) for (way, _, what), values in named if way == "include"]
+        excluded = [not having[what].isdisjoint(values) for (way, _, what), values in named if way == "exclude"]
+        return (any(included) or not included) and not any(excluded)
+
+
+class _Level:
+    """One graph that runs: its run, what is around it, and the nodes at work in it."""
+
+    def __init__(
+        self,
+        name: str,
+        program: Program | None,
+        run_id: str,
+        parents: list[str],
+        tags: list[str],
+        metadata: Mapping[str, Any],
+    ) -> None:
+        self.name, self.program, self.run_id, self.parents, self.tags = name, program, run_id, parents, tags
+        self.metadata = metadata
+        self.input: Any = None
+        self.updates: dict[str, list[Any]] = {}
+        self.running: dict[str, tuple[GraphEvent, Any]] = {}
+
+
+class Events:
+    """Makes events of a graph's chunks, one run."""
+
+    def __init__(self, name: str, program: Program, config: Mapping[str, Any], given: Any) -> None:
+        self._tags = list(config.get("tags") or ())
+        self._metadata = {"ls_integration": "langgraph", **(config.get("metadata") or {})}
+        root = _Level(name, program, str(config.get("run_id") or uuid4()), [], self._tags, self._metadata)
+        root.input = given
+        self._levels: dict[Ns, _Level] = {(): root}
+        self._output: Any = None
+
+    def start(self) -> GraphEvent:
+        """The graph begins."""
+        root = self._levels[()]
+        return self._event("on_chain_start", root, {"input": root.input})
+
+    def end(self) -> GraphEvent:
+        """The graph has ended."""
+        return self._event("on_chain_end", self._levels[()], {"output": self._output})
+
+    def of(self, ns: Ns, mode: str, chunk: Any) -> Iterator[GraphEvent]:
+        """The events of one chunk."""
+        level = self._level(ns)
+        if mode == "values" and not ns:
+            self._output = chunk
+        elif mode == "updates":
+            for name, update in chunk.items():
+                level.updates.setdefault(name, []).append(update)
+        elif mode == "custom":
+            yield self._event("on_custom_event", level, chunk)
+        elif mode == "messages" and type(chunk[0]).__name__.endswith("Chunk"):
+            message, metadata = chunk
+            parents = [*level.parents, level.run_id]
+            yield _made("on_chat_model_stream", type(message).__name__, "", parents, [], metadata, {"chunk": message})
+        elif mode == "debug" and chunk["type"] == "task":
+            yield from self._started(ns, level, chunk["step"], chunk["payload"])
+        elif mode == "debug" and chunk["type"] == "task_result":
+            yield from self._ended(ns, level, chunk["payload"])
+
+    def _level(self, ns: Ns) -> _Level:
+        known = self._levels.get(ns)
+        if known is None:
+            around = self._level(ns[:-1])
+            parents = [*around.parents, around.run_id]
+            name = ns[-1].partition(":")[0]
+            known = self._levels[ns] = _Level(name, None, str(uuid4()), parents, self._tags, around.metadata)
+        return known
+
+    def _event(self, kind: str, level: _Level, data: Any) -> GraphEvent:
+        return _made(kind, level.name, level.run_id, level.parents, level.tags, level.metadata, data)
+
+    def _started(self, ns: Ns, level: _Level, step: int, task: Mapping[str, Any]) -> Iterator[GraphEvent]:
+        name, task_id = task["name"], task["id"]
+        own = f"{name}:{task_id}"
+        metadata = {
+            **self._metadata,
+            "langgraph_step": step,
+            "langgraph_node": name,
+            "langgraph_triggers": task["triggers"],
+            "langgraph_checkpoint_ns": NS_SEP.join([*ns, own]),
+        }
+        tags, parents = [f"graph:step:{step}", *self._tags], [*level.parents, level.run_id]
+        event = _made("on_chain_start", name, task_id, parents, tags, metadata, {"input": task["input"]})
+        level.running[task_id] = event, task["input"]
+        yield event
+        node = level.program.nodes.get(name) if level.program is not None else None
+        inner = getattr(node, "subgraph", None)
+        if inner is not None:
+            tags = ["seq:step:1", *self._tags]
+            nested = _Level(inner.name, inner.program, str(uuid4()), [*parents, task_id], tags, metadata)
+            nested.input = task["input"]
+            self._levels[(*ns, own)] = nested
+            yield self._event("on_chain_start", nested, {"input": nested.input})
+
+    def _ended(self, ns: Ns, level: _Level, task: Mapping[str, Any]) -> Iterator[GraphEvent]:
+        updates, found = level.updates.get(task["name"]), level.running.pop(task["id"], None)
+        update = updates.pop(0) if updates else task["result"]
+        nested = self._levels.pop((*ns, f"{task['name']}:{task['id']}"), None)
+        settled = task["error"] is None and not task["interrupts"]
+        if found is not None and settled:
+            event, given = found
+            if nested is not None:
+                yield self._event("on_chain_end", nested, {"output": update, "input": nested.input})
+            yield {**event, "event": "on_chain_stream", "data": {"chunk": update}}
+            yield {**event, "event": "on_chain_end", "data": {"output": update, "input": given}}
+        if not ns and settled:
+            yield self._event("on_chain_stream", level, {"chunk": {task["name"]: update}})
+
+
+def _made(
+    kind: str, name: str, run_id: str, parents: list[str], tags: list[str], metadata: Mapping[str, Any], data: Any
+) -> GraphEvent:
+    return GraphEvent(
+        event=kind,
+        name=name,
+        run_id=run_id,
+        parent_ids=list(parents),
+        tags=list(tags),
+        metadata=dict(metadata),
+        data=data,
+    )
+
+
+async def events_of(
+    graph: Any,
+    input: Any,
+    config: RunnableConfig | None,
+    version: str,
+    filters: Mapping[str, Sequence[str] | None],
+    options: Mapping[str, Any],
+) -> AsyncIterator[GraphEvent]:
+    """See ``GraphFace.astream_events``."""
+    if version != "v2":
+        raise ConfigError(f"astream_events has version 'v2' alone, not {version!r}. Or read astream(...).")
+    wanted = Wanted(filters)
+    made = Events(graph.name, graph.program, {**(graph.config or {}), **(config or {})}, input)
+    modes: list[Any] = ["values", "updates", "custom", "messages", "debug"]
+    if wanted(first := made.start()):
+        yield first
+    async for ns, mode, chunk in graph.astream(input, config, stream_mode=modes, subgraphs=True, **options):
+        for event in made.of(ns, mode, chunk):
+            if wanted(event):
+                yield event
+    if wanted(last := made.end()):
+        yield last

@@ -1,0 +1,97 @@
+"""``astream_events``: what starts, tells and ends, in the peer's form."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from distgraph.errors import ConfigError
+from distgraph.testing import InProcessCluster
+from tests.graphs.streamed import GRAPHS, nested
+
+pytestmark = pytest.mark.unit
+
+
+def events(graph: Any, given: Any, **options: Any) -> list[Any]:
+    async def read() -> list[Any]:
+        return [event async for event in graph.astream_events(given, {"tags": ["t"]}, **options)]
+
+    return asyncio.run(read())
+
+
+def test_graphs_nodes_and_graphs_in_nodes() -> None:
+    found = events(nested().compile(name="outer"), {"x": 1})
+    assert [(e["event"].removeprefix("on_chain_"), e["name"], len(e["parent_ids"])) for e in found] == [
+        ("start", "outer", 0),
+        ("start", "inner", 1),
+        ("start", "inner", 2),
+        ("start", "one", 3),
+        ("stream", "one", 3),
+        ("end", "one", 3),
+        ("start", "inmost", 3),
+        ("start", "inmost", 4),
+        ("start", "deep", 5),
+        ("stream", "deep", 5),
+        ("end", "deep", 5),
+        ("end", "inmost", 4),
+        ("stream", "inmost", 3),
+        ("end", "inmost", 3),
+        ("start", "held", 3),
+        ("stream", "held", 3),
+        ("end", "held", 3),
+        ("start", "asks", 3),
+        ("stream", "asks", 3),
+        ("end", "asks", 3),
+        ("end", "inner", 2),
+        ("stream", "inner", 1),
+        ("end", "inner", 1),
+        ("stream", "outer", 0),
+        ("start", "last", 1),
+        ("stream", "last", 1),
+        ("end", "last", 1),
+        ("stream", "outer", 0),
+        ("end", "outer", 0),
+    ]
+    first, node = found[0], next(e for e in found if e["name"] == "last" and e["event"] == "on_chain_end")
+    assert first["data"] == {"input": {"x": 1}}
+    assert node["data"]["output"] == {"trail": ["last"]}
+    assert node["data"]["input"]["x"] == 1
+    assert (node["tags"], node["metadata"]["langgraph_node"]) == (["graph:step:2", "t"], "last")
+    assert found[-1]["data"]["output"]["trail"][-1] == "last"
+    assert node["parent_ids"] == [first["run_id"]]
+
+
+def test_a_graph_on_a_cluster_has_them_too() -> None:
+    remote = InProcessCluster(GRAPHS.values()).bind(GRAPHS["told_nested"])
+    ours, theirs = events(remote, {"x": 1}), events(GRAPHS["told_nested"], {"x": 1})
+    assert [(e["event"], e["name"], e["data"]) for e in ours] == [(e["event"], e["name"], e["data"]) for e in theirs]
+
+
+def test_what_nodes_write() -> None:
+    given = {"messages": [{"role": "user", "content": "hi", "id": "m0"}]}
+    assert [e["data"] for e in events(GRAPHS["told_talks"], given) if e["event"] == "on_custom_event"] == [
+        {"page": 1},
+        "two",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("filters", "names"),
+    [
+        ({"include_names": ["last"]}, ["last"] * 3),
+        ({"include_types": ["chat_model"]}, []),
+        ({"include_tags": ["graph:step:2"], "exclude_names": ["inmost", "deep"]}, ["last"] * 3),
+        ({"exclude_tags": ["t"]}, []),
+    ],
+)
+def test_filters(filters: Any, names: list[str]) -> None:
+    assert [e["name"] for e in events(GRAPHS["told_retried"], {"x": 1}, **filters)] == names
+
+
+def test_refused() -> None:
+    with pytest.raises(ConfigError, match="version 'v2' alone"):
+        events(GRAPHS["told_fan"], {"x": 1}, version="v1")
+    with pytest.raises(TypeError, match="include_name"):
+        events(GRAPHS["told_fan"], {"x": 1}, include_name=["x"])
