@@ -19,8 +19,9 @@ from distgraph.ledger.replies import Address, ClaimedTask
 from distgraph.superstep.model import Task
 from distgraph.superstep.plan import task_at
 
-#: A task that took less is told with its superstep: a log of a wide one shall not be filled by it. Seconds.
-WORTH_TELLING = 0.05
+#: A task that took less is told with its superstep, in the order of the graph: a log of a wide one shall not be filled by
+#: it. Seconds.
+WORTH_TELLING = 1.0
 
 
 def run_tasks(place: Workplace, hint: NodeHint) -> None:

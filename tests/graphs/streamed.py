@@ -171,7 +171,7 @@ def slow() -> Builder:
 
 
 def brief(state: State) -> Any:
-    time.sleep(0.06)
+    time.sleep(1.1)
     return {"trail": ["brief"]}
 
 
