@@ -192,7 +192,7 @@ class Worker:
 
     def beat_if_due(self) -> None:
         """Beat, if it is time and its watcher does not stand still."""
-        if self.moves and not self.watcher.busy and self.world.now_ms - self.beat_ms >= BEAT_SECONDS * 1000:
+        if self.world.now_ms - self.beat_ms >= BEAT_SECONDS * 1000 and self.moves and not self.watcher.busy:
             self.beat()
 
     def deliver(self, child: Process, hint: Hint) -> None:

@@ -24,6 +24,8 @@ _LOOK_MS = 20
 _BACK_MS = (50, 500, 3000)
 #: Whoever is still at work after so many points never ends.
 _MOST_POINTS = 20_000
+#: Some worker sweeps at least this often. Milliseconds.
+_SWEEP_MS = 1000
 #: What it takes to hand a hint to a process. Milliseconds.
 _DELIVERY_MS = 1
 #: The chance that time passes although somebody has something to do.
@@ -52,6 +54,7 @@ class World:
         #: How often points that are aimed at were passed.
         self._passed: Counter[str] = Counter()
         self.freezing = self._may_freeze()
+        self._swept_ms = self.clock.ms()
         #: What the server saved, newest last: (ms, its journal, our history). Kept only where it is rolled back.
         self._saved: list[tuple[int, int, int]] = []
         self._saves = any(fault.kind == "roll back" for fault in schedule.faults)
@@ -82,10 +85,10 @@ class World:
         if self._saves:
             self._save()
         random = self.random
-        ready = [process for process in self.standing if self._may_go_on(process)]
+        ready = [process for process in self.standing if self._may_go_on(process)] if self.standing else []
         callers = [client for client in self.clients if client.wants()]
-        idle = self.idle()
-        arrives = bool(idle) and self._hint_is_there()
+        idle = self.idle() if self._hint_is_there() else []
+        arrives = bool(idle)
         count = len(ready) + len(callers) + arrives
         if not count or random.random() < _IMPATIENCE:
             return self._pass_time()
@@ -185,14 +188,22 @@ class World:
             if not worker.up and worker.back_ms <= self.now_ms:
                 worker.start()
         awake = [worker for worker in self.workers if worker.moves and not worker.watcher.busy]
-        if awake:
+        if awake and self._worth_a_sweep():
+            self._swept_ms = self.now_ms
             self.random.choice(awake).sweep()
         return True
+
+    def _worth_a_sweep(self) -> bool:
+        """Something is due, somebody died, or nobody has looked for as long as a worker sleeps between two looks."""
+        now = self.now_ms
+        if now - self._swept_ms >= _SWEEP_MS or any(worker.fallen for worker in self.workers):
+            return True
+        return any(min(table.values()) <= now for table in self.memory.state.due.values() if table)
 
     def _next_ms(self) -> int | None:
         times = [min(table.values()) for table in self.memory.state.due.values() if table]
         arrival = self.broker.next_ms()
-        if arrival is not None:
+        if arrival is not None and self.idle():
             times.append(arrival)
         for worker in self.workers:
             if not worker.up:
@@ -201,8 +212,8 @@ class World:
                 times.append(self.now_ms)
         if self.standing:
             times.append(min(self._held_ms(process) for process in self.standing))
-        if any(not client.ended for client in self.clients):
-            times.append(self.now_ms + 500)
+        if not times and any(not client.ended for client in self.clients):
+            return self.now_ms + _SWEEP_MS // 2
         return min(times, default=None)
 
     # ------------------------------------------------------------- harm
