@@ -20,6 +20,7 @@ app = make_app(
         drain_seconds=settings.drain_timeout,
         cancel_seconds=settings.cancel_grace,
         max_memory=settings.max_memory_per_child,
+        effects_seconds=settings.keep_effects,
         versions=settings.versions,
     ),
     overrides={

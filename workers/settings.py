@@ -79,6 +79,8 @@ class Settings(BaseSettings):
     cancel_grace: float = Field(default=5.0, ge=0)
     #: MiB that one process of the pool may hold (pool prefork); 0: no limit
     max_memory_per_child: int = Field(default=0, ge=0)
+    #: seconds that results of runtime.once are kept of a batch item that is done: longer than a process may stand still
+    keep_effects: int = Field(default=3600, ge=0)
 
     #: Flower: where it listens, and who may look. No password set: one is made and stored for this machine.
     flower_address: str = "127.0.0.1"

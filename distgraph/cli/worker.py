@@ -59,6 +59,15 @@ LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
     help="How many async nodes of one slot may wait at the same time.",
 )
 @click.option(
+    "--keep-effects",
+    type=click.IntRange(0),
+    default=3600,
+    show_default=True,
+    metavar="SECONDS",
+    envvar="DISTGRAPH_KEEP_EFFECTS",
+    help="How long results of runtime.once are kept of a batch item that is done: longer than a process may stand still.",
+)
+@click.option(
     "--drain-timeout",
     type=click.FloatRange(0),
     default=30.0,
@@ -94,6 +103,7 @@ def worker(
     cancel_grace: float,
     max_memory_per_child: int | None,
     async_concurrency: int,
+    keep_effects: int,
     drain_timeout: float,
     versions: str,
     log_level: str,
@@ -116,6 +126,7 @@ def worker(
         queues=queues,
         cancel_grace=cancel_grace,
         max_memory_per_child=max_memory_per_child or 0,
+        keep_effects=keep_effects,
         log_level=log_level,
         async_concurrency=async_concurrency,
         drain_timeout=drain_timeout,

@@ -147,6 +147,7 @@ def store(
             batch_epoch=run.batch_epoch,
             row=row,
             compact=bool(row),
+            effects_ms=place.effects_ms,
         )
     )
     if answer.kind != "ok":
@@ -158,8 +159,6 @@ def store(
         _drop_nested(place, run, ended=bool(row))
     if done:
         lane.next = None
-        if run.batch_epoch:
-            place.runs.forget_effects(run.address)
         _others_turn(place, run)
     return not done
 
@@ -247,6 +246,7 @@ def _end(
             batch_epoch=run.batch_epoch,
             row=row,
             compact=bool(row),
+            effects_ms=place.effects_ms,
         )
     )
     _stop_unwanted(place, run, answer)

@@ -36,7 +36,6 @@ from distgraph.cluster.registry import Served
 from distgraph.cluster.shelves import of_ledger
 from distgraph.constants import CACHED, ERROR, ERROR_SOURCE, INTERRUPT, NO_WRITES, PULL, RETURN, TASKS
 from distgraph.ledger.replies import Address
-from distgraph.ledger.runs import RunLedger
 from distgraph.runtime import EffectLog
 from distgraph.superstep.advance import Verdict
 from distgraph.superstep.model import Checkpoint, Task, is_finished
@@ -307,11 +306,12 @@ def _without_error(payload: Any) -> Any:
 class LedgerEffects(EffectLog):
     """Results of effects, kept in the ledger: a re-run in another process finds them."""
 
-    __slots__ = ("_address", "_codec", "_runs", "used")
+    __slots__ = ("_address", "_codec", "_keep_ms", "_runs", "used")
 
-    def __init__(self, runs: RunLedger, codec: Any, address: Address) -> None:
+    def __init__(self, place: Workplace, codec: Any, address: Address) -> None:
         super().__init__()
-        self._runs, self._codec, self._address = runs, codec, address
+        self._runs, self._codec, self._address = place.runs, codec, address
+        self._keep_ms = place.effects_ms
         #: Whether this process recorded any.
         self.used = False
 
@@ -332,5 +332,5 @@ class LedgerEffects(EffectLog):
         """``put`` of a value that is encoded already."""
         self.used = True
         with of_ledger():
-            stands = self._runs.effect(self._address, key, data)
+            stands = self._runs.effect(self._address, key, data, keep_ms=self._keep_ms)
         return stands if stands is not None else data

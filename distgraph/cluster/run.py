@@ -65,7 +65,7 @@ def open_run(place: Workplace, served: Served, address: Address, head: str, reco
     shelf = place.shelf(served)
     emit = events.emitter(place, served, address) if options.log else None
     full = options.log == "full"
-    effects = events.LedgerEffects(place.runs, served.codec, address)
+    effects = events.LedgerEffects(place, served.codec, address)
     naps = LedgerNaps(place.runs, address)
     ctx = context_for(
         served,

@@ -207,7 +207,7 @@ class Slice:
     def _open_item(self, index: int, data: bytes, line: dict[bytes, bytes]) -> None:
         plan, place = self.plan, self.place
         name = item_id(plan.batch_id, index)
-        effects = LedgerEffects(place.runs, plan.served.codec, Address(name, name))
+        effects = LedgerEffects(place, plan.served.codec, Address(name, name))
         ctx = context_for(
             plan.served,
             plan.options,
@@ -439,7 +439,7 @@ class Slice:
         done, again = step.row[:1] == b"d", self.taken.flag != "n"
         effects: Any = item.lane.ctx.runtime.effects
         if done and (effects.used or again):
-            self.place.runs.forget_effects(item.address)
+            self.place.runs.keep_effects(item.address, self.place.effects_ms)
         if (item.lane.nested and (done or step.kind == "step")) or (done and again):
             drop_nested(self.place.lines, item.address.thread_id, histories=done)
 

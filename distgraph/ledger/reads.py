@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from distgraph.ledger import seam
 from distgraph.ledger.connection import guard
-from distgraph.ledger.keys import Keys, encoded, split_item
+from distgraph.ledger.keys import CHUNK, Keys, encoded, split_item
 from distgraph.ledger.replies import Address, Answer, Record
 from distgraph.ledger.scripts import Call, Scripts
 
@@ -183,27 +182,39 @@ class RunReads:
         run = self._run(address, "run")
         return (run, self.keys.of(address.thread_id, "batch", item[0])) if item else (run,)
 
-    @seam.passes("effect")
-    def effect(self, address: Address, key: str, value: bytes | None = None) -> bytes | None:
+    def effect(self, address: Address, key: str, value: bytes | None = None, *, keep_ms: int = 0) -> bytes | None:
         """The recorded result of an effect; with ``value``, record it unless somebody was first."""
-        name = self._run(address, "once")
-        with guard():
-            if value is not None:
-                # a run that is gone too: a server that was rolled back may have lost the run, and not the effect
-                self.client.hsetnx(name, key, value)
-            recorded: Any = self.client.hget(name, key)
-        found: bytes | None = recorded
-        return found
+        found: Any
+        if value is None:
+            with guard():
+                found = self.client.hget(self._run(address, "once"), key)
+        else:
+            found = self.scripts.run(self._record(address, key, value, keep_ms))
+        recorded: bytes | None = found
+        return recorded
+
+    def _record(self, address: Address, key: str, value: bytes, keep_ms: int) -> Call:
+        """The call that records an effect. Of a run that is gone too: a server that was rolled back may have lost it."""
+        keys: tuple[str, ...] = (self._run(address, "once"), self._run(address, "run"))
+        item = split_item(address.run_id)
+        if item is None:
+            return Call("effect", keys, (key, value, keep_ms))
+        partition = self.keys.partition(address.thread_id)
+        of_batch = (
+            self.keys.batch(partition, "batch", item[0]),
+            self.keys.batch(partition, "out", item[0], item[1] // CHUNK),
+        )
+        return Call("effect", (*keys, *of_batch), (key, value, keep_ms, item[1]))
 
     def forget_effect(self, address: Address, key: str) -> None:
         """Drop one recorded effect."""
         with guard():
             self.client.hdel(self._run(address, "once"), key)
 
-    def forget_effects(self, address: Address) -> None:
-        """Drop the recorded effects of a run that is done."""
+    def keep_effects(self, address: Address, ms: int) -> None:
+        """Keep the recorded effects of a batch item that is done for ``ms``, for whoever comes late."""
         with guard():
-            self.client.unlink(self._run(address, "once"))
+            self.client.pexpire(self._run(address, "once"), ms)
 
     def note_dead(self, address: Address, now_ms: int) -> None:
         """Note that a run is about to be quarantined; whoever looks asks the run itself."""

@@ -108,6 +108,8 @@ class Commit:
     row: bytes = b""
     #: Delete the run and its line when this ends it (a batch item, whose row is all that is kept).
     compact: bool = False
+    #: So long the records of its effects are kept then, if it is done. Milliseconds.
+    effects_ms: int = 0
 
 
 @dataclass(slots=True)

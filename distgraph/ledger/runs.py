@@ -122,7 +122,7 @@ class RunLedger(RunReads):
                 LOG_LENGTH,
                 item[1] if item else "",
                 commit.batch_epoch,
-                "compact" if commit.compact else "",
+                commit.effects_ms if commit.compact else "",
                 item[1] // CHUNK if item else "",
                 len(commit.sets),
                 len(commit.drops),

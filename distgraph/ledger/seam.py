@@ -24,7 +24,6 @@ CALLS = {
     "beat": "a worker says that it lives",
     "leave": "a worker says goodbye",
     "serve": "a worker that starts tells what it serves",
-    "effect": "the result of runtime.once is recorded or looked up",
 }
 #: Marks: name -> what lies between their "before" and their "after".
 MARKS = {

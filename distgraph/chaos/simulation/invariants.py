@@ -254,7 +254,18 @@ def _check_nothing_is_left(world: World) -> None:
     for client in world.clients:
         _delete(world, client)
     state = world.memory.state
-    tables = ("records", "submitted", "outcomes", "claims", "tries", "logs", "effects", "threads", "due")
+    tables = (
+        "records",
+        "submitted",
+        "outcomes",
+        "claims",
+        "tries",
+        "logs",
+        "effects",
+        "effects_over",
+        "threads",
+        "due",
+    )
     batches = (
         "manifests",
         "opened",

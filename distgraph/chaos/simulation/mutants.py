@@ -277,7 +277,11 @@ def _one_crash(_: Any) -> int:
 
 
 def _unrecorded(effect: Any) -> Any:
-    return lambda self, address, key, value=None: value
+    return lambda self, address, key, value=None, *, keep_ms=0: value
+
+
+def _forgotten_effects(keep: Any) -> Any:
+    return lambda self, address, ms: keep(self, address, 0)
 
 
 def _any_version(find: Any) -> Any:
@@ -387,6 +391,9 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "living-slot-reclaimed": Mutant("every slot is taken for dead", ((Sweeper, "dead", _yes),)),
     "effect-not-recorded": Mutant("effects are not recorded", ((MemoryRuns, "effect", _unrecorded),)),
+    "effects-forgotten": Mutant(
+        "records of effects go with their item", ((MemoryRuns, "keep_effects", _forgotten_effects),)
+    ),
     "any-version": Mutant("a worker runs what another version began", ((Registry, "find", _any_version),)),
     "thread-shared": Mutant("two runs are active on one thread", ((MemoryRuns, "submit", _crowded),)),
     "chunk-not-idempotent": Mutant("a chunk sent again is added again", ((MemoryBatches, "add", _added_again),)),

@@ -20,7 +20,7 @@ from distgraph.cluster.celery.dispatcher import CeleryDispatcher
 from distgraph.cluster.celery.tidy import Tidy
 from distgraph.cluster.liveness import Mark, SlotTable, slot_name
 from distgraph.cluster.registry import Registry, load
-from distgraph.cluster.workplace import Workplace
+from distgraph.cluster.workplace import EFFECTS_SECONDS, Workplace
 from distgraph.ledger import seam
 from distgraph.ledger.ledger import Ledger
 
@@ -48,6 +48,7 @@ class SiteOptions:
         drain_seconds: how long a stop waits for nodes that run.
         cancel_seconds: how long a node may go on after it was told that its run was cancelled.
         max_memory: MiB that a process of the pool may hold; 0: no limit.
+        effects_seconds: how long records of effects are kept of a batch item that is done.
         versions: what it takes over from versions that nobody serves any more: "pin" nothing, "compatible" what its
             graphs declare, "force" whatever has their name.
     """
@@ -63,6 +64,7 @@ class SiteOptions:
     drain_seconds: float = 30.0
     cancel_seconds: float = 5.0
     max_memory: int = 0
+    effects_seconds: int = EFFECTS_SECONDS
     versions: str = "compatible"
 
 
@@ -119,6 +121,7 @@ class Site:
             hand_over=tidy.hand_over,
             draining=lambda: self.table.read(DRAIN_ROW).busy,
             full=lambda: self.fleet()[2],
+            effects_ms=self.options.effects_seconds * 1000,
             idle=lambda: self.fleet()[0],
             slots=lambda: self.fleet()[1],
             threads=TASK_THREADS,

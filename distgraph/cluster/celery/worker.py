@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from distgraph.cluster.workplace import EFFECTS_SECONDS
 from distgraph.errors import ConfigError
 
 POOLS = ("prefork", "threads", "solo")
@@ -26,6 +27,7 @@ class WorkerOptions:
         drain_timeout: seconds that a stop waits for nodes that run.
         cancel_grace: seconds that a node may go on after its run was cancelled.
         max_memory_per_child: MiB that a process of the pool may hold; 0: no limit.
+        keep_effects: seconds that records of effects are kept of a batch item that is done.
         secret: signs stored values.
         versions: what is taken over from versions that nobody serves any more: "pin", "compatible" or "force".
     """
@@ -42,6 +44,7 @@ class WorkerOptions:
     drain_timeout: float = 30.0
     cancel_grace: float = 5.0
     max_memory_per_child: int = 0
+    keep_effects: int = EFFECTS_SECONDS
     secret: bytes | None = None
     versions: str = "compatible"
 
@@ -89,6 +92,7 @@ def main(options: WorkerOptions) -> int:
             drain_seconds=options.drain_timeout,
             cancel_seconds=options.cancel_grace,
             max_memory=options.max_memory_per_child,
+            effects_seconds=options.keep_effects,
             versions=options.versions,
         )
     )

@@ -363,10 +363,11 @@ class Runs(Protocol):
         """
         ...
 
-    def effect(self, address: Address, key: str, value: bytes | None = None) -> bytes | None:
+    def effect(self, address: Address, key: str, value: bytes | None = None, *, keep_ms: int = 0) -> bytes | None:
         """The recorded result of an effect or None; with ``value``, it is recorded unless somebody was first.
 
-        Of a run that is gone too: a server that was rolled back may have lost it, and it is submitted again.
+        Of a run that is gone too: a server that was rolled back may have lost it, and it is submitted again. Records of a
+        run that is gone, and of a batch item that is done, are gone after ``keep_ms``; all others stay.
         """
         ...
 
@@ -386,8 +387,8 @@ class Runs(Protocol):
         """Drop one recorded effect."""
         ...
 
-    def forget_effects(self, address: Address) -> None:
-        """Drop the recorded effects of a run that is done."""
+    def keep_effects(self, address: Address, ms: int) -> None:
+        """Keep the recorded effects of a batch item that is done for ``ms``, for whoever comes late; 0: drop them."""
         ...
 
     # ---- the end of a run

@@ -8,7 +8,8 @@
 -- ARGV   1 run id   2 slot   3 epoch   4 parent   5 new head ('' = the head stays)   6 status after it
 --        7 ms until a sweep looks at the run   8 'private' (no task of the superstep was offered) or 'offered'
 --        9 'index' to keep history, else ''   10 row of the finished batch item, or ''   11 log length
---       12 index of the batch item ('' = none)   13 epoch of the batch   14 'compact': the row is all that is kept
+--       12 index of the batch item ('' = none)   13 epoch of the batch   14 the row is all that is kept, and records
+--          of effects of one that is done, for so many ms ('' = keep all)
 --       15 chunk of the batch item
 --       16 #line sets   17 #line dels   18 #run sets   19 #log entries   20 #pending sets   then the data in that order
 -- -> {'ok'} | {'stale', why} | {'offered'} (private, but the tasks were offered meanwhile) | {'open'} (some not settled)
@@ -95,10 +96,11 @@ if row ~= '' then
     redis.call('DEL', input)
   end
 end
-if row ~= '' and ARGV[14] == 'compact' then
-  redis.call('DEL', run, open, claims, tries, naps, once, pending, hist)
+if row ~= '' and ARGV[14] ~= '' then
+  redis.call('DEL', run, open, claims, tries, naps, pending, hist)
   if status == 'done' then
     redis.call('DEL', line)
+    redis.call('PEXPIRE', once, ARGV[14])
   else
     redis.call('HDEL', line, 'own') -- its line stays: a retry goes on from there, in a slice again
   end

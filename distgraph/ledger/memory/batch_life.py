@@ -109,6 +109,7 @@ class MemoryBatchLife(MemorySlices):
         state, key = self.state, RunKey(partition, thread_id)
         for table in (state.records, state.outcomes, state.claims, state.tries, state.naps, state.logs, state.effects):
             table.drop(key)
+        state.effects_over.drop(key)
         for ns in ("", *state.nested.look(thread_id)):
             for line in (state.lines, state.history, state.kept):
                 line.drop((thread_id, ns))

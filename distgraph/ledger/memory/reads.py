@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from distgraph.ledger.keys import CHUNK, split_item
 from distgraph.ledger.memory.base import RunState
 from distgraph.ledger.memory.tables import RunKey, atomic
 from distgraph.ledger.replies import Address, Answer, Record
@@ -87,10 +88,25 @@ class MemoryRunReads(RunState):
             self._log(key, entry)
 
     @atomic
-    def effect(self, address: Address, key: str, value: bytes | None = None) -> bytes | None:
+    def effect(self, address: Address, key: str, value: bytes | None = None, *, keep_ms: int = 0) -> bytes | None:
+        at = self.state.key(address)
         if value is None:
-            return self.state.effects.look(self.state.key(address)).get(key)
-        return self.state.effects.at(self.state.key(address)).first(key, value)
+            return self.state.effects_of(at).get(key)
+        stands = self.state.effects_of(at).first(key, value)
+        if self._may_do_it(at):
+            self.state.effects_over.drop(at)
+        else:
+            self.state.effects_over.first(at, self.state.now_ms() + keep_ms)
+        return stands
+
+    def _may_do_it(self, key: RunKey) -> bool:
+        """Whether the run is there, or the item is to be done."""
+        item = split_item(key.run_id)
+        if key in self.state.records or item is None:
+            return key in self.state.records
+        part = self.state.parts.get((item[0], key.partition))
+        row = self.state.rows.look((item[0], item[1] // CHUNK)).get(item[1], b"")
+        return part is not None and not row.startswith(b"d")
 
     @atomic
     def note_dead(self, address: Address, now_ms: int) -> None:
@@ -108,11 +124,11 @@ class MemoryRunReads(RunState):
 
     @atomic
     def forget_effect(self, address: Address, key: str) -> None:
-        self.state.effects.at(self.state.key(address)).drop(key)
+        self.state.effects_of(self.state.key(address)).drop(key)
 
     @atomic
-    def forget_effects(self, address: Address) -> None:
-        self.state.effects.drop(self.state.key(address))
+    def keep_effects(self, address: Address, ms: int) -> None:
+        self.state.keep_effects(self.state.key(address), ms)
 
     @atomic
     def ended(self, partition: int, start: int, most: int) -> list[tuple[Address, int | None]]:
@@ -156,6 +172,7 @@ class MemoryRunReads(RunState):
             state.nested.drop(address.thread_id)
         for own in (state.records, state.outcomes, state.claims, state.tries, state.naps, state.logs, state.effects):
             own.drop(key)
+        state.effects_over.drop(key)
         state.submitted.drop(key)
         state.dead.at(key.partition).drop(address.run_id)
         self._settle_debt(key)

@@ -131,11 +131,12 @@ class MemoryRuns(MemoryTasks, MemoryArrivals):
 
     def _compact(self, key: RunKey, line: Table[str, bytes], commit: Commit) -> None:
         state, thread = self.state, (commit.address.thread_id, "")
-        for table in (state.records, state.outcomes, state.claims, state.tries, state.naps, state.effects):
+        for table in (state.records, state.outcomes, state.claims, state.tries, state.naps):
             table.drop(key)
         state.kept.drop(thread)
         state.history.drop(thread)
         if commit.status == "done":
+            state.keep_effects(key, commit.effects_ms)
             state.lines.drop(thread)
         else:
             line.drop("own")

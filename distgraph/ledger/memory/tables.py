@@ -149,6 +149,8 @@ class State:
         self.naps: Tables[RunKey, int] = Tables(journal)
         self.logs: Tables[RunKey, tuple[int, bytes]] = Tables(journal)
         self.effects: Tables[RunKey, bytes] = Tables(journal)
+        #: When records of effects are over that are not kept for good, in ms.
+        self.effects_over: Table[RunKey, int] = Table(journal)
         self.lines: Tables[tuple[str, str], bytes] = Tables(journal)
         self.history: Tables[tuple[str, str], None] = Tables(journal)
         self.kept: Tables[tuple[str, str], bytes] = Tables(journal)
@@ -189,6 +191,18 @@ class State:
         """The thread that a run's id is tied to; '' if to none."""
         thread, until = self.threads.get(run_id, ("", 0))
         return "" if until and until <= self.now_ms() else thread
+
+    def effects_of(self, key: RunKey) -> Table[Any, bytes]:
+        """The records of effects of a run, as far as their time is not over."""
+        if self.effects_over.get(key, self.now_ms() + 1) <= self.now_ms():
+            self.effects.drop(key)
+            self.effects_over.drop(key)
+        return self.effects.at(key)
+
+    def keep_effects(self, key: RunKey, ms: int) -> None:
+        """From now on the records of effects of a run are over after ``ms``."""
+        if self.effects_of(key):
+            self.effects_over[key] = self.now_ms() + ms
 
     def key(self, address: Address) -> RunKey:
         """Where a run's tables are."""

@@ -168,7 +168,7 @@ class MemoryTasks(RunState):
         refused = self._not_free(at, slot, task_id)
         if refused:
             return refused
-        wake = int(self.state.effects.at(at).first(f"z:{key}", stored(ms if until else now + ms)))
+        wake = int(self.state.effects_of(at).first(f"z:{key}", stored(ms if until else now + ms)))
         self.state.naps.at(at)[task_id] = wake
         self.state.claims.at(at).drop(task_id)
         self._doze(at)
@@ -178,8 +178,8 @@ class MemoryTasks(RunState):
     def slept(self, address: Address, key: str, *, ms: int | None = None, until: bool = False) -> bool:
         at, now = self.state.key(address), self.state.now_ms()
         if ms is not None and self._is_there(at):
-            self.state.effects.at(at).first(f"z:{key}", stored(ms if until else now + ms))
-        wake = self.state.effects.look(at).get(f"z:{key}")
+            self.state.effects_of(at).first(f"z:{key}", stored(ms if until else now + ms))
+        wake = self.state.effects_of(at).get(f"z:{key}")
         return wake is not None and int(wake) <= now
 
     @atomic

@@ -33,7 +33,8 @@ def _runs(state: State, keys: Keys) -> Dump:
     for kind, table in (("run", state.records), ("open", state.outcomes), ("claims", state.claims)):
         out |= {at(key, kind): _raw(fields) for key, fields in table.items()}
     out |= {at(key, "gone"): stored(over) for key, (over, _) in state.gone.items()}
-    out |= {at(key, "once"): _raw(fields) for key, fields in state.effects.items()}
+    there = [key for key in state.effects if state.effects_over.get(key, state.now_ms() + 1) > state.now_ms()]
+    out |= {at(key, "once"): _raw(state.effects.look(key)) for key in there}
     out |= {
         at(key, "naps"): {task.encode(): float(ms) for task, ms in naps.items()} for key, naps in state.naps.items()
     }

@@ -86,6 +86,20 @@ def test_an_effect_is_recorded_once(world: World) -> None:
         assert world.runs.effect(RUN, "key") == b"first"
 
 
+def test_the_effects_of_a_run_that_is_gone_are_kept_for_a_time(world: World) -> None:
+    """A server that was rolled back may have lost the run and not the effect; where it comes back, they stay."""
+    assert world.runs.effect(RUN, "key", b"first", keep_ms=1000) == b"first"
+    world.pass_ms(500)
+    assert world.runs.effect(RUN, "other", b"second", keep_ms=1000) == b"second"
+    world.pass_ms(501)
+    assert world.runs.effect(RUN, "key") is None
+    world.runs.effect(RUN, "key", b"first", keep_ms=1000)
+    submit(world)
+    world.runs.effect(RUN, "key", b"again", keep_ms=1000)
+    world.pass_ms(1001)
+    assert world.runs.effect(RUN, "key") == b"first"
+
+
 def test_one_effect_is_forgotten_without_the_others(world: World) -> None:
     submit(world)
     world.runs.effect(RUN, "key", b"first")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from distgraph.ledger.keys import item_id
 from distgraph.ledger.replies import Address, Answer, BatchCounts, ItemStep, Taken
 from tests.conformance.ledger.scenes import (
     BATCH,
@@ -403,6 +404,37 @@ def test_a_driver_taken_for_dead_does_not_take_the_run_of_another_for_its_own(wo
         assert item_commit(world, of, promote(0, C2)) == [False]
 
 
+def test_effects_of_an_item_that_is_done_are_kept_for_a_time(world: World) -> None:
+    """Whoever was taken for dead and comes late finds them, and what he records goes with them."""
+    _, address = promoted(world, 0, 2)
+    world.runs.effect(address, "key", b"result", keep_ms=5)
+    world.pass_ms(100)
+    world.runs.commit(
+        step(C2, C1, address=address, batch_epoch="0", row=b"d", compact=True, status="done", effects_ms=1000)
+    )
+    world.pass_ms(500)
+    assert world.runs.effect(address, "key", b"again", keep_ms=5000) == b"result"
+    assert world.runs.effect(address, "late", b"other", keep_ms=5000) == b"other"
+    world.pass_ms(501)
+    assert world.runs.effect(address, "key") is None
+    assert world.runs.effect(address, "late") is None
+    assert not [key for key in world.dump() if ":once:" in key]
+
+
+def test_effects_of_an_item_of_a_slice_are_kept_for_a_time(world: World) -> None:
+    of = taken(world, 2)
+    done, other = (Address(item_id(BATCH, index), item_id(BATCH, index)) for index in range(2))
+    for address in (done, other):
+        world.runs.effect(address, "key", b"result", keep_ms=5)
+    item_commit(world, of, end(0))
+    world.runs.keep_effects(done, 1000)
+    world.pass_ms(500)
+    assert world.runs.effect(done, "key", b"again", keep_ms=5) == b"result"
+    world.pass_ms(501)
+    assert world.runs.effect(done, "key") is None
+    assert world.runs.effect(other, "key") == b"result", "it is still to be done"
+
+
 @pytest.mark.parametrize(("status", "row"), [("done", b"d"), ("failed", b"f")])
 def test_a_promoted_item_ends_with_its_row(world: World, status: str, row: bytes) -> None:
     of, address = promoted(world, 0, 2)
@@ -413,7 +445,7 @@ def test_a_promoted_item_ends_with_its_row(world: World, status: str, row: bytes
     assert (getattr(counts, status), counts.promoted) == (1, 0)
     assert world.batches.rows(BATCH, 0) == {0: row}
     assert world.runs.address(address.run_id) is None
-    assert world.runs.effect(address, "key") is None
+    assert world.runs.effect(address, "key") == (b"result" if status == "failed" else None), "a retry finds it"
     assert world.runs.read_line(address.thread_id, ["head"]) == [C2.encode() if status == "failed" else None]
     with unchanged(world):
         assert world.runs.commit(commit) == OK

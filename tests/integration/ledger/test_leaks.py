@@ -55,6 +55,14 @@ def test_what_is_deleted_leaves_none(ledger: Ledger) -> None:
     assert leaks(ledger.client, ledger.keys) == []
 
 
+def test_records_of_effects_may_outlive_what_they_belong_to_for_a_time(ledger: Ledger) -> None:
+    item = Address("b7:1", "b7:1")
+    ledger.runs.effect(item, "k", b"v", keep_ms=60_000)
+    assert leaks(ledger.client, ledger.keys) == []
+    ledger.client.persist(ledger.keys.of("b7:1", "once", "b7:1"))
+    assert len(leaks(ledger.client, ledger.keys)) == 1
+
+
 @pytest.mark.parametrize("kind", ["log", "once", "open", "naps"])
 def test_what_a_run_left_behind_is_found(ledger: Ledger, kind: str) -> None:
     busy(ledger)

@@ -123,7 +123,7 @@ def test_a_commit_counts_its_data_before_it_sends_them() -> None:
 
 def test_the_commit_of_an_item_names_its_chunk() -> None:
     runs, _ = ledger()
-    commit = Commit(ITEM, "slot", 1, "c1", "c2", "done", batch_epoch="0", row=b"d", compact=True)
+    commit = Commit(ITEM, "slot", 1, "c1", "c2", "done", batch_epoch="0", row=b"d", compact=True, effects_ms=7)
     call = runs.commit_call(commit)
     keys, partition = runs.keys, runs.keys.partition(ITEM.thread_id)
     assert call.keys[12:] == (
@@ -132,7 +132,7 @@ def test_the_commit_of_an_item_names_its_chunk() -> None:
         keys.batch(partition, "in", "b", 1),
         keys.batch(partition, "asks", "b"),
     )
-    assert (call.args[11], call.args[12], call.args[13], call.args[14]) == (CHUNK + 3, "0", "compact", 1)
+    assert (call.args[11], call.args[12], call.args[13], call.args[14]) == (CHUNK + 3, "0", 7, 1)
 
 
 def test_a_numbered_run_is_an_item_only_where_a_batch_says_so() -> None:
