@@ -44,6 +44,8 @@ OVERDUE = 1.2
 GONE_SECONDS = 60.0
 #: How long deaths are not believed after an outage of the server, or of one's own beat: one time to live. Seconds.
 DISTRUST = 2.5
+#: So long it is believed who beats and who does not: half a beat's life. Seconds.
+FRESH = 1.0
 
 
 class Sweeper(Reclaimer):
@@ -64,6 +66,8 @@ class Sweeper(Reclaimer):
         self.fleet, self.monotonic, self.died = fleet, monotonic, died
         self._server = ""
         self._trusted_from = 0.0
+        #: When the beats were looked at.
+        self._seen = 0.0
         self._live: set[str] = set()
         #: Worker -> its latest beat, and since when that is known.
         self._beats: dict[str, tuple[Any, float]] = {}
@@ -151,6 +155,7 @@ class Sweeper(Reclaimer):
     def _those_who_live(self) -> dict[str, dict[str, Any]]:
         """The workers whose beats stand, but for those whose death can be seen from here: they are told to all."""
         now = self.monotonic()
+        self._seen = self.monotonic()
         workers = self.fleet.workers()
         self._gone = {boot: since for boot, since in self._gone.items() if now - since < GONE_SECONDS}
         for boot in [boot for boot, record in workers.items() if self.died(record)]:
@@ -183,7 +188,9 @@ class Sweeper(Reclaimer):
         boot = slot.partition(":")[0]
         if slot in self._fallen or boot in self._gone:
             return True
-        return boot not in self._live and self.monotonic() >= self._trusted_from
+        # Whoever stood still since it looked has not seen who came meanwhile.
+        fresh = self._trusted_from <= self.monotonic() < self._seen + FRESH
+        return fresh and boot not in self._live
 
     def _handle_safely(self, partition: int, due: Due, now_ms: int) -> None:
         """What is damaged is said, and holds up nothing else."""

@@ -182,7 +182,7 @@ class RunReads:
         run = self._run(address, "run")
         return (run, self.keys.of(address.thread_id, "batch", item[0])) if item else (run,)
 
-    def effect(self, address: Address, key: str, value: bytes | None = None, *, keep_ms: int = 0) -> bytes | None:
+    def effect(self, address: Address, key: str, value: bytes | None = None, *, keep_ms: int = 60_000) -> bytes | None:
         """The recorded result of an effect; with ``value``, record it unless somebody was first."""
         found: Any
         if value is None:

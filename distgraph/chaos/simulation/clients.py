@@ -21,7 +21,9 @@ from distgraph.cluster.handle import RunHandle
 from distgraph.cluster.options import RETENTION, retention_ms
 from distgraph.cluster.overload import Gate
 from distgraph.errors import (
+    BatchExistsError,
     DistgraphError,
+    NodeTimeoutError,
     PoisonTaskError,
     RunCancelledError,
     StoreError,
@@ -181,8 +183,8 @@ class Client:
             self.until(partial(self.rests, handle))
             try:
                 state = self.insist(lambda: handle.result(0))
-            except graphs.Failure:
-                if subject.graph != "broken":
+            except (graphs.Failure, NodeTimeoutError):
+                if subject.graph not in graphs.FAILING:
                     raise
                 world.history.repaired.add(handle.run_id)
                 self._again(handle.retry)
@@ -229,10 +231,19 @@ class RunClient(Client):
         while True:
             try:
                 handle = self.insist(
-                    lambda: bound.submit(given, config, run_id=self.run_id, keep=subject.keep, log=subject.log)
+                    lambda: bound.submit(
+                        given,
+                        config,
+                        run_id=self.run_id,
+                        keep=subject.keep,
+                        log=subject.log,
+                        multitask_strategy=subject.strategy,
+                    )
                 )
                 break
             except ThreadBusyError:
+                if subject.strategy != "reject":
+                    raise
                 self.world.history.oks["refused"] += 1
                 self.a_while()
         if subject.cancel:
@@ -281,7 +292,13 @@ class BatchClient(Client):
     def script(self) -> Any:
         subject, bound = self.subject, self.desk.bound(self.subject.graph, self.subject.placement)
         items = [graphs.given(subject.total + at, deadly=at < subject.deadly) for at in range(subject.items)]
-        batch: Batch = self.insist(lambda: bound.submit_batch(items, batch_id=self.batch_id))
+        try:
+            batch: Batch = self.insist(lambda: bound.submit_batch(items, batch_id=self.batch_id))
+        except BatchExistsError:
+            # It was cancelled while its items were sent, and is sealed with those that came before that.
+            if not subject.cancel:
+                raise
+            batch = self.desk.batch(self.batch_id)
         if subject.pause:
             self.until(lambda: self.world.turns >= subject.pause or self.rested())
             self.insist(batch.pause)
@@ -299,7 +316,7 @@ class BatchClient(Client):
             status = self.insist(batch.status)
             rows = self.insist(lambda: list(batch.results()))
             failed = [row for row in rows if row.status == "failed"]
-            if subject.graph == "broken" and failed and not subject.cancel:
+            if subject.graph in graphs.FAILING and failed and not subject.cancel:
                 self.world.history.repaired.update(row.run_id for row in failed)
                 self.insist(batch.retry_failed)
                 self.world.history.oks["retried"] += len(failed)

@@ -10,7 +10,7 @@ from distgraph.chaos.simulation import graphs
 from distgraph.chaos.simulation.strands import Strand
 from distgraph.cluster.deliver import deliver
 from distgraph.cluster.hints import Hint, queue_name
-from distgraph.cluster.liveness import BEAT_SECONDS, TTL_MS, work_of
+from distgraph.cluster.liveness import BEAT_SECONDS, TTL_MS, Called, work_of
 from distgraph.cluster.recover import Sweeper
 from distgraph.cluster.registry import Registry
 from distgraph.cluster.workplace import Workplace
@@ -40,6 +40,7 @@ class Process(Slot):
         twice: its next call is sent twice.
         wake: the turn until which it stands still; ``wake_ms``: the time until which it does.
         resume: lets it go on then.
+        limit_ms: the time limit of the node that runs.
         claimed: the event at which it last took work.
         looked: the event at which it last found that an effect was not recorded.
     """
@@ -51,6 +52,7 @@ class Process(Slot):
         self.strand: Strand | None = None
         self.cut = self.wake = self.wake_ms = self.claimed = self.looked = 0
         self.twice = False
+        self.limit_ms: float | None = None
         self.resume: Callable[[], None] = self.go_on
         self.runs = cast(Any, Guarded(world.memory.runs, self, "runs"))
         self.batches = cast(Any, Guarded(world.memory.batches, self, "batches"))
@@ -67,6 +69,10 @@ class Process(Slot):
             self.world.history.called(self, label, args, kwargs, answer)
         self.point("after " + label)
         return answer
+
+    def watch(self, what: str, seconds: float | None) -> None:
+        self.limit_ms = None if seconds is None else seconds * 1000
+        super().watch(what, seconds)
 
     def stand_still(self, turns: int) -> bool:
         """Others go on for so many turns. False: what it does cannot be stopped in its middle."""
@@ -110,16 +116,24 @@ class Worker:
     def __init__(self, world: World, number: int, slots: int, served: Registry) -> None:
         self.world, self.number, self.slots, self.registry = world, number, slots, served
         self.starts = self.pids = 0
+        self.deployed = False
         self.start()
+
+    def deploy(self) -> None:
+        """End in an orderly way, and come back with the other version."""
+        self.draining = self.deployed = True
 
     def start(self) -> None:
         """A new worker process, with another boot nonce."""
+        if self.deployed:
+            self.deployed = False
+            self.registry = registry(self.world.names, self.registry is registry(self.world.names, False))
         self.starts += 1
         self.boot = f"w{self.number}-{self.starts}"
         self.up, self.draining, self.froze = True, False, False
         self.back_ms = self.frozen_ms = 0
-        #: Children that died and were not looked into yet: (slot, what its row said).
-        self.fallen: list[tuple[str, str]] = []
+        #: Children that died and were not looked into yet: (slot, what its row said, whether it was over its time limit).
+        self.fallen: list[tuple[str, str, bool]] = []
         self.buried: list[str] = []
         self.watcher = self._process()
         self.sweeper = Sweeper(
@@ -218,7 +232,7 @@ class Worker:
 
     def _ended(self, child: Process) -> None:
         if child.dead and self.up and child in self.children:
-            self.fallen.append((child.name, child.what))
+            self.fallen.append((child.name, child.what, child.late))
             self.children[self.children.index(child)] = self._child()
         self.end_if_drained()
 
@@ -231,11 +245,14 @@ class Worker:
     def _round(self) -> None:
         try:
             while self.fallen:
-                slot, what = self.fallen[0]
+                slot, what, late = self.fallen[0]
+                called = Called.of(what)
+                if late and called is not None:
+                    self.sweeper.note_late(called)
                 if slot not in self.buried:
                     self.buried.append(slot)
                 if what:
-                    self.sweeper.bury(slot, what)
+                    self.sweeper.bury(slot, what, crashed=not late)
                 self.fallen.pop(0)
             self.beat()
             self.sweeper.sweep()

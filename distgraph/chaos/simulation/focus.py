@@ -93,6 +93,15 @@ def _again(random: Random, call: str) -> Fault:
     return Fault(random.randint(1, 4), "cut", random.choice((1, 2)), "after " + call)
 
 
+def _other_version(seed: int, random: Random) -> Schedule:
+    """Whoever serves the version of a run stands still, while others, with another version, look at what is owed."""
+    fault = Fault(random.randint(1, 3), "freeze tree", random.choice((4500, 6000)), "before runs.commit")
+    faults = random.choice(((fault,), (Fault(random.randint(1, 6), "deploy"), fault)))
+    subject = Subject("chain", random.choice(("auto", "local", "spread")), total=random.randrange(3))
+    slow = random.choice((0, *_SLOW))
+    return Schedule(seed, (subject,), random.choice(((1, 1), (2, 1))), len(faults) == 1, faults=faults, slow_ms=slow)
+
+
 #: Which seeds stand for them: the remainder of a division by 16.
 FOCUSED: dict[int, Callable[[int, Random], Schedule]] = {
     1: _overtaken,
@@ -102,4 +111,5 @@ FOCUSED: dict[int, Callable[[int, Random], Schedule]] = {
     9: _item_overtaken,
     11: _said_twice,
     13: _late_look,
+    15: _other_version,
 }

@@ -20,8 +20,14 @@ from distgraph.types import Command, RetryPolicy, Send, interrupt
 
 #: What is answered to whoever asks.
 ANSWERS = ("yes", "no")
+#: The version of a graph that runs in one process, which cannot keep time limits.
+IN_PROCESS = 0
 #: Attempts of a node that is tried again.
 ATTEMPTS = 3
+#: The time limit of a node that has one.
+LIMIT_SECONDS = 0.5
+#: Graphs whose runs may fail, until somebody tries again.
+FAILING = ("broken", "limited")
 _MODULUS = 10_007
 
 
@@ -61,6 +67,14 @@ class Stage(Protocol):
         """Something is done in the outside world; the number of the deed."""
         ...
 
+    def nap(self, key: str) -> float:
+        """A node is about to sleep; for how many seconds."""
+        ...
+
+    def awake(self, key: str) -> None:
+        """A node has slept."""
+        ...
+
 
 class _Here:
     """The stage of a run in this process, that shows what is expected."""
@@ -76,6 +90,12 @@ class _Here:
 
     def effect(self, key: str) -> int:
         return 0
+
+    def nap(self, key: str) -> float:
+        return 0.0
+
+    def awake(self, key: str) -> None:
+        """Nobody slept."""
 
 
 class _On:
@@ -113,8 +133,9 @@ def _builder(version: int, names: str = "") -> StateGraph[Any, Any, Any, Any]:
 
 
 def _chain(version: int) -> StateGraph[Any, Any, Any, Any]:
-    builder = _builder(version, "abc" if version == 1 else "abcd")
-    edges = [START, *("abc" if version == 1 else "abcd"), END]
+    names = "abcd" if version == 2 else "abc"
+    builder = _builder(version, names)
+    edges = [START, *names, END]
     for early, late in pairwise(edges):
         builder.add_edge(early, late)
     return builder
@@ -273,6 +294,40 @@ def _effect(version: int) -> StateGraph[Any, Any, Any, Any]:
     return builder
 
 
+def _nap(version: int) -> StateGraph[Any, Any, Any, Any]:
+    """One sleeps, another works beside it."""
+    builder = _builder(version, "ab")
+
+    def nap(state: State, runtime: Runtime[Any]) -> dict[str, Any]:
+        runtime.sleep(_On.stage.nap(runtime.idempotency_key))
+        _On.stage.awake(runtime.idempotency_key)
+        return _write("nap", runtime, version, 5)
+
+    builder.add_node("nap", nap)
+    builder.add_edge(START, "nap")
+    builder.add_edge(START, "a")
+    builder.add_edge(["a", "nap"], "b")
+    builder.add_edge("b", END)
+    return builder
+
+
+def _limited(version: int) -> StateGraph[Any, Any, Any, Any]:
+    """One has a time limit, and is tried again when it was too slow; another works beside it."""
+    builder = _builder(version, "ab")
+
+    def limited(state: State, runtime: Runtime[Any]) -> dict[str, Any]:
+        return _write("limited", runtime, version, 5)
+
+    policy = RetryPolicy(initial_interval=0.03, max_attempts=2, jitter=False)
+    limit = None if version == IN_PROCESS else LIMIT_SECONDS
+    builder.add_node("limited", limited, retry_policy=policy, timeout=limit, placement="spread")
+    builder.add_edge(START, "limited")
+    builder.add_edge(START, "a")
+    builder.add_edge(["a", "limited"], "b")
+    builder.add_edge("b", END)
+    return builder
+
+
 _BUILDERS: dict[str, Callable[[int], StateGraph[Any, Any, Any, Any]]] = {
     "chain": _chain,
     "fan": _fan,
@@ -285,6 +340,8 @@ _BUILDERS: dict[str, Callable[[int], StateGraph[Any, Any, Any, Any]]] = {
     "nested": _nested,
     "poison": _poison,
     "effect": _effect,
+    "nap": _nap,
+    "limited": _limited,
 }
 #: The graphs by name.
 NAMES = tuple(_BUILDERS)
@@ -308,7 +365,7 @@ def expected(name: str, total: int, times: int = 1, answer: str = "") -> tuple[A
     """What ``shown`` gives of the final state, after so many runs on one thread, computed in this process."""
     before, _On.stage = _On.stage, _Here()
     try:
-        compiled = _BUILDERS[name](1).compile(name=name, checkpointer=InMemorySaver())
+        compiled = _BUILDERS[name](IN_PROCESS).compile(name=name, checkpointer=InMemorySaver())
         config: Any = {"configurable": {"thread_id": "here"}}
         for _ in range(times):
             state = compiled.invoke(given(total), config)

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from distgraph.runtime import Runtime
 
 
+#: How long nodes sleep that do. Milliseconds.
+NAP_MS = 2_700
+
+
 class Violation(NamedTuple):
     """A broken promise: which invariant, and how."""
 
@@ -84,6 +88,8 @@ class History:
         self.oks: Counter[str] = Counter()
         self.executions: list[Execution] = []
         self.deeds: Counter[str] = Counter()
+        #: Nodes that sleep -> when they began to, in ms.
+        self.naps: dict[str, int] = {}
         self.events = self.crashes = 0
         #: Checkpoint id -> digest of what it holds; what the server has lost included.
         self._ids: dict[str, int] = {}
@@ -170,6 +176,11 @@ class History:
                 facts.recorded.setdefault(rest[0], event)
             case "submitted":
                 facts.submitted[rest[0]] = rest[1]
+            case "rolled back":
+                # The thread stands where its active run began: what follows that is told anew.
+                for table in (facts.heads, facts.moved):
+                    for key in [key for key in table if key[0] == rest[0]]:
+                        table.pop(key)
 
     def _took(self, process: Process, args: Any, kwargs: Any, answer: Any) -> None:
         if answer.kind == "ok":
@@ -186,6 +197,10 @@ class History:
         before = self.facts.submitted.get(thread)
         if before is not None and self.world.active(before, thread):
             self.violate("I17", f"run {run_id!r} was accepted on thread {thread!r} while {before!r} was active")
+        if ends := kwargs.get("ends"):
+            self._tell(self.events, "cancelled", ends)
+            if kwargs["policy"] == "rollback":
+                self._tell(self.events, "rolled back", thread)
         self._tell(self.events, "submitted", thread, run_id)
 
     def _commit(self, process: Process, args: Any, kwargs: Any, answer: Answer) -> None:
@@ -335,7 +350,7 @@ class History:
         """How many processes died, of those that can be held against what they ran."""
         faults = self.faults
         # A worker that is to end while it cannot reach the server does not wait until it can: it is found dead.
-        ended = faults["drain"] if faults["cut"] + faults["restart"] + faults["roll back"] else 0
+        ended = faults["drain"] + faults["deploy"] if faults["cut"] + faults["restart"] + faults["roll back"] else 0
         return faults["kill"] + faults["kill tree"] + faults["poison"] + self.frozen + ended
 
     @property
@@ -382,6 +397,18 @@ class History:
         process: Any = working()
         self.faults["poison"] += 1
         process.die()
+
+    def nap(self, key: str) -> float:
+        """A node is about to sleep, not for the first time perhaps."""
+        self.naps.setdefault(key, self.world.now_ms)
+        return NAP_MS / 1000
+
+    def awake(self, key: str) -> None:
+        """A node has slept: never less than it was to. How long it took is seen at the end."""
+        slept = self.world.now_ms - self.naps[key]
+        if slept < NAP_MS:
+            self.violate("I7", f"a node that sleeps for {NAP_MS} ms went on after {slept} ms")
+        self.oks["slept"] += 1
 
     def effect(self, key: str) -> int:
         """A deed in the outside world.

@@ -52,7 +52,7 @@ def _check_run(world: World, client: RunClient) -> None:
     """I1 to I4: the run came to what one process comes to, every result from one execution, its history in a line."""
     name, final = f"run {client.run_id!r}", client.final
     if isinstance(final, RunCancelledError):
-        if not client.subject.cancel:
+        if not client.subject.cancel and client.subject.strategy not in ("interrupt", "rollback"):
             world.history.violate("I1", f"{name} was cancelled by nobody")
     elif isinstance(final, PoisonTaskError):
         world.history.quarantined(name)
@@ -77,6 +77,8 @@ def _check_batch(world: World, client: BatchClient) -> None:
         violate("I1", f"{name} has rows of {[row.index for row in rows]}, of {subject.items} items")
     if status.total != subject.items and not subject.cancel:
         violate("I1", f"{name} has {status.total} items of {subject.items}")
+    if (kept := world.memory.batches.counts(client.batch_id).total) != status.total and not subject.cancel:
+        violate("I1", f"{name} has {status.total} items, but its parts count {kept}")
     counted = Counter(row.status for row in rows)
     if (counted["done"], counted["failed"]) != (status.done, status.failed):
         violate("I1", f"{name} counts {status.done} done and {status.failed} failed, but has the rows {dict(counted)}")
@@ -116,6 +118,9 @@ def _check_poison(world: World, subject: Subject, run_id: str) -> None:
 
 def _check_state(world: World, subject: Subject, name: str, state: Any, index: int = 0) -> None:
     answers = graphs.ANSWERS if subject.rivals > 1 else graphs.ANSWERS[:1]
+    if subject.strategy == "interrupt":
+        _check_goes_on(world, subject, name, state)
+        return
     wanted = [
         graphs.expected(subject.graph, subject.total + index, times, answer)
         for times in range(1, subject.runs + 1)
@@ -134,6 +139,18 @@ def _check_state(world: World, subject: Subject, name: str, state: Any, index: i
         elif number in seen:
             world.history.violate("I2", f"{name} has the result of execution {number} of {node!r} twice")
         seen.add(number)
+
+
+def _check_goes_on(world: World, subject: Subject, name: str, state: Any) -> None:
+    """I3: a run went on from where an interrupted one stood: its own nodes come last, each once, after some of that one's."""
+    _, _, whole, _, _ = graphs.expected(subject.graph, subject.total)
+    trace = graphs.shown(state)[2]
+    before, own = trace[: -len(whole)], trace[-len(whole) :]
+    if own != whole or before != whole[: len(before)]:
+        world.history.violate("I3", f"{name} came to the trace {trace}, which does not end with {whole}")
+    numbers = [number for _, number, _ in graphs.numbers(state)]
+    if len(set(numbers)) != len(numbers):
+        world.history.violate("I2", f"{name} has the result of an execution twice: {numbers}")
 
 
 def _check_attempts(world: World) -> None:
@@ -263,6 +280,7 @@ def _check_nothing_is_left(world: World) -> None:
         "logs",
         "effects",
         "effects_over",
+        "turns",
         "threads",
         "due",
     )

@@ -284,6 +284,31 @@ def _forgotten_effects(keep: Any) -> Any:
     return lambda self, address, ms: keep(self, address, 0)
 
 
+def _short_sleep(sleep: Any) -> Any:
+    return lambda self, *args, ms, **more: sleep(self, *args, ms=ms // 4, **more)
+
+
+def _no_waking(doze: Any) -> Any:
+    def dozed(self: Any, key: Any) -> None:
+        doze(self, key)
+        if self.state.naps.look(key):
+            self.state.due.at(key.partition).drop(f"r:{key.run_id}")
+
+    return dozed
+
+
+def _always_a_crash(bury: Any) -> Any:
+    return lambda self, slot, what, **more: bury(self, slot, what, **{**more, "crashed": True})
+
+
+def _kept_writes(end: Any) -> Any:
+    return lambda self, *args, back: end(self, *args, back=False)
+
+
+def _taken_over(take: Any) -> Any:
+    return lambda self, name, fingerprint: self.find(name)
+
+
 def _any_version(find: Any) -> Any:
     return lambda self, name, fingerprint="": find(self, name)
 
@@ -393,6 +418,15 @@ MUTANTS: dict[str, Mutant] = {
     "effect-not-recorded": Mutant("effects are not recorded", ((MemoryRuns, "effect", _unrecorded),)),
     "effects-forgotten": Mutant(
         "records of effects go with their item", ((MemoryRuns, "keep_effects", _forgotten_effects),)
+    ),
+    "sleep-cut-short": Mutant("a sleep is shorter than it was asked for", ((MemoryRuns, "sleep_task", _short_sleep),)),
+    "sleep-without-end": Mutant("who sleeps is owed no look", ((MemoryRuns, "_doze", _no_waking),)),
+    "timeout-is-a-crash": Mutant("who is stopped at a time limit has crashed", ((Sweeper, "bury", _always_a_crash),)),
+    "line-forgotten": Mutant("who waits in line is not let in", ((MemoryRuns, "_pass_on", _nothing),)),
+    "interrupted-not-ended": Mutant("who is interrupted goes on", ((MemoryRuns, "_end_other", _nothing),)),
+    "rollback-keeps": Mutant("who is rolled back leaves what it wrote", ((MemoryRuns, "_end_other", _kept_writes),)),
+    "version-taken-over": Mutant(
+        "a worker takes over what another version began", ((Registry, "taking_over", _taken_over),)
     ),
     "any-version": Mutant("a worker runs what another version began", ((Registry, "find", _any_version),)),
     "thread-shared": Mutant("two runs are active on one thread", ((MemoryRuns, "submit", _crowded),)),

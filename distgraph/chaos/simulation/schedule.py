@@ -7,10 +7,20 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from distgraph.testing.broker import Faults
-from distgraph.types import Placement
+from distgraph.types import MultitaskStrategy, Placement
 
 FaultKind = Literal[
-    "kill", "kill tree", "freeze", "freeze tree", "cut", "repeat", "restart", "roll back", "drop hints", "drain"
+    "kill",
+    "kill tree",
+    "freeze",
+    "freeze tree",
+    "cut",
+    "repeat",
+    "restart",
+    "roll back",
+    "drop hints",
+    "drain",
+    "deploy",
 ]
 FAULTS: tuple[FaultKind, ...] = (
     "kill",
@@ -23,6 +33,7 @@ FAULTS: tuple[FaultKind, ...] = (
     "roll back",
     "drop hints",
     "drain",
+    "deploy",
 )
 
 
@@ -37,7 +48,7 @@ class Fault:
         kind: kill a process; kill its whole worker; freeze the process for ``much`` turns, or its whole worker for
             ``much`` milliseconds; cut it off from the server for ``much`` calls (after a call: the reply is lost); send
             its next call twice; restart the server, or roll it back by up to ``much`` milliseconds; lose all hints; tell the
-            worker to end in an orderly way.
+            worker to end in an orderly way; tell the last worker to, which comes back with the other version.
     """
 
     nth: int
@@ -60,6 +71,7 @@ class Subject:
         total: the input; items count up from it.
         deadly: items whose input makes their node kill its process.
         runs: so many runs compete for one thread.
+        strategy: of those of them that find it taken.
         cancel: the turn at which it is cancelled; 0: it is not.
         pause: the turn at which a batch is paused for a while; 0: it is not.
         rivals: so many people answer what it asks.
@@ -76,6 +88,7 @@ class Subject:
     cancel: int = 0
     pause: int = 0
     rivals: int = 1
+    strategy: MultitaskStrategy = "reject"
 
     def __str__(self) -> str:
         what = (
@@ -88,6 +101,7 @@ class Subject:
         more = (
             [f"placement={self.placement}", f"keep={self.keep}"] if not self.items else [f"placement={self.placement}"]
         )
+        more += [f"strategy={self.strategy}"] if self.runs > 1 else []
         more += [f"{self.deadly} deadly"] if self.deadly else []
         more += [f"cancelled at turn {self.cancel}"] if self.cancel else []
         more += [f"paused at turn {self.pause}"] if self.pause else []

@@ -7,7 +7,7 @@ from random import Random
 from distgraph.chaos.simulation.focus import FOCUSED
 from distgraph.chaos.simulation.schedule import FAULTS, Fault, Schedule, Subject
 from distgraph.testing.broker import Faults
-from distgraph.types import Placement
+from distgraph.types import MultitaskStrategy, Placement
 
 #: Deaths in one schedule, at most: three of the same task are poison, as they should be.
 _DEATHS = 2
@@ -60,7 +60,8 @@ def _subject(random: Random) -> Subject:
     total = random.randrange(3)
     if shape < 0.1:
         graph = random.choice(("chain", "fan", "sends"))
-        return Subject(graph, placement, total=total, runs=2)
+        strategy: MultitaskStrategy = random.choice(("reject", "enqueue", "interrupt", "rollback"))
+        return Subject(graph, placement, total=total, runs=2, strategy=strategy)
     graph = random.choice(_WEIGHTED)
     cancel = random.randint(1, 30) if random.random() < 0.15 else 0
     if shape < 0.4:
@@ -77,6 +78,7 @@ def _subject(random: Random) -> Subject:
 _WEIGHTED = (
     *("chain", "fan", "fan", "join", "sends", "sends", "loop", "ask", "ask"),
     *("flaky", "flaky", "broken", "nested", "poison", "effect"),
+    *("nap", "limited"),
 )
 
 

@@ -25,7 +25,16 @@ MOST = 5
 FLOOR = 1000
 #: Of so many schedules, one at least is struck by each kind of fault, and comes to each kind of end.
 _RARE = 100
-_ENDS = {"run done": 3, "item done": 3, "cancelled": 25, "quarantined": 250, "resumed": 25, "refused": 100}
+_ENDS = {
+    "run done": 3,
+    "item done": 3,
+    "cancelled": 25,
+    "quarantined": 250,
+    "resumed": 25,
+    "refused": 100,
+    "slept": 100,
+    "timed out": 500,
+}
 
 
 @dataclass(slots=True)

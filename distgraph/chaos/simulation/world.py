@@ -208,7 +208,7 @@ class World:
         for worker in self.workers:
             if not worker.up:
                 times.append(worker.back_ms)
-            elif worker.fallen:
+            elif worker.fallen or worker.draining:
                 times.append(self.now_ms)
         if self.standing:
             times.append(min(self._held_ms(process) for process in self.standing))
@@ -258,8 +258,12 @@ class World:
         if self.broker.faults.node_ms:
             self.tick(self.random.random() * self.broker.faults.node_ms)
         if self.schedule.slow_ms and self.random.random() < 0.5:
-            process.wake_ms = self.now_ms + self.random.randint(1, self.schedule.slow_ms)
+            takes, limit = self.random.randint(1, self.schedule.slow_ms), process.limit_ms
+            process.wake_ms = self.now_ms + (takes if limit is None else min(takes, round(limit)))
             process.stand_still(0)
+            if limit is not None and takes > limit:
+                self.history.oks["timed out"] += 1
+                process.overrun()
 
     def _may_freeze(self) -> bool:
         """Whether somebody may still have to stand still in the middle of something."""
@@ -279,6 +283,9 @@ class World:
         elif kind == "drain":
             if worker is not None:
                 worker.draining = True
+        elif kind == "deploy":
+            if len(self.workers) > 1:
+                self.workers[-1].deploy()
         elif kind in ("restart", "roll back"):
             self._restart(fault.much)
             process.cut += 1

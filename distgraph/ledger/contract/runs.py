@@ -363,7 +363,7 @@ class Runs(Protocol):
         """
         ...
 
-    def effect(self, address: Address, key: str, value: bytes | None = None, *, keep_ms: int = 0) -> bytes | None:
+    def effect(self, address: Address, key: str, value: bytes | None = None, *, keep_ms: int = 60_000) -> bytes | None:
         """The recorded result of an effect or None; with ``value``, it is recorded unless somebody was first.
 
         Of a run that is gone too: a server that was rolled back may have lost it, and it is submitted again. Records of a

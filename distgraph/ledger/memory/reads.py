@@ -88,7 +88,7 @@ class MemoryRunReads(RunState):
             self._log(key, entry)
 
     @atomic
-    def effect(self, address: Address, key: str, value: bytes | None = None, *, keep_ms: int = 0) -> bytes | None:
+    def effect(self, address: Address, key: str, value: bytes | None = None, *, keep_ms: int = 60_000) -> bytes | None:
         at = self.state.key(address)
         if value is None:
             return self.state.effects_of(at).get(key)

@@ -300,3 +300,15 @@ def test_whoever_misses_beats_is_looked_at_more_often() -> None:
     assert sweeper.sweep() > 0.4
     cluster.advance_clock(1_300)
     assert sweeper.sweep() <= 0.15
+
+
+def test_who_stood_still_since_it_looked_takes_nobody_for_dead() -> None:
+    """It has not seen who came meanwhile."""
+    cluster = cluster_of(chain(Counted("a")))
+    sweeper = cluster._watch[1]
+    sweeper.sweep()
+    assert sweeper.dead("nobody:1.0")
+    cluster.advance_clock(1_500)
+    assert not sweeper.dead("nobody:1.0")
+    sweeper.sweep()
+    assert sweeper.dead("nobody:1.0")
