@@ -309,7 +309,9 @@ class BatchClient(Client):
             self.insist(batch.cancel)
             self.world.history.oks["cancelled"] += 1
         while True:
-            self.until(lambda: self.rested() or self.asks())
+            self.until(lambda: self.rested() or self.asks() or self.halved())
+            if self.halved():
+                return self.script()
             if not self.rested():
                 self._answer()
                 continue
@@ -336,6 +338,18 @@ class BatchClient(Client):
                     return True
                 done += part.done + part.failed + part.cancelled
         return done >= self.subject.items
+
+    def halved(self) -> bool:
+        """Whether the server has lost a part of what it was told: items, that these were all, or that a pause is over.
+
+        Nobody but the submitter knows.
+        """
+        state = self.world.memory.state
+        if not self._doubts or self.batch_id not in state.manifests:
+            return False
+        parts = [part for (batch_id, _), part in state.parts.items() if batch_id == self.batch_id]
+        whole = "total" in state.manifests[self.batch_id] and sum(part.total for part in parts) >= self.subject.items
+        return not whole or any(part.state == "paused" for part in parts)
 
     def _asking(self) -> list[str]:
         state = self.world.memory.state
