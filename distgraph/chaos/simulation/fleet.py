@@ -266,8 +266,13 @@ class Worker:
             self.watcher.busy = False
 
     def end_if_drained(self) -> None:
-        """End in an orderly way, if that was asked for and no child works any more."""
-        if self.draining and self.up and not any(child.busy for child in (*self.children, self.watcher)):
+        """End in an orderly way, if that was asked for, no child works any more and every death is looked into."""
+        if (
+            self.draining
+            and self.up
+            and not self.fallen
+            and not any(child.busy for child in (*self.children, self.watcher))
+        ):
             self.world.memory.fleet.leave(self.boot)
             self.fall(100)
 
