@@ -370,7 +370,7 @@ def expired_items(trial: Trial) -> None:
 
 
 def changed_thread(trial: Trial) -> None:
-    """A thread's state is changed and read by hand, then the thread is deleted."""
+    """A thread's state is changed and read by hand, its old checkpoints go, then the thread is deleted."""
     trial.submit("human_review", {"topic": "rain"})
     trial.expect(trial.at_rest(), "interrupted", "the run's status")
     trial.ask("resume", graph="human_review", run_id=trial.run_id, value={"approved": True})
@@ -380,6 +380,10 @@ def changed_thread(trial: Trial) -> None:
     trial.ask("update_state", **told, values={"topic": "snow"})
     values = trial.ask("get_state", **told)
     trial.expect((values["topic"], values["published"]), ("snow", "About rain"), "the state that was changed")
+    trial.ask("prune", thread_id=trial.thread_id)
+    trial.expect(
+        trial.stand.eventually(lambda: trial.ask("get_state", **told)), values, "the state, older ones being gone"
+    )
     trial.ask("drop_thread", thread_id=trial.thread_id)
     trial.calm()
     trial.end_run("human_review")
@@ -439,6 +443,7 @@ WAYS: dict[str, tuple[Way, ...]] = {
     "claim_task": (_worker(spread_run, 4), _worker(spread_items, 4)),
     "commit": (_worker(run, 4), _worker(spread_items, 3)),
     "control": (_client(asked_run), _client(cancelled_run)),
+    "cut": (_client(changed_thread),),
     "drop_thread": (_client(changed_thread),),
     "drop_run": (_client(deleted_run),),
     "forget": (_worker(ghost),),

@@ -91,6 +91,11 @@ class User:
     def clear_cache(self, graph: str) -> None:
         bound(self.cluster, graph).clear_cache()
 
+    def prune(self, thread_id: str) -> None:
+        saver: Any = self.cluster.saver(self.cluster.codec())
+        with saver:
+            saver.prune([thread_id])
+
     def drop_thread(self, thread_id: str) -> None:
         saver: Any = self.cluster.saver(self.cluster.codec())
         with saver:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mappi
 from random import getrandbits
 from typing import Any, Generic, Literal, NamedTuple, NotRequired, TypedDict, TypeVar
 
+from distgraph.checkpoint.retention import PruneStrategy
 from distgraph.checkpoint.serde.base import SerializerProtocol, typed
 from distgraph.constants import ERROR, ERROR_SOURCE, INTERRUPT, RESUME, SLEEP
 from distgraph.superstep import model
@@ -160,6 +161,31 @@ class BaseCheckpointSaver(Generic[V]):
         """Delete everything of a thread."""
         raise NotImplementedError
 
+    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Copy all checkpoints and writes of a thread, with those of graphs nested in it, to a new thread.
+
+        Raises:
+            InputError: there is no such thread, or the target is there already.
+        """
+        raise NotImplementedError
+
+    def prune(self, thread_ids: Sequence[str], *, strategy: PruneStrategy = "keep_latest") -> None:
+        """Delete old checkpoints of threads; never what those that stay need.
+
+        Args:
+            thread_ids: the threads; those that are not there are passed over.
+            strategy: "keep_latest" leaves the latest checkpoint of each namespace, "delete" none, a
+                ``CheckpointRetention`` what it says. Graphs that were nested in tasks go with the checkpoint of those.
+
+        Raises:
+            ThreadBusyError: a run of a cluster holds one of them; the others are pruned.
+        """
+        raise NotImplementedError
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """Delete the checkpoints, of all threads, whose metadata name one of these runs; walks all that is stored."""
+        raise NotImplementedError
+
     def get_next_version(self, current: V | None, channel: Any = None) -> V:
         """A version above ``current``.
 
@@ -204,6 +230,18 @@ class BaseCheckpointSaver(Generic[V]):
     async def adelete_thread(self, thread_id: str) -> None:
         """``delete_thread`` under an event loop."""
         await _in_thread(self.delete_thread, thread_id)
+
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """``copy_thread`` under an event loop."""
+        await _in_thread(self.copy_thread, source_thread_id, target_thread_id)
+
+    async def aprune(self, thread_ids: Sequence[str], *, strategy: PruneStrategy = "keep_latest") -> None:
+        """``prune`` under an event loop."""
+        await _in_thread(lambda: self.prune(thread_ids, strategy=strategy))
+
+    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """``delete_for_runs`` under an event loop."""
+        await _in_thread(self.delete_for_runs, run_ids)
 
 
 async def _in_thread(fn: Any, *args: Any) -> Any:

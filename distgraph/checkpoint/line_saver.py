@@ -18,16 +18,18 @@ from distgraph.checkpoint.base import (
     get_checkpoint_id,
     get_checkpoint_metadata,
 )
+from distgraph.checkpoint.keeper import LineKeeper, busy
 from distgraph.checkpoint.lines import encode_record, encode_value, value_field
 from distgraph.checkpoint.own import learn, own_codec
 from distgraph.checkpoint.parts import Parts, earlier, extended
 from distgraph.checkpoint.parts import parts_of as parts_of_list
 from distgraph.checkpoint.pending import parts_of
 from distgraph.checkpoint.reader import LineReader, config_of
+from distgraph.checkpoint.retention import SLACK, CheckpointRetention, PruneStrategy, retention_of
 from distgraph.checkpoint.serde.sealed import SealedSerializer
 from distgraph.checkpoint.several import Op, is_own
 from distgraph.constants import TASKS
-from distgraph.errors import ConfigError, ThreadBusyError
+from distgraph.errors import ConfigError, InputError, ThreadBusyError
 from distgraph.ledger.contract.lines import Lines
 from distgraph.ledger.places import Change, Place
 from distgraph.superstep import model
@@ -43,11 +45,16 @@ class LineSaver(BaseCheckpointSaver[str]):
     Args:
         lines: what keeps them.
         codec: limits, secret and types of stored values. The types of a graph's schemas come with ``with_types``.
+        retention: which checkpoints of a thread stay, while it is written to; None: all.
     """
 
-    def __init__(self, lines: Lines, codec: Codec | None) -> None:
+    def __init__(self, lines: Lines, codec: Codec | None, retention: CheckpointRetention | None = None) -> None:
         self.codec = own_codec(codec)
         self._lines = lines
+        self._keeper = LineKeeper(lines, self.codec)
+        self._retention = retention
+        #: Place -> checkpoints that were stored there since it was pruned.
+        self._unpruned: dict[Place, int] = {}
         self._reader = LineReader(lines, self.codec, self._note)
         #: Place -> the checkpoint stored or read there last, and the parts of its lists.
         self._known: dict[Place, tuple[str, dict[str, Parts]]] = {}
@@ -93,13 +100,33 @@ class LineSaver(BaseCheckpointSaver[str]):
     def _store(self, changes: Sequence[Change]) -> None:
         for place, answer in self._lines.put(changes):
             if answer.kind == "busy":
-                raise _busy(place.thread_id, answer.info, "nothing was stored")
+                raise busy(place.thread_id, answer.info, "nothing was stored")
+            if answer.kind == "lost":
+                self._known.pop(place, None)
+                raise InputError(
+                    f"Checkpoint {answer.info} of thread {place.thread_id!r} is not there any more: it was deleted while "
+                    "somebody went on from it. Nothing was stored. Go on from the thread's latest checkpoint."
+                )
+        if self._retention is not None:
+            self._keep_up(changes, self._retention)
+
+    def _keep_up(self, changes: Sequence[Change], retention: CheckpointRetention) -> None:
+        """Prune where enough has been stored: to look at all that stays takes longer than to store one more."""
+        for place in {change.place for change in changes if change.new}:
+            # the first one stored here may follow many that others left
+            self._unpruned[place] = self._unpruned.get(place, SLACK - 1) + 1
+            if self._unpruned[place] >= SLACK:
+                self._unpruned[place] = 0
+                self._keeper.prune(place.thread_id, retention)
+        while len(self._unpruned) > MOST_KNOWN:
+            self._unpruned.pop(next(iter([*self._unpruned])), None)
 
     def _checkpoint(
         self, config: Any, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
     ) -> Change:
         codec, values, place = self.codec, checkpoint["channel_values"], _place(config)
-        parts = self._parts_before(place, get_checkpoint_id(config), checkpoint, new_versions)
+        known = self._parts_before(place, get_checkpoint_id(config), checkpoint, new_versions)
+        parts = dict(known or {})
         grown, sets = checkpoint.get("grown", ()), []
         for channel, version in new_versions.items():
             if channel not in values:
@@ -114,21 +141,24 @@ class LineSaver(BaseCheckpointSaver[str]):
         bare = _bare(config, checkpoint, metadata)._replace(logs=earlier(parts))
         sets.append((f"c:{bare.id}", encode_record(codec, bare, get_checkpoint_metadata(config, metadata))))
         self._remember(place, bare.id, parts)
-        return Change(place, bare.id, sets)
+        return Change(place, bare.id, sets, shares="" if known is None else get_checkpoint_id(config) or "")
 
     def _parts_before(
         self, place: Place, parent: str | None, checkpoint: Checkpoint, new_versions: ChannelVersions
-    ) -> dict[str, Parts]:
-        """The parts of the lists that the parent has: those that stay as they are, and those that may be extended."""
+    ) -> dict[str, Parts] | None:
+        """The parts of the lists that the parent has: those that stay as they are, and those that may be extended.
+
+        None: the new checkpoint shares nothing with its parent, or that was never stored.
+        """
         stay = [c for c in checkpoint["channel_values"] if c not in new_versions]
         if not parent or not (stay or checkpoint.get("grown")):
-            return {}
+            return None
         known = self._known.get(place)
         if known is None or known[0] != parent:
             # Somebody else's: whoever stores after what was read, or stored here, need not ask.
             self._reader.at(place, parent)
             known = self._known.get(place)
-        return {} if known is None or known[0] != parent else dict(known[1])
+        return None if known is None or known[0] != parent else known[1]
 
     def _note(self, place: Place, at: model.Checkpoint, values: dict[str, Any]) -> None:
         lists = {c: parts_of_list(at, c, len(value)) for c, value in values.items() if type(value) is list}
@@ -188,7 +218,7 @@ class LineSaver(BaseCheckpointSaver[str]):
         """Every thread that has a line, in no order; walks all that is stored."""
         return self._lines.threads()
 
-    # ------------------------------------------------------------- deleting
+    # ------------------------------------------------------------- threads as a whole
 
     def delete_thread(self, thread_id: str) -> None:
         """Delete a thread's checkpoints and writes, with those of graphs nested in it. Records of runs stay.
@@ -198,7 +228,28 @@ class LineSaver(BaseCheckpointSaver[str]):
         """
         answer = self._lines.delete(str(thread_id))
         if answer.kind == "busy":
-            raise _busy(str(thread_id), answer.info, "nothing was deleted")
+            raise busy(str(thread_id), answer.info, "nothing was deleted")
+
+    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        self._keeper.copy(str(source_thread_id), str(target_thread_id))
+
+    def prune(self, thread_ids: Sequence[str], *, strategy: PruneStrategy = "keep_latest") -> None:
+        retention = retention_of(strategy)
+        held: list[ThreadBusyError] = []
+        for thread_id in map(str, thread_ids):
+            try:
+                if retention is None:
+                    self.delete_thread(thread_id)
+                else:
+                    self._keeper.prune(thread_id, retention)
+            except ThreadBusyError as exc:
+                held.append(exc)
+        if held:
+            raise held[0]
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
+        for thread_id in self._lines.threads():
+            self._keeper.delete_runs(thread_id, {*map(str, run_ids)})
 
 
 def _place(config: Any) -> Place:
@@ -222,11 +273,4 @@ def _bare(config: Any, checkpoint: Checkpoint, metadata: CheckpointMetadata) -> 
         updated=None if updated is None else frozenset(updated),
         clock=checkpoint.get("clock") or max(checkpoint["channel_versions"].values(), default=None),
         ts=checkpoint["ts"],
-    )
-
-
-def _busy(thread_id: str, run_id: str, outcome: str) -> ThreadBusyError:
-    return ThreadBusyError(
-        f"Thread {thread_id!r} is busy with run {run_id!r} of a cluster; {outcome}. Wait for it, or cancel it.",
-        run_id=run_id,
     )

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from distgraph.checkpoint import memory_keeping
 from distgraph.checkpoint.base import (
     NULL_TASK_ID,
     WRITES_IDX_MAP,
@@ -23,6 +24,7 @@ from distgraph.checkpoint.base import (
     get_checkpoint_metadata,
 )
 from distgraph.checkpoint.parts import joined
+from distgraph.checkpoint.retention import SLACK, CheckpointRetention, PruneStrategy, retention_of
 from distgraph.checkpoint.several import Op, PackedOnce, is_own
 
 _Typed = tuple[str, bytes]
@@ -53,9 +55,19 @@ class _Writes:
         self.output: list[tuple[str, _Typed]] = []
         self.control: dict[str, _Typed] = {}
 
+    def copied(self) -> _Writes:
+        """The same, to go on with in another thread."""
+        twin = _Writes(self.path)
+        twin.output, twin.control = [*self.output], {**self.control}
+        return twin
+
 
 class InMemorySaver(BaseCheckpointSaver[str]):
     """A saver that forgets with its process. Safe to use from any OS thread.
+
+    Args:
+        serde: how values become bytes; by default the wire codec.
+        retention: which checkpoints of a thread stay, while it is written to; None: all.
 
     Attributes:
         storage: thread -> namespace -> checkpoint id -> what is kept of it.
@@ -64,8 +76,11 @@ class InMemorySaver(BaseCheckpointSaver[str]):
         writes: (thread, namespace, checkpoint id) -> task id -> what it wrote.
     """
 
-    def __init__(self, *, serde: Any = None) -> None:
+    def __init__(self, *, serde: Any = None, retention: CheckpointRetention | None = None) -> None:
         super().__init__(serde=serde)
+        self._retention = retention
+        #: Thread -> checkpoints that were stored since it was pruned.
+        self._unpruned: dict[str, int] = {}
         self.storage: defaultdict[str, dict[str, dict[str, _Stored]]] = defaultdict(lambda: defaultdict(dict))
         self.blobs: dict[tuple[str, str, str, Any], _Typed] = {}
         self.ends: dict[tuple[str, str, str, Any], _End] = {}
@@ -137,6 +152,11 @@ class InMemorySaver(BaseCheckpointSaver[str]):
         self.storage[thread][ns][checkpoint["id"]] = _Stored(
             kept, get_checkpoint_metadata(config, metadata), configurable.get("checkpoint_id")
         )
+        if self._retention is not None:
+            self._unpruned[thread] = self._unpruned.get(thread, 0) + 1
+            if self._unpruned[thread] >= SLACK:
+                self._unpruned[thread] = 0
+                memory_keeping.prune(self, thread, self._retention)
         return _config_of(thread, ns, checkpoint["id"])
 
     def _versions(self, thread: str, ns: str, checkpoint_id: str | None) -> dict[str, Any]:
@@ -208,10 +228,25 @@ class InMemorySaver(BaseCheckpointSaver[str]):
 
     def delete_thread(self, thread_id: str) -> None:
         self.storage.pop(thread_id, None)
+        self._unpruned.pop(thread_id, None)
         tables: tuple[dict[Any, Any], ...] = (self.blobs, self.ends, self.writes)
         for table in tables:
             for key in [key for key in table if key[0] == thread_id]:
                 del table[key]
+
+    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        memory_keeping.copy(self, source_thread_id, target_thread_id)
+
+    def prune(self, thread_ids: Sequence[str], *, strategy: PruneStrategy = "keep_latest") -> None:
+        retention = retention_of(strategy)
+        for thread_id in thread_ids:
+            if retention is None:
+                self.delete_thread(thread_id)
+            else:
+                memory_keeping.prune(self, thread_id, retention)
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
+        memory_keeping.delete_runs(self, {*map(str, run_ids)})
 
     async def aget_tuple(self, config: Any) -> CheckpointTuple | None:
         return self.get_tuple(config)

@@ -1,21 +1,23 @@
-"""``distgraph threads ...``: lines of checkpoints, looked at, forked and deleted."""
+"""``distgraph threads ...``: lines of checkpoints, looked at, forked, copied, pruned and deleted."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from distgraph.checkpoint.retention import CheckpointRetention
 from distgraph.cli.check import load
-from distgraph.cli.exits import EPILOG, OK
-from distgraph.cli.options import global_options
-from distgraph.cli.output import Row
+from distgraph.cli.exits import EPILOG, FAILED, OK
+from distgraph.cli.options import global_options, length_of_time
+from distgraph.cli.output import Row, count
 from distgraph.cli.plain import dumps, plain
 from distgraph.cli.session import Session
-from distgraph.errors import InputError
+from distgraph.errors import InputError, ThreadBusyError
 
 if TYPE_CHECKING:
     from distgraph.checkpoint.line_saver import LineSaver
@@ -28,7 +30,7 @@ _GRAPH = click.option(
 @click.group(epilog=EPILOG)
 @global_options
 def threads() -> None:
-    """Lines of checkpoints: looked at, forked and deleted."""
+    """Lines of checkpoints: looked at, forked, copied, pruned and deleted."""
 
 
 @threads.command("list", epilog=EPILOG)
@@ -93,6 +95,54 @@ def fork(session: Session, thread_id: str, to: str, checkpoint: str | None, grap
     else:
         session.output.text(f"Thread {to} begins with checkpoint {at['id']} of {thread_id}.")
     return OK
+
+
+@threads.command(epilog=EPILOG)
+@click.argument("thread_id")
+@click.argument("to", metavar="NEW_THREAD_ID")
+@global_options
+@click.pass_obj
+def copy(session: Session, thread_id: str, to: str) -> int:
+    """Copy a thread with its history, what its tasks had done, and graphs nested in it."""
+    with _saver(session, None) as saver:
+        saver.copy_thread(thread_id, to)
+    if session.json:
+        session.output.document({"thread_id": to, "copied": thread_id})
+    else:
+        session.output.text(f"Thread {to} is a copy of {thread_id}.")
+    return OK
+
+
+@threads.command(epilog=EPILOG)
+@click.argument("thread_ids", metavar="[THREAD_ID]...", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="All threads of the namespace. Walks all keys of the server.")
+@click.option("--last", type=click.IntRange(1), help="Keep so many of the newest checkpoints.  [default: 1]")
+@click.option("--older-than", "age", callback=length_of_time, metavar="TIME", help="Delete those older than, as in 7d.")
+@global_options
+@click.pass_obj
+def prune(session: Session, thread_ids: tuple[str, ...], every: bool, last: int | None, age: Any) -> int:
+    """Delete old checkpoints, never the newest one, nor what those that stay need. Threads with an active run are left alone.
+
+    With --last and --older-than, a checkpoint goes that is beyond the one or older than the other.
+    """
+    if bool(thread_ids) == every:
+        raise click.UsageError("Name threads, or say --all.")
+    within = timedelta(seconds=age) if isinstance(age, float) else None
+    retention = CheckpointRetention(last=last if last or within else 1, age=within)
+    pruned, busy = 0, []
+    with _saver(session, None) as saver:
+        for thread_id in saver.threads() if every else thread_ids:
+            try:
+                saver.prune([thread_id], strategy=retention)
+                pruned += 1
+            except ThreadBusyError:
+                busy.append(thread_id)
+    if session.json:
+        session.output.document({"pruned": pruned, "busy": busy})
+    else:
+        left = f" Left alone, for a run is active: {', '.join(busy)}." if busy else ""
+        session.output.text(f"{count(pruned, 'thread')} pruned.{left}")
+    return FAILED if busy and not every else OK
 
 
 @threads.command(epilog=EPILOG)

@@ -18,6 +18,7 @@ from distgraph.cluster.hints import BatchHint
 from distgraph.cluster.lane import Lane
 from distgraph.cluster.nested import drop_nested
 from distgraph.cluster.options import RunOptions
+from distgraph.cluster.pruning import prune
 from distgraph.cluster.run import Run
 from distgraph.cluster.turns import hint_next
 from distgraph.cluster.workplace import HINTS_A_SLOT, LEASE_CHECK_MS, Workplace
@@ -144,6 +145,8 @@ def store(
             log=logged,
             kept=kept,
             index_history=run.options.keep == "all",
+            # what the run found on its thread stays: it must not be forgotten there
+            index_parent=bool(lane.stored.id) and lane.stored.id == lane.base[0],
             batch_epoch=run.batch_epoch,
             row=row,
             compact=bool(row),
@@ -157,6 +160,7 @@ def store(
     lane.committed()
     if run.options.keep != "all":
         _drop_nested(place, run, ended=bool(row))
+    prune(place, run, ended=done)
     if done:
         lane.next = None
         _others_turn(place, run)
@@ -252,6 +256,8 @@ def _end(
     _stop_unwanted(place, run, answer)
     if row and status == "done":
         _drop_nested(place, run, ended=True)
+    if answer.kind == "ok":
+        prune(place, run, ended=True)
     if status != "interrupted":
         _others_turn(place, run)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
 
+from distgraph.checkpoint.retention import CheckpointRetention
 from distgraph.config import DEFAULT_RECURSION_LIMIT
 from distgraph.errors import ConfigError
 from distgraph.types import Placement
@@ -17,6 +18,8 @@ PLACEMENTS = ("auto", "spread", "local")
 RETENTION = 7 * 86_400.0
 RETENTIONS = ("all", "latest")
 LOGS = (True, False, "full")
+#: Which checkpoints stay: all, the run's latest, so many of the thread's, those made within a time, or a rule of both.
+Keep = Literal["all", "latest"] | int | timedelta | CheckpointRetention
 #: How long something is kept: seconds, a timedelta, None for ever, or what the cluster's client was told.
 Retention = timedelta | float | Literal["default"] | None
 _SPAN = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)([smhdw]?)")
@@ -35,6 +38,7 @@ class RunOptions:
         configurable: the caller's own config keys, as nodes see them.
         context: what nodes get as ``runtime.context``.
         keep: "all" checkpoints or the "latest" alone.
+        prune: of those: how many of the thread's newest stay, and for how many seconds; None: no limit.
         log: keep a log of events, so that a client can attach from the start; "full": also of nested graphs, and the
             tokens of models.
     """
@@ -50,6 +54,7 @@ class RunOptions:
     run_name: str = ""
     keep: str = "all"
     log: bool | str = True
+    prune: tuple[int | None, float | None] = (None, None)
 
     def config(self, thread_id: str) -> dict[str, Any]:
         """The run's config, as its nodes see it."""
@@ -61,6 +66,14 @@ class RunOptions:
         if self.tags:
             made["tags"] = list(self.tags)
         return made
+
+    @property
+    def retention(self) -> CheckpointRetention | None:
+        """Which checkpoints of the thread stay; None: all that the run keeps."""
+        last, seconds = self.prune
+        if last is None and seconds is None:
+            return None
+        return CheckpointRetention(last, None if seconds is None else timedelta(seconds=seconds))
 
     def plain(self) -> dict[str, Any]:
         """As plain data, for the codec."""
@@ -74,6 +87,7 @@ class RunOptions:
             if isinstance(known.get(name), list):
                 known[name] = tuple(known[name])
         known["tags"] = tuple(known.get("tags", ()))
+        known["prune"] = tuple(known.get("prune", (None, None)))
         return RunOptions(**known)
 
 
@@ -108,6 +122,20 @@ def retention_ms(retention: timedelta | float | None) -> int | None:
     return int(seconds * 1000)
 
 
+def _kept(keep: Any) -> dict[str, Any]:
+    """The options that say which checkpoints stay."""
+    if isinstance(keep, str) and keep in RETENTIONS:
+        return {"keep": keep}
+    if isinstance(keep, int | timedelta) and not isinstance(keep, bool):
+        keep = CheckpointRetention(last=keep) if isinstance(keep, int) else CheckpointRetention(age=keep)
+    if not isinstance(keep, CheckpointRetention):
+        raise ConfigError(
+            f"keep {keep!r} does not exist. Use one of {', '.join(RETENTIONS)}, a number of checkpoints, a timedelta, or a "
+            "CheckpointRetention."
+        )
+    return {"keep": "all", "prune": (keep.last, None if keep.age is None else keep.age.total_seconds())}
+
+
 def options_from(config: Mapping[str, Any], *, placement: str, **more: Any) -> RunOptions:
     """The options that a merged config asks for.
 
@@ -116,8 +144,7 @@ def options_from(config: Mapping[str, Any], *, placement: str, **more: Any) -> R
     """
     if placement not in PLACEMENTS:
         raise ConfigError(f"placement {placement!r} does not exist. Use one of {', '.join(PLACEMENTS)}.")
-    if more.get("keep", "all") not in RETENTIONS:
-        raise ConfigError(f"keep {more['keep']!r} does not exist. Use one of {', '.join(RETENTIONS)}.")
+    more.update(_kept(more.get("keep", "all")))
     if more.get("log", True) not in LOGS:
         raise ConfigError(f"log {more['log']!r} does not exist. Use True, False or 'full'.")
     configurable = {

@@ -14,7 +14,7 @@ from distgraph.cluster.crossing import packed, packed_options
 from distgraph.cluster.going_on import go_on
 from distgraph.cluster.handle import RunHandle
 from distgraph.cluster.hints import RunHint
-from distgraph.cluster.options import PLACEMENTS, Retention, options_from
+from distgraph.cluster.options import PLACEMENTS, Keep, Retention, options_from
 from distgraph.cluster.pump import pumped
 from distgraph.cluster.shelves import shelf_of
 from distgraph.cluster.turns import CANCELLED, arrive, check_strategy
@@ -52,7 +52,7 @@ class NamedGraph:
         *,
         run_id: str | None = None,
         context: Any = None,
-        keep: str = "all",
+        keep: Keep = "all",
         log: bool | Literal["full"] = True,
         interrupt_before: Any = (),
         interrupt_after: Any = (),
@@ -66,7 +66,8 @@ class NamedGraph:
             config: ``configurable.thread_id`` names the thread; without one the run has a thread of its own.
             run_id: names the run: the same call again gives the same run, however often it is made.
             context: what nodes see as ``runtime.context``.
-            keep: "all" checkpoints of the run, or the "latest" alone.
+            keep: "all" checkpoints of the run, or its "latest" alone; or, of all that the thread has, so many of the newest (a
+                number; a few more while the run goes on), those made within a timedelta, or a ``CheckpointRetention``.
             log: keep a log of its events, so that ``stream`` can attach from the start; "full" keeps also those of graphs
                 nested in its nodes, and the tokens of its models.
             interrupt_before: nodes to stop before, or "*".

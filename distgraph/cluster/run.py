@@ -22,7 +22,7 @@ class Run:
 
     __slots__ = (
         *("address", "batch_epoch", "elsewhere", "epoch", "first", "lane", "options"),
-        *("record", "served", "until"),
+        *("record", "served", "unpruned", "until"),
     )
     #: Its tasks may have been tried before.
     fresh = False
@@ -33,6 +33,8 @@ class Run:
         lane.epoch = str(self.epoch)
         self.batch_epoch = record.get("batch_e", b"").decode()
         self.until = 0.0
+        #: Checkpoints of its thread more than are to be kept; None: nobody has counted them yet.
+        self.unpruned: int | None = None
         #: Its tasks, or those of a run before it, may have run graphs elsewhere, since somebody dropped their lines.
         self.elsewhere = "stop" in record or bool(lane.stored.id)
         #: Nothing was committed yet since the run was submitted or resumed.

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from distgraph.ledger.connection import guard
 from distgraph.ledger.keys import Keys
-from distgraph.ledger.places import MOST, Change, Found, Place, Writes, folded
+from distgraph.ledger.places import MOST, Change, Found, Place, Stamp, Writes, folded
 from distgraph.ledger.reads import LOG_LENGTH, RunReads, answer_of, text
 from distgraph.ledger.replies import Address, Answer
 from distgraph.ledger.scripts import Call, Scripts
@@ -46,8 +46,8 @@ class LineLedger:
         Writes and the checkpoint that follows them on their line become one change.
 
         Returns:
-            The answers: ok; busy with the id of the run that holds the line, or held by another attempt: then nothing of
-            that change is stored.
+            The answers: ok; busy with the id of the run that holds the line, held by another attempt, or lost is what the
+            checkpoint shares values with: then nothing of that change is stored.
         """
         sent = folded(changes)
         replies = self.scripts.run_all([self._call(change) for change in sent])
@@ -57,7 +57,7 @@ class LineLedger:
         place, keys = change.place, self._keys(change.place)
         named = uuid.uuid4().hex if change.entries else ""
         args: list[Any] = [change.new, place.ns, change.holder, len(change.sets), named, LOG_LENGTH]
-        args += (len(change.entries), *change.entries)
+        args += (len(change.entries), change.shares, *change.entries)
         for pair in change.sets:
             args += pair
         for mode, before, task, kind, path, data in change.writes:
@@ -150,6 +150,30 @@ class LineLedger:
         with guard():
             at = self.client.hget(self.keys.of(thread_id, "run", run_id), "at")
         return self._runs.outcomes(address) if at is not None and text(at) == head else {}
+
+    # ------------------------------------------------------------- pruning
+
+    def stamp(self, place: Place) -> Stamp | None:
+        """How the line is now; None if there is none."""
+        line, _, hist = self._keys(place)
+        with guard():
+            with self.client.pipeline(transaction=False) as pipe:
+                pipe.hmget(line, ["head", "run", "asks"])
+                pipe.zcard(hist)
+                pipe.hlen(line)
+                (head, run, asks), checkpoints, fields = pipe.execute()
+            if head is None:
+                return None
+            holder = run or asks
+            base: Any = holder and self.client.hget(self.keys.of(place.thread_id, "run", text(holder)), "base")
+        return Stamp(text(head), checkpoints, fields, text(base).partition(" ")[0] if base else "")
+
+    def cut(
+        self, place: Place, stamp: Stamp, ids: Sequence[str], fields: Sequence[str], *, head: str, run: str = ""
+    ) -> Answer:
+        """Delete checkpoints and values that no other needs: ok, more, moved, busy."""
+        args = (run, stamp.head, stamp.checkpoints, stamp.fields, head, len(ids), *ids, *fields)
+        return answer_of(self.scripts.run(Call("cut", self._keys(place), args)))
 
     # ------------------------------------------------------------- threads
 

@@ -45,6 +45,7 @@ class Change:
         holder: on a nested graph's line, the attempt that stores it; '' from outside of runs.
         run_id: of the run whose log gets ``entries``, on the same thread.
         entries: of that log, appended where the change is stored, and not otherwise.
+        shares: the checkpoint with which the new one shares values; '' if it brings all its own.
     """
 
     place: Place
@@ -54,6 +55,7 @@ class Change:
     holder: str = ""
     run_id: str = ""
     entries: list[bytes] = field(default_factory=list)
+    shares: str = ""
 
 
 class Found(NamedTuple):
@@ -69,6 +71,25 @@ class Found(NamedTuple):
     record: bytes | None
     writes: int
     run: str = ""
+
+
+class Stamp(NamedTuple):
+    """How a line was when somebody looked at it: whoever deletes some of it has seen all that stays.
+
+    Attributes:
+        checkpoints: how many its history has.
+        fields: how many records, values and the like it has.
+        base: id of the checkpoint from which the run began that has the thread, or that waits for an answer there; or ''.
+    """
+
+    head: str
+    checkpoints: int
+    fields: int
+    base: str = ""
+
+    def after(self, head: str, checkpoints: int, fields: int) -> Stamp:
+        """The stamp when so many checkpoints, and values besides, have gone."""
+        return Stamp(head, self.checkpoints - checkpoints, self.fields - checkpoints - fields, self.base)
 
 
 def numbered(before: str, writes: Sequence[tuple[str, str, bytes]]) -> list[tuple[str, bytes]]:
@@ -98,7 +119,14 @@ def folded(changes: Sequence[Change]) -> list[Change]:
         ):
             writes, entries = [*last.writes, *change.writes], [*last.entries, *change.entries]
             made[-1] = Change(
-                change.place, change.new, change.sets, writes, change.holder, change.run_id or last.run_id, entries
+                change.place,
+                change.new,
+                change.sets,
+                writes,
+                change.holder,
+                change.run_id or last.run_id,
+                entries,
+                change.shares,
             )
         else:
             made.append(change)

@@ -103,6 +103,8 @@ class Commit:
     #: Writes kept for the history, by ``<checkpoint>|<task>|w``.
     kept: Sequence[tuple[str, bytes]] = ()
     index_history: bool = False
+    #: The parent, which the run found, stays: whoever made it may not have told the history.
+    index_parent: bool = False
     #: Of a batch item: the batch's epoch, and, when it ends here, its row.
     batch_epoch: str = ""
     row: bytes = b""

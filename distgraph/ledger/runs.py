@@ -117,7 +117,7 @@ class RunLedger(RunReads):
                 commit.status,
                 commit.sweep_ms,
                 "offered" if commit.offered else "private",
-                "index" if commit.index_history else "",
+                ("", "parent", "new", "both")[2 * commit.index_history + commit.index_parent],
                 commit.row,
                 LOG_LENGTH,
                 item[1] if item else "",

@@ -11,6 +11,7 @@ import sqlite3
 from typing import Self
 
 from distgraph.checkpoint.line_saver import LineSaver
+from distgraph.checkpoint.retention import CheckpointRetention
 from distgraph.checkpoint.sqlite.file import TIMEOUT, SqliteFile, check_path
 from distgraph.checkpoint.sqlite.lines import FORMAT, PART, TABLES, SqliteLines
 from distgraph.closing import Closing
@@ -26,6 +27,7 @@ class SqliteSaver(LineSaver, Closing):
         conn: the path of a database file, ``":memory:"``, or an open connection, which stays the caller's to close; for
             several OS threads open it with ``check_same_thread=False``.
         codec: limits, secret and types of stored values. The types of a graph's schemas come with ``with_types``.
+        retention: which checkpoints of a thread stay that is written to from here; None: all.
         timeout: seconds to wait for another process that writes.
 
     Raises:
@@ -39,18 +41,24 @@ class SqliteSaver(LineSaver, Closing):
         conn: str | os.PathLike[str] | sqlite3.Connection,
         *,
         codec: Codec | None = None,
+        retention: CheckpointRetention | None = None,
         timeout: float = TIMEOUT,
     ) -> None:
         source = conn if isinstance(conn, sqlite3.Connection) else check_path(conn)
         self._file = SqliteFile(source, PART, FORMAT, TABLES, timeout=timeout)
-        super().__init__(SqliteLines(self._file), codec)
+        super().__init__(SqliteLines(self._file), codec, retention)
 
     @classmethod
     def from_conn_string(
-        cls, conn_string: str | os.PathLike[str], *, codec: Codec | None = None, timeout: float = TIMEOUT
+        cls,
+        conn_string: str | os.PathLike[str],
+        *,
+        codec: Codec | None = None,
+        retention: CheckpointRetention | None = None,
+        timeout: float = TIMEOUT,
     ) -> Self:
         """A saver for the file at a path; close it, or use it in a ``with`` block."""
-        return cls(conn_string, codec=codec, timeout=timeout)
+        return cls(conn_string, codec=codec, retention=retention, timeout=timeout)
 
     def setup(self) -> None:
         """See that the file can be read. Its tables are there already; programs that call this may go on doing so."""

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 
 from distgraph.checkpoint.sqlite.file import SqliteFile, in_parts, marks
-from distgraph.ledger.places import Change, Found, Place, Writes
+from distgraph.ledger.places import Change, Found, Place, Stamp, Writes
 from distgraph.ledger.replies import Answer
 
 PART, FORMAT = "checkpoints", 1
@@ -42,11 +42,11 @@ class SqliteLines:
     def put(self, changes: Sequence[Change]) -> list[tuple[Place, Answer]]:
         """Store changes, all of them or none."""
         with self.file.writing() as db:
-            for change in changes:
-                self._put(db, change)
-        return [(change.place, Answer("ok")) for change in changes]
+            return [(change.place, self._put(db, change)) for change in changes]
 
-    def _put(self, db: sqlite3.Connection, change: Change) -> None:
+    def _put(self, db: sqlite3.Connection, change: Change) -> Answer:
+        if change.shares and not _records(db, _line(db, change.place)[0], [change.shares]):
+            return Answer("lost", change.shares)
         db.execute("INSERT OR IGNORE INTO dg_lines (thread, ns) VALUES (?, ?)", change.place)
         line, head = db.execute("SELECT id, head FROM dg_lines WHERE thread = ? AND ns = ?", change.place).fetchone()
         fields = [(line, name, data) for name, data in change.sets]
@@ -55,6 +55,7 @@ class SqliteLines:
             db.execute(_KEEP[mode], (line, before, task, kind, path, data))
         if change.new and (head is None or change.new > head):
             db.execute("UPDATE dg_lines SET head = ? WHERE id = ?", (change.new, line))
+        return Answer("ok")
 
     # ------------------------------------------------------------- reading
 
@@ -103,6 +104,35 @@ class SqliteLines:
         """Nothing: no run of a cluster writes here."""
         return {}
 
+    # ------------------------------------------------------------- pruning
+
+    def stamp(self, place: Place) -> Stamp | None:
+        """How the line is now; None if there is none."""
+        with self.file.reading() as db:
+            return _stamp(db, place)
+
+    def cut(
+        self, place: Place, stamp: Stamp, ids: Sequence[str], fields: Sequence[str], *, head: str, run: str = ""
+    ) -> Answer:
+        """Delete checkpoints and values that no other needs: ok, moved."""
+        with self.file.writing() as db:
+            if _stamp(db, place) != stamp:
+                return Answer("moved")
+            line, _ = _line(db, place)
+            db.executemany("DELETE FROM dg_writes WHERE line = ? AND checkpoint = ?", [(line, name) for name in ids])
+            names = [*(f"c:{name}" for name in ids), *fields]
+            db.executemany("DELETE FROM dg_fields WHERE line = ? AND name = ?", [(line, name) for name in names])
+            db.execute("UPDATE dg_lines SET head = ? WHERE id = ?", (head, line))
+        return Answer("ok")
+
+    def drop_nested(self, thread_id: str, namespaces: Sequence[str]) -> None:
+        """Delete these lines."""
+        with self.file.writing() as db:
+            for ns in namespaces:
+                line, _ = _line(db, Place(thread_id, ns))
+                for table, column in (("dg_fields", "line"), ("dg_writes", "line"), ("dg_lines", "id")):
+                    db.execute(f"DELETE FROM {table} WHERE {column} = ?", (line,))
+
     # ------------------------------------------------------------- threads
 
     def nested(self, thread_id: str) -> list[str]:
@@ -131,6 +161,16 @@ def _line(db: sqlite3.Connection, place: Place) -> tuple[int, str]:
     """A line's number and head; 0 and '' where there is none."""
     found = db.execute("SELECT id, head FROM dg_lines WHERE thread = ? AND ns = ?", place).fetchone()
     return (found[0], found[1] or "") if found else (0, "")
+
+
+def _stamp(db: sqlite3.Connection, place: Place) -> Stamp | None:
+    line, head = _line(db, place)
+    if not head:
+        return None
+    checkpoints, fields = db.execute(
+        "SELECT COUNT(CASE WHEN name LIKE 'c:%' THEN 1 END), COUNT(*) FROM dg_fields WHERE line = ?", (line,)
+    ).fetchone()
+    return Stamp(head, checkpoints, fields)
 
 
 def _fields(db: sqlite3.Connection, line: int, names: Sequence[str]) -> dict[str, bytes]:

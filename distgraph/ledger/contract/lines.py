@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
-from distgraph.ledger.places import Change, Found, Place, Writes
+from distgraph.ledger.places import Change, Found, Place, Stamp, Writes
 from distgraph.ledger.replies import Address, Answer
 
 
@@ -18,7 +18,8 @@ class Lines(Protocol):
         A checkpoint becomes the head of its line if it is above it. A repeat changes nothing.
 
         Returns:
-            The answers: ok, or busy with the id of the run that holds the line; then nothing of that change is stored.
+            The answers: ok; busy with the id of the run that holds the line; or lost with the id of the checkpoint that the
+            new one shares values with, if it is not there any more. Then nothing of that change is stored.
         """
         ...
 
@@ -55,6 +56,33 @@ class Lines(Protocol):
         """Every thread that has a line, in no order."""
         ...
 
+    def stamp(self, place: Place) -> Stamp | None:
+        """How the line is now; None if there is none."""
+        ...
+
+    def cut(
+        self, place: Place, stamp: Stamp, ids: Sequence[str], fields: Sequence[str], *, head: str, run: str = ""
+    ) -> Answer:
+        """Delete checkpoints of a line, with what tasks after them wrote, and ``fields`` of it: values that no other needs.
+
+        Args:
+            place: the line.
+            stamp: of the line when the caller looked at it, before he read what it has.
+            ids: at least one.
+            fields: names of values.
+            head: the head from now on.
+            run: the run that may hold the thread.
+
+        Returns:
+            ok (a repeat too); more: there are too many writes for one call, and nothing but writes went; moved: the line is
+            not as it was seen; busy with the id of another run that holds the thread. In these two nothing has changed.
+        """
+        ...
+
+    def drop_nested(self, thread_id: str, namespaces: Sequence[str]) -> None:
+        """Delete these lines, their writes and histories. Those that are not there are passed over."""
+        ...
+
     def delete(self, thread_id: str) -> Answer:
         """Delete a thread's lines, with those of nested graphs: ok, or busy with the run that holds the thread."""
         ...
@@ -75,8 +103,4 @@ class NestedLines(Lines, Protocol):
             ok; or stale, and nothing changes: ``head`` is not the head of the thread's own line, or ``epoch`` is not that
             of the run, or the run does not run. A run without a record has the epoch ''.
         """
-        ...
-
-    def drop_nested(self, thread_id: str, namespaces: Sequence[str]) -> None:
-        """Delete these lines, their writes and histories. Those that are not there are passed over."""
         ...

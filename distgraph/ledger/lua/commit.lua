@@ -7,9 +7,9 @@
 --       and of a batch item: once HASH   batch HASH   rows HASH (of its chunk)   input LIST (of its chunk)   asks SET
 -- ARGV   1 run id   2 slot   3 epoch   4 parent   5 new head ('' = the head stays)   6 status after it
 --        7 ms until a sweep looks at the run   8 'private' (no task of the superstep was offered) or 'offered'
---        9 'index' to keep history, else ''   10 row of the finished batch item, or ''   11 log length
---       12 index of the batch item ('' = none)   13 epoch of the batch   14 the row is all that is kept, and records
---          of effects of one that is done, for so many ms ('' = keep all)
+--        9 what is in the history from now on: 'new', 'parent', 'both', or ''   10 row of the finished batch item, or ''
+--       11 log length   12 index of the batch item ('' = none)   13 epoch of the batch   14 the row is all that is kept,
+--          and records of effects of one that is done, for so many ms ('' = keep all)
 --       15 chunk of the batch item
 --       16 #line sets   17 #line dels   18 #run sets   19 #log entries   20 #pending sets   then the data in that order
 -- -> {'ok'} | {'stale', why} | {'offered'} (private, but the tasks were offered meanwhile) | {'open'} (some not settled)
@@ -45,7 +45,7 @@ redis.call('ZCARD', due)
 redis.call('LLEN', turns)
 if entries > 0 then redis.call('XLEN', log) end
 if kept > 0 then redis.call('HLEN', pending) end
-if ARGV[9] == 'index' then redis.call('ZCARD', hist) end
+if ARGV[9] ~= '' then redis.call('ZCARD', hist) end
 if row ~= '' then redis.call('LLEN', input) end
 if index ~= '' then redis.call('SCARD', asking) end
 local clock = redis.call('TIME')
@@ -69,7 +69,8 @@ if new ~= '' then
   redis.call('HSET', line, 'head', new)
   redis.call('DEL', open, claims, tries, naps)
   redis.call('HSET', run, 'plan', 0, 'x', 0)
-  if ARGV[9] == 'index' then redis.call('ZADD', hist, 0, new) end
+  if ARGV[9] == 'new' or ARGV[9] == 'both' then redis.call('ZADD', hist, 0, new) end
+  if ARGV[9] == 'parent' or ARGV[9] == 'both' then redis.call('ZADD', hist, 0, parent) end
 end
 if status == 'running' then
   redis.call('ZADD', due, now + ARGV[7], 'r:' .. id)

@@ -4,11 +4,12 @@
 --
 -- KEYS  line HASH   pend HASH   hist ZSET   (and of a nested graph's line:) nested SET   log STREAM of the run around it
 -- ARGV  1 checkpoint id ('' = writes alone)   2 namespace   3 the attempt that stores, or ''   4 #line sets
---       5 name of the call, where it has log entries   6 log length   7 #log entries   then those, then field, value, ...
---       of the line, then per write: 'first' (the one that is there stands) or 'last' (it is replaced), id of the checkpoint before
---       the task, '<task>|<kind>', path of the task, value
+--       5 name of the call, where it has log entries   6 log length   7 #log entries   8 the checkpoint whose values
+--       it shares, or ''   then the log entries, then field, value, ... of the line, then per write: 'first' (the one that is
+--       there stands) or 'last' (it is replaced), id of the checkpoint before the task, '<task>|<kind>', path of the task, value
 -- -> {'ok'}   a repeat too  | {'busy', run id}   a repeat of writes alone too, if a run came in between
 --  | {'held', attempt} it is another attempt's now, or nobody's
+--  | {'lost', checkpoint id} whose values it shares is not there any more, nor are they
 local line, pend, hist, nested, log = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local new = ARGV[1]
 local entries = tonumber(ARGV[7])
@@ -18,16 +19,19 @@ if got[2] then
   if new ~= '' and redis.call('HEXISTS', line, 'c:' .. new) == 1 then return {'ok'} end
   return {'busy', got[2]}
 end
+if ARGV[8] ~= '' and redis.call('HEXISTS', line, 'c:' .. ARGV[8]) == 0 then
+  if redis.call('HEXISTS', line, 'c:' .. new) == 0 then return {'lost', ARGV[8]} end
+end
 redis.call('HLEN', pend)
 redis.call('ZCARD', hist)
 if entries > 0 then redis.call('XLEN', log) end
 if nested then redis.call('SADD', nested, ARGV[2]) end
 -- events must not come twice: a repeat finds the name of the call
 if entries > 0 and got[5] ~= ARGV[5] then
-  for at = 8, 7 + entries do redis.call('XADD', log, 'MAXLEN', '~', ARGV[6], '*', 'd', ARGV[at]) end
+  for at = 9, 8 + entries do redis.call('XADD', log, 'MAXLEN', '~', ARGV[6], '*', 'd', ARGV[at]) end
   redis.call('HSET', line, 'told', ARGV[5])
 end
-local start = 8 + entries
+local start = 9 + entries
 local stop = start - 1 + 2 * ARGV[4]
 for first = start, stop, 500 do redis.call('HSET', line, unpack(ARGV, first, math.min(first + 499, stop))) end
 for at = stop + 1, #ARGV, 5 do

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from distgraph.ledger.memory.base import OK, RunState, stale
 from distgraph.ledger.memory.tables import atomic, stored
-from distgraph.ledger.places import Change, Found, Place, Writes, folded
+from distgraph.ledger.places import Change, Found, Place, Stamp, Writes, folded
 from distgraph.ledger.replies import Address, Answer
 
 
@@ -27,6 +27,8 @@ class MemoryLines(RunState):
         if "run" in line:
             known = change.new and f"c:{change.new}" in line
             return OK if known else Answer("busy", line["run"].decode())
+        if change.shares and f"c:{change.shares}" not in line and f"c:{change.new}" not in line:
+            return Answer("lost", change.shares)
         if change.place.ns:
             state.nested.at(change.place.thread_id)[change.place.ns] = None
         for entry in change.entries:
@@ -113,6 +115,57 @@ class MemoryLines(RunState):
         yield from dict.fromkeys(thread for thread, _ in [*self.state.lines])
 
     # ------------------------------------------------------------- deleting
+
+    @atomic
+    def stamp(self, place: Place) -> Stamp | None:
+        line = self.state.lines.look(place)
+        if "head" not in line:
+            return None
+        holder = (line.get("run") or line.get("asks") or b"").decode()
+        record = self.state.records.look(self.state.key(Address(holder, place.thread_id)))
+        base = record.get("base", b"").decode().partition(" ")[0]
+        return Stamp(line["head"].decode(), len(self.state.history.look(place)), len(line), base)
+
+    @atomic
+    def cut(
+        self, place: Place, stamp: Stamp, ids: Sequence[str], fields: Sequence[str], *, head: str, run: str = ""
+    ) -> Answer:
+        line, history = self.state.lines.look(place), self.state.history.look(place)
+        holder = line.get("run", b"").decode()
+        if holder and holder != run:
+            return Answer("busy", holder)
+        if f"c:{ids[0]}" not in line and ids[0] not in history:
+            return OK
+        if (line.get("head", b"").decode(), len(history), len(line)) != stamp[:3]:
+            return Answer("moved")
+        if self._cut_writes(place, ids):
+            return Answer("more")
+        mine = self.state.lines.at(place)
+        for name in ids:
+            self.state.history.at(place).drop(name)
+            mine.drop(f"c:{name}")
+        for field in fields:
+            mine.drop(field)
+        if head != stamp.head:
+            mine["head"] = head.encode()
+            self._next_epoch(mine)
+        return OK
+
+    def _cut_writes(self, place: Place, ids: Sequence[str]) -> bool:
+        """Whether there are more of them than go in one call."""
+        pending, left = self.state.kept.at(place), 1000
+        for name in ids:
+            count = int(pending.get(name, b"0"))
+            for n in range(count, max(0, count - left), -1):
+                task, kind, _ = pending[f"{name}|{n}"].decode().split("|", 2)
+                pending.drop(f"{name}|{n}")
+                pending.drop(f"{name}|{task}|{kind}")
+            if count > left:
+                pending[name] = stored(count - left)
+                return True
+            left -= count
+            pending.drop(name)
+        return False
 
     @atomic
     def delete(self, thread_id: str) -> Answer:

@@ -107,8 +107,9 @@ class MemoryRuns(MemoryTasks, MemoryArrivals):
         for table in (self.state.outcomes, self.state.claims, self.state.tries, self.state.naps):
             table.drop(key)
         self._set(key, {"plan": 0, "x": 0})
-        if commit.index_history:
-            self.state.history.at((commit.address.thread_id, ""))[commit.head] = None
+        told = ((commit.index_history, commit.head), (commit.index_parent, commit.parent))
+        for name in [name for kept, name in told if kept]:
+            self.state.history.at((commit.address.thread_id, ""))[name] = None
 
     def _rest(self, key: RunKey, line: Table[str, bytes], commit: Commit, item: tuple[str, int] | None) -> None:
         now = self.state.now_ms()

@@ -18,7 +18,7 @@ import distgraph.ledger
 from distgraph.errors import LedgerCorruptError, ServerOutOfMemoryError
 from distgraph.ledger.contract.items import StoredItem
 from distgraph.ledger.lines import LineLedger
-from distgraph.ledger.places import Change, Place
+from distgraph.ledger.places import Change, Place, Stamp, Writes
 from distgraph.ledger.replies import Address, Taken
 from distgraph.ledger.scripts import Call, sources
 from tests.conformance.ledger.scenes import (
@@ -102,6 +102,18 @@ def stored(world: ServerWorld) -> None:
     lines(world).put([Change(Place("t1"), C1, [("c:" + C1, b"1")])])
 
 
+def history(world: ServerWorld) -> None:
+    """Two checkpoints that share a value, and what a task after the first wrote."""
+    sets = [("v:a@1", b"v"), ("v:b@1", b"v"), ("c:" + C1, b"1")]
+    write = Writes("first", C1, "task", "w", "", b"w")
+    lines(world).put([Change(Place("t1"), C1, sets, [write]), Change(Place("t1"), C2, [("c:" + C2, b"2")])])
+
+
+def cut(world: ServerWorld) -> Any:
+    stamp = lines(world).stamp(Place("t1")) or Stamp("", 0, 0)
+    return lines(world).cut(Place("t1"), stamp, [C1], ["v:a@1"], head=C2)
+
+
 def an_item_of_a_store(world: ServerWorld) -> None:
     world.items.put([StoredItem(("a", "b"), "k", b"v", b"x", 60_000)])
 
@@ -175,6 +187,7 @@ CASES: dict[str, tuple[Callable[[ServerWorld], Any], Callable[[ServerWorld, Any]
     "item_touch": (an_item_of_a_store, lambda w, _: w.items.touch([(("a", "b"), "k")])),
     "kept_put": (nothing, lambda w, _: w.kept.put({(("a", "b"), "k"): (b"v", 60_000)})),
     "kept_drop": (a_result, lambda w, _: w.kept.clear([("a", "b")])),
+    "cut": (history, lambda w, _: cut(w)),
     "drop_thread": (stored, lambda w, _: lines(w).delete("t1")),
 }
 #: They change nothing that is seen; touching an item lets it live longer.
@@ -183,7 +196,7 @@ READS = {"look", "asleep", "item_touch"}
 ANSWERS_ANEW = ("submit", "batch_add", "reclaim", "batch_retry", "sweep")
 #: What frees memory goes on when there is none.
 FREES = (
-    *("forget", "drop_run", "drop_thread", "reclaim", "release_run", "batch_return", "batch_control"),
+    *("cut", "forget", "drop_run", "drop_thread", "reclaim", "release_run", "batch_return", "batch_control"),
     *(
         "batch_life: rest",
         "batch_life: expire",

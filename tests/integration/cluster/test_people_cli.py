@@ -28,7 +28,7 @@ class Line:
     def __call__(self, *words: str, code: int = 0) -> str:
         result = CliRunner().invoke(app, [*self.options, *words])
         assert result.exit_code == code, result.output
-        return result.stdout if code == 0 else result.output
+        return result.stdout if code == 0 or "--json" in words else result.output
 
     def json(self, *words: str, code: int = 0) -> Any:
         return json.loads(self(*words, "--json", code=code))
@@ -114,3 +114,37 @@ def test_a_thread_is_looked_at_forked_and_deleted(cluster: EmbeddedCluster, line
     line("threads", "delete", fork)
     assert "no thread" in line("threads", "history", fork, code=2)
     assert "no checkpoint 'x'" in line("threads", "fork", thread, "y", "--checkpoint", "x", code=2)
+
+
+def test_threads_are_copied_and_pruned(line: Line, cluster: EmbeddedCluster, asked: Any) -> None:
+    """A copy has what was done and what is asked; pruning leaves the newest checkpoint, and what it needs."""
+    remote, name = cluster.bind(human_review.graph), f"copy-{uuid.uuid4().hex[:8]}"
+    assert f"Thread {name} is a copy of {asked.thread_id}." in line("threads", "copy", asked.thread_id, name)
+    assert "already" in line("threads", "copy", asked.thread_id, name, code=2)
+    copied: Any = {"configurable": {"thread_id": name}}
+    whole = line.json("threads", "history", name)["checkpoints"]
+    assert whole == line.json("threads", "history", asked.thread_id)["checkpoints"]
+    assert [one.value["question"] for one in remote.get_state(copied).interrupts] == ["Publish this?"]
+    values = remote.get_state(copied).values
+    assert line.json("threads", "prune", name, asked.thread_id, "--last", "1") == {"pruned": 2, "busy": []}
+    assert len(line.json("threads", "history", name)["checkpoints"]) == 1 < len(whole)
+    assert remote.get_state(copied).values == values
+    assert line.json("threads", "prune", name, "--older-than", "7d") == {"pruned": 1, "busy": []}
+    asked.resume({"approved": True})
+    assert asked.result(20)["published"] == "About rain"
+    line("threads", "delete", name)
+
+
+@pytest.mark.parametrize("words", [(), ("t", "--all"), ("t", "--last", "0"), ("t", "--older-than", "long")])
+def test_what_is_to_be_pruned_must_be_said(line: Line, words: tuple[str, ...]) -> None:
+    line("threads", "prune", *words, code=2)
+
+
+def test_a_thread_with_an_active_run_is_not_pruned(line: Line, cluster: EmbeddedCluster, gate: Path) -> None:
+    run = cluster.bind(hard.gate).submit({"file": str(gate)})
+    at: Any = {"configurable": {"thread_id": run.thread_id}}
+    wait_until(lambda: len([*cluster.bind(hard.gate).get_state_history(at)]) > 1, 20)
+    assert line.json("threads", "prune", run.thread_id, code=1) == {"pruned": 0, "busy": [run.thread_id]}
+    gate.touch()
+    run.result(20)
+    assert line.json("threads", "prune", run.thread_id) == {"pruned": 1, "busy": []}

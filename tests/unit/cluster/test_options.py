@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from distgraph.checkpoint.retention import CheckpointRetention
 from distgraph.cluster.options import RunOptions, options_from, retention_ms, span
 from distgraph.cluster.registry import codec_for
 from distgraph.errors import ConfigError
@@ -18,7 +19,9 @@ pytestmark = pytest.mark.unit
     "options",
     [
         RunOptions(),
-        RunOptions("spread", 7, ("a", "b"), "*", ("t",), {"who": "ada"}, {"k": 1}, {"c": 2}, "name", "latest", False),
+        RunOptions(
+            "spread", 7, ("a", "b"), "*", ("t",), {"who": "ada"}, {"k": 1}, {"c": 2}, "name", "latest", False, (3, 1.5)
+        ),
     ],
 )
 def test_options_come_back_from_the_ledger(options: RunOptions) -> None:
@@ -55,7 +58,9 @@ def test_an_unknown_placement_is_refused_with_the_known_ones() -> None:
 
 
 def test_an_unknown_retention_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"keep 'some' does not exist. Use one of all, latest"):
+    with pytest.raises(
+        ConfigError, match=r"keep 'some' does not exist. Use one of all, latest, a number of checkpoints"
+    ):
         options_from({}, placement="auto", keep="some")
 
 
@@ -79,3 +84,24 @@ def test_a_retention_is_seconds_or_a_timedelta() -> None:
         ConfigError, match="it is the seconds that a run or batch is kept after its end, a timedelta, or"
     ):
         retention_ms(timedelta(days=-1))
+
+
+@pytest.mark.parametrize(
+    ("keep", "retention"),
+    [
+        ("all", None),
+        (3, CheckpointRetention(last=3)),
+        (timedelta(hours=1), CheckpointRetention(age=timedelta(hours=1))),
+        (CheckpointRetention(2, timedelta(hours=1)), CheckpointRetention(2, timedelta(hours=1))),
+    ],
+)
+def test_what_stays_of_a_thread_comes_back_from_the_ledger(keep: Any, retention: CheckpointRetention | None) -> None:
+    codec = codec_for()
+    options = options_from({}, placement="auto", keep=keep)
+    assert RunOptions.of(codec.decode(codec.encode(options.plain()))).retention == retention
+
+
+@pytest.mark.parametrize("keep", [0, -1, True, None, 1.5, timedelta(0)])
+def test_a_keep_that_keeps_nothing_is_refused(keep: Any) -> None:
+    with pytest.raises(ConfigError):
+        options_from({}, placement="auto", keep=keep)
