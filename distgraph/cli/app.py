@@ -20,6 +20,7 @@ from distgraph.cli.exits import EPILOG, USAGE, Detached, Reported, describe, exi
 from distgraph.cli.fleet import graphs, workers
 from distgraph.cli.flower import flower
 from distgraph.cli.interrupts import interrupts
+from distgraph.cli.memory import memory
 from distgraph.cli.options import root_options
 from distgraph.cli.output import error_row, print_line
 from distgraph.cli.plain import dumps
@@ -119,7 +120,7 @@ _COMMANDS: tuple[click.Command, ...] = (
     *(up, demo, worker, flower),
     *(run, batch, runs, threads, interrupts, dlq),
     *(graphs, workers),
-    *(check, draw, profile, doctor, chaos),
+    *(check, draw, profile, doctor, memory, chaos),
 )
 for _command in _COMMANDS:
     app.add_command(_command)

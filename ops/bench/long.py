@@ -28,6 +28,7 @@ import redis
 from distgraph import END, START, StateGraph
 from distgraph.checkpoint.memory import InMemorySaver
 from distgraph.checkpoint.redis import RedisSaver
+from distgraph.checkpoint.retention import CheckpointRetention
 from distgraph.checkpoint.sqlite import SqliteSaver
 from distgraph.cluster.drive import drive
 from distgraph.cluster.hints import RunHint
@@ -89,16 +90,19 @@ class Nobody:
         return 0
 
 
-def driven(clock: Clock, url: str, keep: str) -> None:
+def driven(clock: Clock, url: str, keep: str | int) -> None:
     """A run as a worker drives it, quantum by quantum."""
-    from distgraph.cluster.options import RunOptions
+    from distgraph.cluster.options import options_from
     from distgraph.ledger.replies import Address
 
     ledger = Ledger(url, f"long-{uuid.uuid4().hex[:8]}")
     registry = Registry()
     served = registry.add(graph_of(clock))
-    place: Any = Workplace(ledger.runs, ledger.batches, ledger.items, ledger.kept, registry, Nobody(), "bench:1")
-    options = RunOptions(recursion_limit=clock.steps + 10, keep=keep, log=keep == "all")
+    place: Any = Workplace(
+        ledger.runs, ledger.batches, ledger.items, ledger.kept, ledger.lines, registry, Nobody(), "bench:1"
+    )
+    told = {"recursion_limit": clock.steps + 10}
+    options = options_from(told, placement="auto", keep=keep, log=keep == "all")
     address = Address("long", "long")
     fields = {
         "graph": served.name,
@@ -151,12 +155,15 @@ def rows(steps: int) -> Iterator[dict[str, Any]]:
     """All measurements, one after the other."""
     yield measured("no saver", steps, local)
     yield measured("memory", steps, lambda clock: local(clock, InMemorySaver()))
+    last = InMemorySaver(retention=CheckpointRetention(last=10))
+    yield measured("memory, last 10", steps, lambda clock: local(clock, last))
     with tempfile.TemporaryDirectory() as folder, SqliteSaver.from_conn_string(f"{folder}/long.db") as saver:
         yield measured("sqlite", steps, lambda clock: local(clock, saver))
     with server() as (url, held):
-        with RedisSaver(url) as on_redis:
-            yield measured("redis saver", steps, lambda clock: local(clock, on_redis), held)
-        for keep in ("latest", "all"):
+        for name, retention in (("redis saver", None), ("redis saver, last 10", CheckpointRetention(last=10))):
+            with RedisSaver(url, retention=retention) as on_redis:
+                yield measured(name, steps, lambda clock, on_redis=on_redis: local(clock, on_redis), held)  # type: ignore[misc]
+        for keep in ("latest", 10, "all"):
             yield measured(f"worker, keep {keep}", steps, lambda clock, keep=keep: driven(clock, url, keep), held)  # type: ignore[misc]
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from distgraph.checkpoint.lines import decode_record, value_fields
+from distgraph.checkpoint.retention import SLACK
 from distgraph.cluster import Cluster
 from distgraph.cluster.embedded import EmbeddedCluster
 from distgraph.errors import ProcessFailedError
@@ -86,6 +88,31 @@ def test_one_line_of_checkpoints_and_one_stream(placement: Placement) -> None:
         parents = [s.parent_config and s.parent_config["configurable"]["checkpoint_id"] for s in history]
         assert parents[:-1] == [s.config["configurable"]["checkpoint_id"] for s in history[1:]]
         wait_at_rest(cluster)
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_a_run_that_keeps_few_checkpoints(placement: Placement) -> None:
+    """Killed in the middle of anything, of deleting too: what stays is whole, and no value is left that nobody names."""
+    item: sums.Item = {"index": 3, "width": 3, "rounds": 40, "delay_ms": 5}
+    with Cluster.embedded(workers=2, graphs=GRAPHS) as cluster:
+        remote = cluster.bind(sums.graph, placement=placement)
+        run = remote.submit(item, keep=3)
+        where: Any = {"configurable": {"thread_id": run.thread_id}}
+        for kill in range(4):
+            wait_until(lambda kill=kill: step(remote, where) >= 17 * (kill + 1), 30)  # type: ignore[misc]
+            assert len(list(remote.get_state_history(where))) <= 3 + 2 * SLACK
+            kill_busy(cluster)
+        assert run.result(60) == sums.expected(item)
+        wait_at_rest(cluster)
+        history = list(remote.get_state_history(where))
+        assert [snapshot.metadata["step"] for snapshot in history] == list(range(step(remote, where), -2, -1))[:3]
+        ledger, keys = cluster.ledger, cluster.ledger.keys
+        found: Any = ledger.client.hkeys(keys.line(run.thread_id))
+        named = set()
+        for field in [name for name in found if name.startswith(b"c:")]:
+            record: Any = ledger.client.hget(keys.line(run.thread_id), field)
+            named |= set(value_fields(decode_record(cluster.codec(), field[2:].decode(), record)[0]))
+        assert {name.decode() for name in found if name.startswith(b"v:")} == named
 
 
 def step(graph: Any, where: Any) -> int:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from distgraph.chaos.rest import settle
 from distgraph.cluster import Cluster
 from distgraph.cluster.embedded import EmbeddedCluster
+from distgraph.ledger.leaks import leaks
 
 GRAPHS = (
     "workers.graphs",
@@ -28,6 +30,16 @@ def cluster(server_binary: str) -> Iterator[EmbeddedCluster]:
         yield running
         dead = [process for process in running.processes if not process.alive]
         assert not dead, [process.log.read_text()[-2000:] for process in dead]
+
+
+@pytest.fixture(autouse=True)
+def no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After each test every key on the session's cluster has its owner, and nothing at rest is owed a look."""
+    yield
+    if "cluster" in request.fixturenames:
+        ledger = request.getfixturevalue("cluster").ledger
+        left = settle(lambda: leaks(ledger.client, ledger.keys), 10)
+        assert not left, left[:20]
 
 
 @pytest.fixture

@@ -148,3 +148,16 @@ def test_a_thread_with_an_active_run_is_not_pruned(line: Line, cluster: Embedded
     gate.touch()
     run.result(20)
     assert line.json("threads", "prune", run.thread_id) == {"pruned": 1, "busy": []}
+
+
+def test_what_takes_memory_is_told(line: Line, cluster: EmbeddedCluster, asked: Any) -> None:
+    items = [{"topic": "x" * 2000} for _ in range(300)]
+    batch = cluster.bind(human_review.graph).submit_batch(items)
+    found = line.json("memory", "--top", "1000")
+    assert sum(kind["bytes"] for kind in found["kinds"]) == found["bytes"] < found["server_used"]
+    owners = {(one["of"], one["id"]): one["bytes"] for one in found["owners"]}
+    assert owners["batch", batch.batch_id] > 300 * 2000
+    assert owners["thread", asked.thread_id] > 0 < owners["run", asked.run_id]
+    assert batch.batch_id in line("memory", "--top", "1")
+    batch.delete()
+    assert batch.batch_id not in line("memory", "--top", "1000")

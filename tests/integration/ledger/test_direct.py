@@ -42,7 +42,7 @@ def put(namespace: str, head: str) -> Call:
     return Call(
         "put",
         (keys.line("t"), keys.of("t", "pend", "t", ""), keys.of("t", "hist", "t", "")),
-        (head, "", "", 1, f"c:{head}", head),
+        (head, "", "", 1, "", 0, 0, "", f"c:{head}", head),
     )
 
 
