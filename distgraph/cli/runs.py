@@ -13,6 +13,7 @@ from distgraph.cli.plain import dumps, plain
 from distgraph.cli.run import read_input, show_result
 from distgraph.cli.session import Session
 from distgraph.cli.stream import stream
+from distgraph.errors import WaitTimeoutError
 
 if TYPE_CHECKING:
     from distgraph.cluster import RunHandle
@@ -128,12 +129,13 @@ def _whole(handle: RunHandle) -> Row:
     row = _row(handle)
     if row["status"] == "waiting_for_worker":
         return {**row, "waits_for": handle.waits_for()}
-    if row["status"] in ("done", "interrupted"):
-        return {**row, "result": plain(handle.result(timeout=AT_REST))}
-    if row["status"] == "failed":
+    if row["status"] in ("done", "interrupted", "failed"):
         try:
-            handle.result(timeout=AT_REST)
+            return {**row, "result": plain(handle.result(timeout=AT_REST))}
+        except WaitTimeoutError:
+            raise
         except Exception as error:
+            # An interrupted run has one too, where the last answer was refused.
             return {**row, "error": plain(error)}
     wakes = handle.wakes_at() if row["status"] == "sleeping" else None
     return {**row, "wakes_at": wakes.isoformat()} if wakes is not None else row

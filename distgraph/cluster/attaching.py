@@ -108,7 +108,8 @@ class RunStreams:
 
     def _followed(self, follower: Follower, replay: Replay) -> Iterator[RunEvent]:
         yield from follower.events()
-        if replay.ended is not None and replay.ended[0] in ("failed", "cancelled"):
+        refused = self._record().get("refused")
+        if replay.ended is not None and (refused or replay.ended[0] in ("failed", "cancelled")):
             self.result()
 
     async def astream(self, stream_mode: Modes = "updates", **options: Any) -> AsyncIterator[Any]:

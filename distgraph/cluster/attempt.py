@@ -17,17 +17,27 @@ from typing import Any, NamedTuple
 from distgraph.cluster.events import at_work
 from distgraph.cluster.execution import executing, in_this_thread
 from distgraph.cluster.failures import describe, rebuild
-from distgraph.cluster.nested import LATER, Later, Superseded
+from distgraph.cluster.nested import LATER, Later, Superseded, whose_answers
 from distgraph.cluster.overlap import to_its_end
 from distgraph.cluster.workplace import Workplace
-from distgraph.constants import ERROR, ERROR_SOURCE
+from distgraph.constants import ERROR, ERROR_SOURCE, INTERRUPT, RESUME
 from distgraph.engine.limits import limits_of
 from distgraph.engine.retry import next_delay
-from distgraph.errors import GraphBubbleUp, GraphSleep, NodeError, NodeTimeoutError, StoreError, is_invalid_resume
+from distgraph.errors import (
+    GraphBubbleUp,
+    GraphSleep,
+    NodeError,
+    NodeTimeoutError,
+    StoreError,
+    invalid_resume_of,
+    is_invalid_resume,
+    refused_by,
+)
 from distgraph.ledger import seam
+from distgraph.superstep.identity import interrupt_id
 from distgraph.superstep.model import Task
 from distgraph.superstep.plan import handler_task
-from distgraph.types import TimeoutPolicy, Write
+from distgraph.types import Interrupt, TimeoutPolicy, Write
 
 #: Coroutines stop by themselves at their time limit; one that does not is stopped like any other node, so much later.
 #: Seconds.
@@ -75,7 +85,11 @@ def attempting(place: Workplace, run: Any, task: Task, attempt: int) -> Attempti
                 raise
             handler = _hand_over(run, task, exc, attempt) if turn.error is None else None
             if handler is None:
-                task.writes = run.lane.failure(task, exc)
+                question = refused_by(exc)
+                if question is not None:
+                    task.writes = _asks_again(run, turn, exc, question)
+                else:
+                    task.writes = run.lane.failure(task, exc)
                 return None
             turn = handler
             continue
@@ -129,6 +143,19 @@ def _calling(place: Workplace, run: Any, turn: _Turn, attempt: int) -> Attemptin
         place.watch("", None)
         place.tidy()
     return None
+
+
+def _asks_again(run: Any, turn: _Turn, exc: BaseException, question: Interrupt) -> list[Write]:
+    """What a task came to that was given an answer which does not fit: it asks again, and says why.
+
+    The answers before that one stand.
+    """
+    known = run.served.codec.decode(turn.answers) if turn.answers else None
+    own, _ = whose_answers(turn.task, known)
+    index = invalid_resume_of(exc) or 0
+    if question.id == interrupt_id(turn.task.checkpoint_ns, index):
+        own = own[:index]
+    return [*run.lane.failure(turn.task, exc), (RESUME, own), (INTERRUPT, (question,))]
 
 
 class _Clock:

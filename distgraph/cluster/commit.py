@@ -70,8 +70,9 @@ def tell_start(place: Workplace, run: Run) -> None:
 def close(place: Workplace, run: Run, tasks: Sequence[Task]) -> bool:
     """All tasks have settled: advance, or stop where one failed or asks. False: the run is not ours any more."""
     lane = run.lane
-    failed = [task for task in tasks if not task.finished and task.control(ERROR) is not None]
     asking = [task for task in tasks if not task.finished and task.control(INTERRUPT) is not None]
+    # One that was given an answer which does not fit has an error, and asks again.
+    failed = [t for t in tasks if not t.finished and t.control(ERROR) is not None and t not in asking]
     if failed or asking:
         # Whoever resumes finds what the others did: their outcomes stay, under this checkpoint.
         if int(run.record.get("plan", b"0")) == 0 and open_superstep(place, run, tasks) != "closed":
@@ -231,6 +232,9 @@ def _end(
     after = None
     if status == "interrupted":
         asking = [task for task in tasks if not task.finished and task.control(INTERRUPT) is not None]
+        refused = [[task.control(INTERRUPT)[0].id, task.control(ERROR)] for task in asking if task.control(ERROR)]
+        if refused or run.record.get("refused"):
+            fields.append(("refused", codec.encode(refused[0]) if refused else b""))
         after = lane.ahead(tasks)
         fields.append(("output", lane.output(after)))
         fields.append(("asked", codec.encode([task.control(INTERRUPT) for task in asking])))

@@ -21,6 +21,7 @@ from distgraph.constants import INTERRUPT
 from distgraph.errors import (
     AlreadyResumedError,
     InputError,
+    InvalidAnswerError,
     LedgerCorruptError,
     RunActiveError,
     RunCancelledError,
@@ -154,6 +155,7 @@ class RunHandle(RunStreams):
         Raises:
             WaitTimeoutError: not at rest yet; the run goes on.
             RunCancelledError: it was cancelled.
+            InvalidAnswerError: the last answer did not fit what was asked; the run waits for another one.
             Exception: what failed it: a node's own exception where its class is loaded here, else RemoteNodeError.
         """
         record, row = self._at_rest(timeout)
@@ -171,11 +173,23 @@ class RunHandle(RunStreams):
             raise rebuild(error)
         with naming(f"Output of run {self.run_id!r}"):
             output = self._codec.decode(record["output"]) if "output" in record else None
+        if status == b"interrupted" and record.get("refused"):
+            raise self._refusal(record)
         if status == b"interrupted" and isinstance(output, dict | None):
             # Of the record that says so: what its tasks have come to may be of a later moment, when somebody has answered.
             asked = [question for task in self._codec.decode(record["asked"]) for question in task]
             return {**(output or {}), INTERRUPT: asked} if asked else output
         return output
+
+    def _refusal(self, record: Record) -> InvalidAnswerError:
+        """Why the last answer was refused."""
+        with naming(f"Refused answer of run {self.run_id!r}"):
+            iid, error = self._codec.decode(record["refused"])
+        return InvalidAnswerError(
+            f"The answer to question {iid} of run {self.run_id!r} was refused, for it does not fit the question's schema. The "
+            f"question still waits: answer it again. {error['message']}",
+            interrupt_id=iid,
+        )
 
     def _at_rest(self, timeout: float | None) -> tuple[Record, ItemResult | None]:
         """Wait until the run is at rest; its record then, or its row."""

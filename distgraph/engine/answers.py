@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from distgraph.errors import mark_invalid_resume
+from distgraph.types import Interrupt
 
 
 def shown_schema(schema: Any) -> Any:
@@ -13,13 +14,14 @@ def shown_schema(schema: Any) -> Any:
     return schema if schema is None or isinstance(schema, dict) else _adapter(schema).json_schema()
 
 
-def checked(answer: Any, schema: Any, index: int) -> Any:
+def checked(answer: Any, schema: Any, index: int, question: Interrupt | None = None) -> Any:
     """``answer`` as an instance of ``schema``, where that is a type.
 
     Args:
         answer: what somebody answered.
         schema: as given to ``interrupt``.
         index: which question of its task this is, from 0.
+        question: it, as whoever answers sees it.
 
     Raises:
         pydantic.ValidationError: it does not fit; ``is_invalid_resume`` knows it, and the question still waits.
@@ -29,7 +31,7 @@ def checked(answer: Any, schema: Any, index: int) -> Any:
     try:
         return _adapter(schema).validate_python(answer)
     except Exception as exc:
-        mark_invalid_resume(exc, index)
+        mark_invalid_resume(exc, index, question)
         raise
 
 

@@ -16,7 +16,7 @@ from distgraph.engine.context import RunContext
 from distgraph.engine.execute import arun_task, run_task
 from distgraph.engine.limits import Progress, limits_of, refuse_limits, within
 from distgraph.engine.savers import acall, call
-from distgraph.errors import GraphBubbleUp, GraphSleep, NodeCancelledError, NodeError
+from distgraph.errors import GraphBubbleUp, GraphSleep, NodeCancelledError, NodeError, is_invalid_resume
 from distgraph.superstep.model import Task
 from distgraph.types import RetryPolicy, Write
 
@@ -30,7 +30,7 @@ def next_delay(policies: Sequence[RetryPolicy], exc: BaseException, attempt: int
         attempt: how many attempts were made.
         noise: the caller's randomness, in [0, 1).
     """
-    if isinstance(exc, GraphBubbleUp | NodeCancelledError) or not isinstance(exc, Exception):
+    if isinstance(exc, GraphBubbleUp | NodeCancelledError) or not isinstance(exc, Exception) or is_invalid_resume(exc):
         return None
     for policy in policies:
         if policy.matches(exc):

@@ -13,9 +13,10 @@ from distgraph.engine.tokens import TokenHandler, for_models
 from distgraph.errors import GraphSleep, InvalidUpdateError, NodeError
 from distgraph.runtime import ExecutionInfo, Runtime, TaskScope
 from distgraph.suggestions import did_you_mean
+from distgraph.superstep.identity import interrupt_id
 from distgraph.superstep.model import Node, Program, Task
 from distgraph.superstep.views import read_channel
-from distgraph.types import MISSING, StreamWriter, Write
+from distgraph.types import MISSING, Interrupt, StreamWriter, Write
 
 if TYPE_CHECKING:
     from distgraph.engine.context import RunContext
@@ -86,7 +87,11 @@ class NodeScope(TaskScope):
             known, answer = self.ctx.take_answer()
             if known:
                 self.answers.append(answer)
-        return checked(super().ask(value, shown_schema(response_schema)), response_schema, index)
+        shown = shown_schema(response_schema)
+        answer = super().ask(value, shown)
+        if response_schema is None:
+            return answer
+        return checked(answer, response_schema, index, Interrupt(value, interrupt_id(self.ns, index), shown))
 
     def nap(self, asleep: GraphSleep) -> None:
         self.ctx.naps.nap(self.task, asleep)

@@ -11,6 +11,7 @@
     │   ├── InvalidNodeReturnError     a node returned something that is no update
     │   ├── UnknownInterruptError      a resume value for an interrupt that is not pending
     │   │   └── AlreadyResumedError    somebody else has answered it
+    │   ├── InvalidAnswerError         an answer that does not fit the question's schema; it still waits
     │   ├── InvalidNamespaceError      labels that are no namespace of a store
     │   └── BatchItemError             a line of a batch file that is no item
     ├── RunError                       a run could not go on
@@ -78,6 +79,7 @@ from distgraph.errors.signals import ParentCommand as ParentCommand
 from distgraph.errors.signals import invalid_resume_of as invalid_resume_of
 from distgraph.errors.signals import is_invalid_resume as is_invalid_resume
 from distgraph.errors.signals import mark_invalid_resume as mark_invalid_resume
+from distgraph.errors.signals import refused_by as refused_by
 from distgraph.errors.storage import *  # noqa: F403 - its __all__ says what they are
 
 
@@ -178,6 +180,20 @@ class AlreadyResumedError(UnknownInterruptError):
 
     def __init__(self, message: str, *, reason: str = "answered") -> None:
         super().__init__(message, reason=reason)
+
+
+class InvalidAnswerError(InputError):
+    """On a cluster: an answer that does not fit its question's ``response_schema``. The question still waits.
+
+    ``interrupt_id`` is the question's.
+    """
+
+    code = "ANSWER_INVALID"
+
+    def __init__(self, message: str, *, interrupt_id: str = "") -> None:
+        super().__init__(message)
+        self.interrupt_id = interrupt_id
+        mark_invalid_resume(self, 0)
 
 
 class InvalidNamespaceError(InputError):

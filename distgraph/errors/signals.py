@@ -77,14 +77,20 @@ class NodeError:
     error: BaseException
 
 
-def mark_invalid_resume(exc: BaseException, index: int) -> None:
-    """Note on ``exc`` that the answer to a task's ``index``-th question did not fit the question's schema."""
-    exc.__dict__["invalid_resume"] = index
+def mark_invalid_resume(exc: BaseException, index: int, question: Interrupt | None = None) -> None:
+    """Note on ``exc`` that the answer to ``question``, a task's ``index``-th, did not fit its schema."""
+    exc.__dict__["invalid_resume"], exc.__dict__["refused_by"] = index, question
 
 
 def invalid_resume_of(exc: BaseException) -> int | None:
     """Which answer of its task did not fit, if that is what ``exc`` is about."""
     found: int | None = getattr(exc, "__dict__", {}).get("invalid_resume")
+    return found
+
+
+def refused_by(exc: BaseException) -> Interrupt | None:
+    """The question whose schema the answer did not fit, if that is what ``exc`` is about."""
+    found: Interrupt | None = getattr(exc, "__dict__", {}).get("refused_by")
     return found
 
 

@@ -7,6 +7,7 @@ raises     START -> work -> END                         `work` raises what its i
 unstorable START -> work -> END                         `work` returns what no codec takes
 coroutines START -> (one, two) -> join -> END           all nodes are async
 polls      START -> (left, right) -> END                both ask a person at the same time
+amounts    START -> amount -> END                       `amount` asks for a whole number
 tries      START -> try_it -> END                       `try_it` fails so often, and half a second lies between attempts
 pays       START -> prepare -> pay -> END               `pay` kills its process after an effect that must not be repeated
 slow       START -> slow -> END                         `slow` may take 0.3 seconds
@@ -253,6 +254,14 @@ def middle(state: Polls) -> Polls:
     return {"answers": ["middle"]}
 
 
+def amount(state: Polls) -> Polls:
+    return {"answers": [f"{interrupt('how much?', response_schema=int):d}"]}
+
+
+def build_amounts() -> StateGraph[Any, Any, Any, Any]:
+    return StateGraph(Polls).add_node(amount).add_edge(START, "amount")
+
+
 def build_polls() -> StateGraph[Any, Any, Any, Any]:
     builder = StateGraph(Polls)
     for node in (left, right, middle):
@@ -379,6 +388,7 @@ raises = build_raises().compile(name="raises")
 unstorable = build_unstorable().compile(name="unstorable")
 coroutines = build_coroutines().compile(name="coroutines")
 polls = build_polls().compile(name="polls")
+amounts = build_amounts().compile(name="amounts")
 tries = build_tries().compile(name="tries")
 pays = build_pays().compile(name="pays")
 slow_graph = build_slow().compile(name="slow")

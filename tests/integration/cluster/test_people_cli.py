@@ -96,6 +96,26 @@ def test_one_of_several_questions(cluster: EmbeddedCluster, line: Line) -> None:
     assert run.status() == "done"
 
 
+def test_an_answer_that_does_not_fit_is_refused_and_the_run_goes_on_waiting(
+    cluster: EmbeddedCluster, line: Line
+) -> None:
+    run = cluster.bind(hard.amounts).submit({})
+    wait_until(lambda: run.status() == "interrupted", 20)
+    (asked,) = run.interrupts()
+    for words in (
+        ["interrupts", "answer", asked.id, "--value", '"many"'],
+        ["runs", "resume", run.run_id, "--value", '"x"'],
+    ):
+        more = ["--wait"] if words[0] == "runs" else []
+        assert "valid integer" in line(*words, *more, code=2)
+        assert (run.status(), run.interrupts()) == ("interrupted", (asked,))
+    (found,) = [one for one in line.json("interrupts", "list")["interrupts"] if one["run_id"] == run.run_id]
+    assert found["id"] == asked.id
+    assert "question still waits" in line("runs", "show", run.run_id)
+    line("interrupts", "answer", asked.id, "--value", "5", "--wait")
+    assert run.result(20) == {"answers": ["5"]}
+
+
 def test_a_thread_is_looked_at_forked_and_deleted(cluster: EmbeddedCluster, line: Line, asked: Any) -> None:
     """A fork goes on by itself: the question is asked there, too."""
     thread, fork = asked.thread_id, f"fork-{uuid.uuid4().hex[:8]}"

@@ -5,12 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
+from distgraph import START, StateGraph
 from distgraph.cluster.handle import answers_for
+from distgraph.config import RunnableConfig
 from distgraph.constants import INTERRUPT, RESUME
-from distgraph.errors import RunCancelledError, RunNotFoundError, UnknownInterruptError, WaitTimeoutError
-from distgraph.types import Interrupt
-from tests.unit.cluster.small import Counted, ask, chain, cluster_of, fan
+from distgraph.errors import (
+    InvalidAnswerError,
+    RunCancelledError,
+    RunNotFoundError,
+    UnknownInterruptError,
+    WaitTimeoutError,
+    is_invalid_resume,
+)
+from distgraph.types import Command, Interrupt, Placement, RetryPolicy, interrupt
+from tests.unit.cluster.small import Counted, State, ask, chain, cluster_of, fan
 
 pytestmark = pytest.mark.unit
 
@@ -142,3 +152,88 @@ def test_answers_given_before_come_with_the_new_one() -> None:
     question = Interrupt(value="second?", id="q2")
     pending: dict[str, list[tuple[str, Any]]] = {"task": [(RESUME, ["first"]), (INTERRUPT, (question,))]}
     assert answers_for(pending, "second") == {"task": {"before": ["first"], "given": {"q2": "second"}}}
+
+
+class Amount(BaseModel):
+    euros: int
+
+
+def asks_twice(state: Any) -> str:
+    who = interrupt("who?")
+    amount = interrupt("how much?", response_schema=Amount)
+    return f"{who} {amount.euros} {interrupt('sure?')}"
+
+
+class TestAnswersThatDoNotFit:
+    """The peer raises where the answer is given, and the question still waits. Here the node says so on a worker."""
+
+    @pytest.mark.parametrize("placement", ["auto", "spread"])
+    def test_the_question_still_waits_and_the_answers_before_it_stand(self, placement: Placement) -> None:
+        graph = fan(Counted("asks", asks_twice), Counted("beside"))
+        cluster = cluster_of(graph)
+        run = cluster.submit(graph, {"x": 1}, placement=placement)
+        run.result()
+        run.resume("me").result()
+        asked = run.interrupts()
+        run.resume({"euros": "many"})
+        for _ in range(2):
+            with pytest.raises(InvalidAnswerError, match=r"(?s)question still waits.*valid integer") as refused:
+                run.result()
+        assert is_invalid_resume(refused.value)
+        assert (run.status(), run.interrupts(), refused.value.interrupt_id) == ("interrupted", asked, asked[0].id)
+        output = run.resume({asked[0].id: {"euros": 5}}).result()
+        assert [question.value for question in output[INTERRUPT]] == ["sure?"]
+        assert run.resume("yes").result()["trail"] == ["asks:me 5 yes", "beside", "join"]
+
+    def test_whoever_answers_by_thread_hears_of_it_too(self) -> None:
+        graph = chain(Counted("asks", lambda state: interrupt("how much?", response_schema=Amount).euros))
+        cluster, config = cluster_of(graph), RunnableConfig(configurable={"thread_id": "t"})
+        remote = cluster.bind(graph)
+        remote.invoke({"x": 1}, config)
+        for call in (remote.invoke, lambda *args: list(remote.stream(*args))):
+            with pytest.raises(InvalidAnswerError):
+                call(Command(resume="many"), config)
+            (run,) = cluster.runs()
+            assert [question.value for question in run.interrupts()] == ["how much?"]
+        assert remote.invoke(Command(resume={"euros": 5}), config)["trail"] == ["asks:5"]
+
+    def test_in_a_nested_graph(self) -> None:
+        inner = chain(Counted("asks", asks_twice), name="inner")
+        graph = StateGraph(State).add_node("inner", inner).add_edge(START, "inner").compile(name="outer")
+        run = cluster_of(graph).submit(graph, {"x": 1})
+        run.result()
+        run.resume("me").result()
+        asked = run.interrupts()
+        with pytest.raises(InvalidAnswerError):
+            run.resume({"euros": "many"}).result()
+        assert run.interrupts() == asked
+        run.resume({"euros": 5}).result()
+        assert run.resume("yes").result()["trail"] == ["asks:me 5 yes"]
+
+    def test_neither_retried_nor_handled(self) -> None:
+        """The node has not failed."""
+        node = Counted("asks", lambda state: interrupt("how much?", response_schema=Amount).euros)
+        builder = StateGraph(State).add_edge(START, "asks")
+        policy = RetryPolicy(initial_interval=0, retry_on=Exception)
+        builder.add_node("asks", node, retry_policy=policy, error_handler=Counted("handler"))
+        graph = builder.compile(name="policies")
+        run = cluster_of(graph).submit(graph, {"x": 1})
+        run.result()
+        with pytest.raises(InvalidAnswerError):
+            run.resume("many").result()
+        assert node.calls == 2
+        assert run.resume({"euros": 5}).result()["trail"] == ["asks:5"]
+
+    def test_an_item_of_a_batch(self) -> None:
+        graph = chain(Counted("asks", lambda state: interrupt("how much?", response_schema=Amount).euros))
+        cluster = cluster_of(graph)
+        batch = cluster.submit_batch(graph, [{"x": 1}], batch_id="b")
+        cluster.run_until_idle()
+        run = cluster.run("b:0")
+        run.resume("many")
+        cluster.run_until_idle()
+        with pytest.raises(InvalidAnswerError):
+            run.result(0)
+        run.resume({"euros": 5})
+        cluster.run_until_idle()
+        assert [row.value["trail"] for row in batch.results()] == [["asks:5"]]
