@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -11,19 +10,14 @@ import click
 from distgraph.cli.exits import EPILOG, OK
 from distgraph.cli.options import global_options
 from distgraph.cli.plain import dumps, plain
-from distgraph.cli.run import read_input, show_result
-from distgraph.cli.runs import show_row
+from distgraph.cli.run import read_input
+from distgraph.cli.runs import show_resumed
 from distgraph.cli.session import Session
-from distgraph.errors import InvalidAnswerError, UnknownInterruptError
+from distgraph.errors import UnknownInterruptError
 
 if TYPE_CHECKING:
     from distgraph.cluster import Cluster, RunHandle
     from distgraph.types import Interrupt
-
-log = logging.getLogger(__name__)
-
-#: How long an answer that must have a form is watched. Seconds.
-TAKEN = 5.0
 
 _LIMIT = click.option(
     "--limit",
@@ -75,30 +69,12 @@ def answer(session: Session, interrupt_id: str, given: str, wait: bool, limit: i
     with session.cluster() as cluster:
         for run, asked in _waiting(cluster, limit):
             if asked.id == interrupt_id:
-                run.resume({interrupt_id: value})
-                if not wait and asked.response_schema is not None:
-                    _until_taken(run)
-                show_result(session, run) if wait else show_row(session, run)
+                show_resumed(session, run, {interrupt_id: value}, wait=wait)
                 return OK
     raise UnknownInterruptError(
         f"None of the {limit:,} newest runs and of the batches at work asks {interrupt_id!r}. It may have been answered: see "
         f"{session.command('interrupts', 'list')}."
     )
-
-
-def _until_taken(run: RunHandle) -> None:
-    """Wait a moment for the node to take the answer, for it alone can say whether it fits.
-
-    Raises:
-        InvalidAnswerError: it does not; the question still waits.
-    """
-    try:
-        run.result(timeout=TAKEN)
-    except InvalidAnswerError:
-        raise
-    except Exception as error:
-        # Not at rest yet, or it came to another end: the row that follows says so.
-        log.debug("run %s after its answer: %s", run.run_id, error)
 
 
 def _waiting(cluster: Cluster, limit: int, batch_id: str | None = None) -> Iterator[tuple[RunHandle, Interrupt]]:

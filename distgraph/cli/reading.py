@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from distgraph.cli.exits import Detached
 from distgraph.cli.session import Session
-from distgraph.errors import CheckpointCorruptError, RunError, StoreError, UntrustedTypeError
+from distgraph.errors import CheckpointCorruptError, InvalidAnswerError, RunError, StoreError, UntrustedTypeError
 
 if TYPE_CHECKING:
     from distgraph.cluster.following import RunEvent
@@ -24,7 +24,7 @@ def node_errors(run_id: str) -> Iterator[None]:
     """
     try:
         yield
-    except (RunError, StoreError, CheckpointCorruptError, UntrustedTypeError):
+    except (RunError, InvalidAnswerError, StoreError, CheckpointCorruptError, UntrustedTypeError):
         raise
     except Exception as error:
         raise RunError("\n".join([failure_text(run_id, error), *getattr(error, "__notes__", ())[:1]])) from error

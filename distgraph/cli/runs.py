@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,12 +14,14 @@ from distgraph.cli.plain import dumps, plain
 from distgraph.cli.run import read_input, show_result
 from distgraph.cli.session import Session
 from distgraph.cli.stream import stream
-from distgraph.errors import WaitTimeoutError
+from distgraph.errors import InvalidAnswerError, WaitTimeoutError
 
 if TYPE_CHECKING:
     from distgraph.cluster import RunHandle
 
-#: Seconds to wait for the result of a run that is at rest.
+log = logging.getLogger(__name__)
+
+#: Seconds to wait for the result of a run that is at rest, or soon will be.
 AT_REST = 5.0
 
 
@@ -107,12 +110,35 @@ def resume(session: Session, run_id: str, given: str | None, wait: bool) -> int:
     """Answer what a run asks, and let it go on."""
     value = None if given is None else read_input(given)
     with session.cluster() as cluster:
-        handle = cluster.run(run_id).resume(value)
-        if wait:
-            show_result(session, handle)
-        else:
-            show_row(session, handle)
+        show_resumed(session, cluster.run(run_id), value, wait=wait)
     return OK
+
+
+def show_resumed(session: Session, handle: RunHandle, value: Any, *, wait: bool) -> None:
+    """Answer what a run asks, and show what it comes to, or where it is.
+
+    Raises:
+        InvalidAnswerError: the answer does not fit, as its node has found out by now; the question still waits.
+    """
+    formed = any(asked.response_schema is not None for asked in handle.interrupts())
+    handle.resume(value)
+    if wait:
+        show_result(session, handle)
+        return
+    if formed:
+        _until_taken(handle)
+    show_row(session, handle)
+
+
+def _until_taken(handle: RunHandle) -> None:
+    """Wait a moment for the node to take an answer that must have a form, for it alone can say whether it fits."""
+    try:
+        handle.result(timeout=AT_REST)
+    except InvalidAnswerError:
+        raise
+    except Exception as error:
+        # Not at rest yet, or it came to another end: the row that follows says so.
+        log.debug("run %s after its answer: %s", handle.run_id, error)
 
 
 def show_row(session: Session, handle: RunHandle) -> None:

@@ -108,8 +108,8 @@ class RunStreams:
 
     def _followed(self, follower: Follower, replay: Replay) -> Iterator[RunEvent]:
         yield from follower.events()
-        refused = self._record().get("refused")
-        if replay.ended is not None and (refused or replay.ended[0] in ("failed", "cancelled")):
+        ended = "" if replay.ended is None else replay.ended[0]
+        if ended in ("failed", "cancelled") or (ended == "interrupted" and self._record().get("refused")):
             self.result()
 
     async def astream(self, stream_mode: Modes = "updates", **options: Any) -> AsyncIterator[Any]:

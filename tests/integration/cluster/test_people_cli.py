@@ -106,9 +106,9 @@ def test_an_answer_that_does_not_fit_is_refused_and_the_run_goes_on_waiting(
         ["interrupts", "answer", asked.id, "--value", '"many"'],
         ["runs", "resume", run.run_id, "--value", '"x"'],
     ):
-        more = ["--wait"] if words[0] == "runs" else []
-        assert "valid integer" in line(*words, *more, code=2)
-        assert (run.status(), run.interrupts()) == ("interrupted", (asked,))
+        for more in ([], ["--wait"]):
+            assert "valid integer" in line(*words, *more, code=2)
+            assert (run.status(), run.interrupts()) == ("interrupted", (asked,))
     (found,) = [one for one in line.json("interrupts", "list")["interrupts"] if one["run_id"] == run.run_id]
     assert found["id"] == asked.id
     assert "question still waits" in line("runs", "show", run.run_id)
