@@ -21,10 +21,11 @@ from distgraph.cluster.turns import CANCELLED, arrive, check_strategy
 from distgraph.config import check_id, ensure_config
 from distgraph.constants import INTERRUPT
 from distgraph.engine.request import Request
-from distgraph.errors import AlreadyResumedError, ConfigError, EmptyInputError, InvalidUpdateError
+from distgraph.errors import AlreadyResumedError, ConfigError, EmptyInputError, GraphNotFoundError, InvalidUpdateError
 from distgraph.graph.compiled import CompiledGraph
 from distgraph.graph.contexts import shape_context
 from distgraph.graph.declarations import DEFAULT_NAME
+from distgraph.graph.storable import why_unreachable
 from distgraph.ledger.replies import Address
 from distgraph.superstep.identity import digest_of
 from distgraph.types import Command, MultitaskStrategy
@@ -123,7 +124,7 @@ class NamedGraph:
         address = Address(check_id("run_id", name), check_id("thread_id", thread))
         more["context"] = self._shaped(more.pop("context", None))
         options = options_from(merged, placement=self._placement, **more)
-        fingerprint = self._cluster.check_served(self.name, self._fingerprint)
+        fingerprint = self._served_version()
         data, stored = packed(self._codec, input, options, merged)
         fields: dict[str, Any] = {
             "graph": self.name,
@@ -179,7 +180,7 @@ class NamedGraph:
         options = options_from(
             merged, placement=self._placement, context=self._shaped(context), keep="latest", log=False
         )
-        fingerprint = self._cluster.check_served(self.name, self._fingerprint)
+        fingerprint = self._served_version()
         if batch_id is not None:
             check_id("batch_id", batch_id, limit=256)
         stored = packed_options(self._codec, options, merged)
@@ -194,6 +195,13 @@ class NamedGraph:
             key=key,
             retain_ms=self._cluster.retain_ms(retention),
         )
+
+    def _served_version(self) -> str:
+        try:
+            return self._cluster.check_served(self.name, self._fingerprint)
+        except GraphNotFoundError as exc:
+            why = why_unreachable(self) if hasattr(self, "builder") else ""
+            raise (GraphNotFoundError(f"{exc}{why}") if why else exc) from None
 
     def _shaped(self, context: Any) -> Any:
         """``context`` as nodes will see it; workers see to that where only the graph's name is known here."""

@@ -161,7 +161,8 @@ class ArgumentsCall(NodeCall):
 
 def injected_into(fn: Callable[..., Any], name: str) -> tuple[str, ...]:
     """The names of the extra arguments ``fn`` asks for, by parameter name and annotation."""
-    code = getattr(_body(fn), "__code__", None)
+    # A decorator's wrapper hands on what the function inside asks for.
+    code = getattr(inspect.unwrap(_body(fn)), "__code__", None)
     if code is not None and _NAMES.isdisjoint(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]):
         return ()
     try:

@@ -163,9 +163,9 @@ class CompiledGraph(Pregel[StateT, ContextT, InputT, OutputT]):
 
     def check(self) -> list[Problem]:
         """The graph's lints (it has no errors, or it would not be here)."""
-        from distgraph.graph.lint import find_problems
+        from distgraph.graph.lint import check
 
-        return find_problems(self.builder)
+        return check(self)
 
 
 #: The name the class has elsewhere.

@@ -123,6 +123,11 @@ def policies_of(policy: RetryPolicy | Sequence[RetryPolicy] | None) -> tuple[Ret
     return (policy,) if isinstance(policy, RetryPolicy) else tuple(policy)
 
 
+def handler_name(node: str) -> str:
+    """How a message names an error handler, which is a node with a name of the engine's."""
+    return "of all nodes" if node == DEFAULT_HANDLER else f"of node {node.removeprefix(HANDLER)!r}"
+
+
 # ------------------------------------------------------------ edges
 
 

@@ -5,24 +5,28 @@ careful: what a function may do at run time (return a Command, go anywhere) coun
 
     errors   no-entry, unknown-node, node-name, state-key, sync-timeout
     lints    unreachable-node, endless-loop, join-never-fires, parallel-writers, duplicate-edge, empty-path-map,
-             lambda-reducer, generator-node, node-arity, node-named-like-key, node-name-unusual, node-name-lookalike
+             lambda-reducer, generator-node, node-arity, handler-parameter, node-named-like-key, node-name-unusual,
+             node-name-lookalike
+    lints of what is stored or served (``storable.py``)    unstorable-type, partial-reducer, node-in-main
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from inspect import CO_ASYNC_GENERATOR, CO_GENERATOR, CO_VARARGS
-from types import CodeType
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 from unicodedata import normalize
 
 from distgraph.channels import BinaryOperatorAggregate, DeltaChannel
 from distgraph.constants import END, RESERVED, START
-from distgraph.engine.call import NodeCall
-from distgraph.graph.declarations import DEFAULT_HANDLER, NO_SYNC_TIMEOUT
+from distgraph.engine.call import NodeCall, injected_into
+from distgraph.graph.declarations import DEFAULT_HANDLER, DEFAULT_NAME, NO_SYNC_TIMEOUT, handler_name
 from distgraph.graph.hints import plain_function
 from distgraph.graph.problems import Place, Problem, lint
 from distgraph.graph.specs import NodeSpec
+from distgraph.graph.storable import reach_lints, storage_lints
 from distgraph.graph.ways import Ways
 from distgraph.suggestions import did_you_mean
 
@@ -32,15 +36,23 @@ if TYPE_CHECKING:
     Builder = StateGraph[Any, Any, Any, Any]
 
 
-def find_problems(builder: Builder, interrupt: Sequence[str] = ()) -> list[Problem]:
+def find_problems(
+    builder: Builder, interrupt: Sequence[str] = (), *, stored: bool = False, served: str = ""
+) -> list[Problem]:
     """All errors, then all lints; each kind in the order of the declarations.
 
     Args:
         builder: the graph.
         interrupt: names given as ``interrupt_before`` and ``interrupt_after``.
+        stored: checkpoints are kept, or the graph is to be fit for that.
+        served: by which name workers are to know it; "" if they need not.
     """
     errors = [*_edge_errors(builder), *_interrupt_errors(builder, interrupt), *_node_errors(builder)]
     lints = [*_node_lints(builder), *_lookalikes(builder), *_state_lints(builder), *_edge_lints(builder)]
+    if stored:
+        lints += storage_lints(builder)
+    if served:
+        lints += reach_lints(builder, served)
     if not errors:
         # Ways through the graph mean something only where every edge leads from a node to a node.
         lints += Ways(builder).lints()
@@ -125,7 +137,9 @@ def _node_errors(builder: Builder) -> Iterator[Problem]:
 
 def _node_lints(builder: Builder) -> Iterator[Problem]:
     channels = builder.channels
-    for name, spec in builder.nodes.items():
+    handler = builder._defaults.error_handler
+    every = NodeSpec(handler, None, builder.state_schema, is_error_handler=True, place=builder.place)
+    for name, spec in (*builder.nodes.items(), *([(DEFAULT_HANDLER, every)] if handler is not None else ())):
         if not (len(name) <= 64 and name.isidentifier()) and not _is_tidy(name):
             text = f"Node name {name!r} is empty, padded, longer than 256 bytes, or has control or pattern characters."
             yield lint("node-name-unusual", text, "Use letters, digits, '-', '_', '.' and inner spaces.", spec.place)
@@ -134,7 +148,7 @@ def _node_lints(builder: Builder) -> Iterator[Problem]:
             yield lint("node-named-like-key", text, "Different names read better in streams.", spec.place)
         function, position = plain_function(spec.runnable)
         if function is not None:
-            yield from _function_lints(name, spec, function.__code__, position)
+            yield from _function_lints(name, spec, function, position)
 
 
 def _lookalikes(builder: Builder) -> Iterator[Problem]:
@@ -158,13 +172,38 @@ def _is_tidy(name: str) -> bool:
     )
 
 
-def _function_lints(name: str, spec: NodeSpec, code: CodeType, position: int) -> Iterator[Problem]:
+def _function_lints(name: str, spec: NodeSpec, function: FunctionType, position: int) -> Iterator[Problem]:
+    code = function.__code__
     if code.co_flags & (CO_GENERATOR | CO_ASYNC_GENERATOR):
         text = f"Node {name!r} is a generator: only the last dict it yields becomes its update."
         yield lint("generator-node", text, "Return the update; stream with a writer.", spec.place)
     if code.co_argcount <= position and not code.co_flags & CO_VARARGS:
         text = f"Node {name!r} takes no positional parameter, so it cannot be called with the state."
         yield lint("node-arity", text, "Give it one parameter for the state.", spec.place)
+    elif code.co_argcount > position + 1 + len(function.__defaults__ or ()):
+        yield from _more_parameters(name, spec, function, position + 1)
+
+
+def _more_parameters(name: str, spec: NodeSpec, function: FunctionType, first: int) -> Iterator[Problem]:
+    """Parameters after the state's that nobody gives a value to."""
+    if hasattr(spec.runnable, "__wrapped__"):
+        # Its decorator may give them.
+        return
+    required = function.__code__.co_varnames[first : function.__code__.co_argcount - len(function.__defaults__ or ())]
+    with warnings.catch_warnings():
+        # Of a ``config`` with another annotation was told where the node was added.
+        warnings.simplefilter("ignore")
+        given = injected_into(spec.runnable, name)
+    for parameter in required:
+        if parameter in given:
+            continue
+        if spec.is_error_handler:
+            text = f"Parameter {parameter!r} of the error handler {handler_name(name)} is given no value: calling it fails."
+            yield lint("handler-parameter", text, "Write error: NodeError; only that annotation gets it.", spec.place)
+        else:
+            text = f"Node {name!r} has a parameter {parameter!r}, which nothing gives a value to: calling it fails."
+            fix = "Nodes are given the state, and config, runtime, store, writer or previous by name; default it, or bind it."
+            yield lint("node-arity", text, fix, spec.place)
 
 
 def _state_lints(builder: Builder) -> Iterator[Problem]:
@@ -192,4 +231,7 @@ def _edge_lints(builder: Builder) -> Iterator[Problem]:
 
 def check(graph: Any) -> list[Problem]:
     """Everything that is wrong with a builder or a compiled graph, errors and lints."""
-    return find_problems(getattr(graph, "builder", graph))
+    name = getattr(graph, "name", DEFAULT_NAME)
+    return find_problems(
+        getattr(graph, "builder", graph), stored=True, served="" if name == DEFAULT_NAME else name or ""
+    )

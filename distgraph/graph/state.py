@@ -393,7 +393,9 @@ class StateGraph(Subscripted, Generic[StateT, ContextT, InputT, OutputT]):
         check_checkpointer(checkpointer)
         before, after = stops_of(interrupt_before), stops_of(interrupt_after)
         named = [*(() if before == "*" else before), *(() if after == "*" else after)]
-        self._judge(find_problems(self, named), f"Graph {name!r}", strict=strict)
+        served = name if strict and name != DEFAULT_NAME else ""
+        problems = find_problems(self, named, stored=strict or bool(checkpointer), served=served)
+        self._judge(problems, f"Graph {name!r}", strict=strict)
         self.compiled = True
         nodes = with_defaults(self.nodes, self._defaults, self.state_schema)
         graph = CompiledGraph(

@@ -63,6 +63,16 @@ def reach_lints(builder: Builder, name: str) -> Iterator[Problem]:
             yield lint("node-in-main", text, fix, spec.place)
 
 
+def why_unreachable(graph: Any) -> str:
+    """What may keep workers from having a compiled graph, for the message of whoever misses it; '' if nothing is seen."""
+    functions = [plain_function(spec.runnable)[0] for spec in graph.builder.nodes.values()]
+    if any(function is not None and function.__module__ == "__main__" for function in functions):
+        return " Nodes of yours are defined in __main__, which no worker can import: move the graph to a module."
+    if any(function is not None and "<locals>" in function.__qualname__ for function in functions):
+        return " Nodes of yours are defined in a function: workers find graphs in module attributes, so keep it in one."
+    return ""
+
+
 def unstorable(annotation: Any) -> str | None:
     """The first class that ``annotation`` mentions, in its own fields too, of which no value can be stored; by name."""
     from distgraph.checkpoint.own import own_types

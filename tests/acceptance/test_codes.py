@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import functools
 import operator
 import re
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FunctionType
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -49,6 +52,14 @@ class LambdaReducer(TypedDict):
     value: Annotated[int, lambda one, two: one + two]
 
 
+class PartialReducer(TypedDict):
+    value: Annotated[int, functools.partial(max)]
+
+
+class Holding(TypedDict):
+    lock: threading.Event
+
+
 class Reserved(TypedDict):
     __start__: int
 
@@ -80,6 +91,14 @@ def misspells(state: State) -> dict[str, int]:
 def mutates(state: State) -> State:
     state["found"].append(1)
     return {"value": 1}
+
+
+def handles(state: State, error) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    """Its annotation is forgotten."""
+
+
+#: As in a script.
+in_main = FunctionType(node.__code__, {"__name__": "__main__"}, "in_main")
 
 
 def onward(state: State) -> str:
@@ -132,6 +151,12 @@ PROVOKED: dict[str, Callable[[], object]] = {
     ),
     "duplicate-edge": lambda: graph().add_edge(START, "a").compile(),
     "empty-path-map": lambda: graph().add_conditional_edges("a", onward, {}).compile(),
+    "partial-reducer": lambda: StateGraph(PartialReducer).add_node("a", node).add_edge(START, "a").compile(strict=True),
+    "unstorable-type": lambda: StateGraph(Holding).add_node("a", node).add_edge(START, "a").compile(strict=True),
+    "node-in-main": lambda: graph(b=in_main).add_edge("a", "b").compile(name="mine", strict=True),
+    "handler-parameter": lambda: (
+        StateGraph(State).add_node("a", node, error_handler=handles).add_edge(START, "a").compile()
+    ),
     "lambda-reducer": lambda: StateGraph(LambdaReducer).add_node("a", node).add_edge(START, "a").compile(),
     "generator-node": lambda: graph(b=generates).add_edge("a", "b").compile(),
     "node-arity": lambda: graph(b=takes_nothing).add_edge("a", "b").compile(),

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import pytest
 
 from distgraph.constants import END, START
-from distgraph.errors import GraphValidationError
+from distgraph.errors import GraphValidationError, NodeError
 from distgraph.graph.lint import check
 from distgraph.graph.state import StateGraph
 from distgraph.warnings import DistgraphWarning
@@ -71,6 +71,29 @@ def test_a_sync_node_that_only_workers_run_may_have_a_timeout() -> None:
 
 
 # ---------------------------------------------------------------- lints
+
+
+def handles(state: State, error) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    """Its annotation is forgotten."""
+
+
+def handles_well(state: State, error: NodeError) -> None: ...
+
+
+@pytest.mark.parametrize("of", ["one node", "all nodes"])
+def test_an_error_handler_gets_only_what_is_annotated(of: str) -> None:
+    def made(handler: Any) -> StateGraph[State]:
+        builder = StateGraph(State).add_edge(START, "a")
+        if of == "all nodes":
+            return builder.add_node("a", node).set_node_defaults(error_handler=handler)
+        return builder.add_node("a", node, error_handler=handler)
+
+    assert check(made(handles_well)) == []
+    (problem,) = check(made(handles))
+    name = "of all nodes" if of == "all nodes" else "of node 'a'"
+    assert (problem.code, problem.severity) == ("handler-parameter", "lint")
+    assert f"Parameter 'error' of the error handler {name} is given no value" in problem.text
+    assert "NodeError" in problem.fix
 
 
 def test_a_repeated_edge_is_a_lint_and_counts_once() -> None:
