@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from functools import reduce
+from operator import or_
 from types import UnionType
-from typing import Any, NotRequired, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NotRequired, Required, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, PydanticUserError, RootModel, TypeAdapter, create_model
+from pydantic import BaseModel, RootModel, TypeAdapter, create_model
+from typing_extensions import TypedDict as ReadableDict
 
 from distgraph.channels import BaseChannel
 from distgraph.constants import ROOT
@@ -26,11 +30,7 @@ def json_schema(typ: Any, channels: Mapping[str, BaseChannel[Any, Any]], name: s
         found: dict[str, Any] = typ.model_json_schema()
         return found
     if hasattr(typ, "__required_keys__"):
-        try:
-            return TypeAdapter(typ).json_schema()
-        except PydanticUserError:
-            # Before Python 3.12 pydantic reads only typing_extensions' kind of TypedDict.
-            name = typ.__name__
+        return TypeAdapter(readable(typ)).json_schema()
     if set(channels) == {ROOT}:
         model: Any = RootModel[channels[ROOT].typ]  # type: ignore[misc]
         return {**model.model_json_schema(), "title": name}
@@ -51,9 +51,9 @@ def channels_schema(
         kind: "ValueType" of what is read, "UpdateType" of what is written.
     """
     if isinstance(names, str):
-        made: Any = RootModel.__class_getitem__(getattr(channels[names], kind))
+        made: Any = RootModel.__class_getitem__(readable(getattr(channels[names], kind)))
         return type(title, (made,), {"__module__": __name__, "__doc__": None})
-    given: dict[str, Any] = {name: (getattr(channels[name], kind), None) for name in names}
+    given: dict[str, Any] = {name: (readable(getattr(channels[name], kind)), None) for name in names}
     return create_model(title, **given)
 
 
@@ -69,8 +69,53 @@ def context_schema(typ: Any) -> dict[str, Any] | None:
         found: dict[str, Any] = typ.model_json_schema()
         return found
     if is_dataclass(typ) or hasattr(typ, "__required_keys__"):
-        return TypeAdapter(typ).json_schema()
+        return TypeAdapter(readable(typ)).json_schema()
     raise ValueError(f"Invalid context schema type: {typ}. Must be a BaseModel, TypedDict or dataclass.")
+
+
+def readable(hint: Any) -> Any:
+    """``hint`` as pydantic reads it: before Python 3.12 that is only typing_extensions' kind of TypedDict.
+
+    TypedDicts inside of others, of unions and of containers are replaced too.
+    """
+    if sys.version_info >= (3, 12):
+        return hint
+    return _replaced(hint, {})
+
+
+def _replaced(hint: Any, made: dict[Any, Any]) -> Any:
+    if isinstance(hint, type) and hasattr(hint, "__required_keys__") and hint.__class__.__module__ == "typing":
+        if hint not in made:
+            # Of one that mentions itself the old kind stays inside.
+            made[hint] = hint
+            made[hint] = _typed_dict(hint, made)
+        return made[hint]
+    args = get_args(hint)
+    if not args or get_origin(hint) is Literal:
+        return hint
+    fresh = tuple(_replaced(arg, made) if not isinstance(arg, list) else arg for arg in args)
+    if fresh == args:
+        return hint
+    if get_origin(hint) is Annotated:
+        return Annotated.__class_getitem__(fresh)
+    if isinstance(hint, UnionType):
+        return reduce(or_, fresh)
+    return hint.copy_with(fresh) if hasattr(hint, "copy_with") else get_origin(hint)[fresh]
+
+
+def _typed_dict(old: Any, made: dict[Any, Any]) -> Any:
+    fields: dict[str, Any] = {}
+    for key, hint in get_type_hints(old, include_extras=True).items():
+        left_out = key in old.__optional_keys__
+        while get_origin(hint) in (Required, NotRequired):
+            # Of annotations that are texts the class itself does not know what they say.
+            left_out = get_origin(hint) is NotRequired
+            (hint,) = get_args(hint)
+        found = _replaced(hint, made)
+        fields[key] = NotRequired[found] if left_out else found
+    new: Any = ReadableDict(old.__name__, fields)  # type: ignore[misc]
+    new.__doc__, new.__module__ = old.__doc__, old.__module__
+    return new
 
 
 def _default(typ: Any, key: str, hint: Any) -> Any:

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from distgraph.constants import ROOT
+from distgraph.constants import ROOT, START
 from distgraph.errors import ErrorCode, InvalidNodeReturnError, InvalidUpdateError, ParentCommand, create_error_message
 from distgraph.suggestions import did_you_mean
 from distgraph.superstep.routing import declared_keys, goto_writes, instance_pairs, update_pairs
@@ -88,6 +88,11 @@ def _updates(output: Any, keys: Collection[str], name: str) -> list[Write]:
         return [pair for item in output for pair in _updates(item, keys, name)]
     if declared_keys(type(output)):
         return instance_pairs(output, keys)
+    if name == START:
+        raise InvalidUpdateError(
+            f"Expected dict, got {output!r:.200} ({type(output).__name__}) as the input of the graph. It takes a dict "
+            "of keys, an instance of its input schema, or a Command."
+        )
     raise InvalidNodeReturnError(
         create_error_message(
             message=f"Expected dict, got {output!r:.200} from node {name!r}. A node returns None, a dict of the keys "
@@ -119,7 +124,8 @@ def _report_unknown(name: str, output: Any, keys: Collection[str], reported: set
     unknown = [key for key in _named(output) if key not in keys and key not in reported]
     if not unknown:
         return
-    text = f"unknown-key: Node {name!r} wrote {unknown[0]!r}, which no schema of the graph has; it is dropped."
+    wrote = f"The input has {unknown[0]!r}" if name == START else f"Node {name!r} wrote {unknown[0]!r}"
+    text = f"unknown-key: {wrote}, which no schema of the graph has; it is dropped."
     text += did_you_mean(unknown[0], [key for key in keys if isinstance(key, str)])
     if strict:
         raise InvalidUpdateError(text)

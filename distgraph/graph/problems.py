@@ -82,6 +82,10 @@ class WrongTypeError(GraphValidationError, TypeError):
     """A schema that is no type, an action that is not callable; a TypeError too, as the peer raises."""
 
 
+class UnknownNameError(GraphValidationError, NameError):
+    """An annotation with a name that nobody knows; a NameError too, as the peer raises."""
+
+
 def some(names: Iterable[object], limit: int = 8) -> str:
     """A few names for a message."""
     listed = sorted(map(str, names))

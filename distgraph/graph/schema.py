@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, NotRequired, Required, get_args, ge
 
 from distgraph.channels import BaseChannel, BinaryOperatorAggregate, DeltaChannel, LastValue
 from distgraph.constants import ROOT
-from distgraph.graph.problems import Problem, WrongTypeError, refusal
+from distgraph.graph.problems import Problem, UnknownNameError, WrongTypeError, refusal
 from distgraph.managed import ManagedValue
 
 _POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
@@ -50,8 +50,8 @@ def read_schema(typ: Any) -> Schema:
     """The channels that ``typ`` declares.
 
     Raises:
-        GraphValidationError: keys that cannot be channels, all of them at once (a TypeError where ``typ`` is no type).
-        NameError: an annotation names what its module does not have.
+        GraphValidationError: keys that cannot be channels, all of them at once (a TypeError where ``typ`` is no type); an
+            annotation names what its module does not have (a NameError).
     """
     try:
         hash(typ)
@@ -85,7 +85,10 @@ def _read_keys(typ: Any) -> Schema:
 
 def _fields(typ: Any) -> dict[str, Any]:
     """Names and hints of what holds state: no class variables, no private attributes of a model."""
-    hints = get_type_hints(typ, include_extras=True)
+    try:
+        hints = get_type_hints(typ, include_extras=True)
+    except NameError as exc:
+        raise _unknown_name(typ, exc) from exc
     hints.pop("__slots__", None)
     model = is_model(typ)
     return {
@@ -93,6 +96,23 @@ def _fields(typ: Any) -> dict[str, Any]:
         for name, hint in hints.items()
         if not (hint is ClassVar or get_origin(hint) is ClassVar or (model and name not in typ.model_fields))
     }
+
+
+def _unknown_name(typ: Any, exc: NameError) -> Exception:
+    schema = getattr(typ, "__name__", typ)
+    keys = [
+        key
+        for base in reversed(getattr(typ, "__mro__", (typ,)))
+        for key, hint in vars(base).get("__annotations__", {}).items()
+        if str(exc.name) in str(getattr(hint, "__forward_arg__", hint))
+    ]
+    where = f"key {keys[0]!r} of schema {schema!r}" if keys else f"schema {schema!r}"
+    text = f"The annotation of {where} names {exc.name!r}, and module {typ.__module__!r} has no such name."
+    fix = (
+        "An annotation that is a text (all are, after `from __future__ import annotations`) is looked up in the module of its "
+        f"class: define {exc.name!r} at the top of the module, or import it there, and not for type checkers alone."
+    )
+    return refusal(Problem("schema-annotation", text, fix), kind=UnknownNameError)
 
 
 def is_model(typ: Any) -> bool:

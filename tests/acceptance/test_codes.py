@@ -52,6 +52,10 @@ class LambdaReducer(TypedDict):
     value: Annotated[int, lambda one, two: one + two]
 
 
+class Unknown(TypedDict):
+    value: Nowhere  # type: ignore[name-defined]  # noqa: F821
+
+
 class PartialReducer(TypedDict):
     value: Annotated[int, functools.partial(max)]
 
@@ -140,6 +144,7 @@ PROVOKED: dict[str, Callable[[], object]] = {
     "checkpointer": lambda: graph().compile(checkpointer="memory"),
     "state-key": lambda: StateGraph(Reserved).add_node("a", node).add_edge(START, "a").compile(),
     "schema-not-a-type": lambda: StateGraph({"value": int}),
+    "schema-annotation": lambda: StateGraph(Unknown),
     "schema-conflict": lambda: graph().add_node("b", node, input_schema=Other),
     "schema-managed": lambda: StateGraph(State, output_schema=Managed),
     "reducer-signature": lambda: StateGraph(BadReducer),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Required
+from typing import TypedDict as TypingDict
 
 import pytest
 from pydantic import BaseModel
@@ -14,6 +15,7 @@ from distgraph.constants import START
 from distgraph.graph.json_schema import context_schema, json_schema
 from distgraph.graph.schema import read_schema
 from distgraph.graph.state import StateGraph
+from distgraph.pregel import Pregel
 
 pytestmark = pytest.mark.unit
 
@@ -73,6 +75,36 @@ def test_a_compiled_graph_tells_its_schemas() -> None:
     assert graph.get_input_jsonschema()["title"] == "State"
     assert graph.get_output_jsonschema()["title"] == "Model"
     assert graph.get_context_jsonschema()["title"] == "Record"
+
+
+class Part(TypingDict):
+    """A part."""
+
+    size: int
+
+
+class Old(TypingDict, total=False):
+    part: Required[Part]
+    parts: list[Part]
+    many: dict[str, Part | None]
+    noted: Annotated[Part, "note"]
+    word: Literal["a"]
+
+
+def test_every_kind_of_typed_dict_is_read_on_every_python() -> None:
+    """Before 3.12 pydantic takes typing_extensions' alone, also inside of others."""
+    graph: Any = StateGraph(Old, context_schema=Old).add_node("n", lambda state: None).add_edge(START, "n").compile()
+    for schema in (graph.get_input_jsonschema(), graph.get_output_jsonschema(), graph.get_context_jsonschema()):
+        assert (schema["title"], schema["required"]) == ("Old", ["part"])
+        assert schema["$defs"]["Part"]["description"] == "A part."
+        assert schema["$defs"]["Part"]["required"] == ["size"]
+        properties = schema["properties"]
+        assert properties["parts"]["items"] == properties["noted"] == {"$ref": "#/$defs/Part"}
+        assert properties["many"]["additionalProperties"]["anyOf"][0] == {"$ref": "#/$defs/Part"}
+        assert properties["word"]["const"] == "a"
+    assert Pregel.get_input_jsonschema(graph)["$defs"]["Part"]["properties"] == {
+        "size": {"title": "Size", "type": "integer"}
+    }
 
 
 def test_a_context_must_be_a_record() -> None:

@@ -165,3 +165,25 @@ def test_bare_strips_what_surrounds_a_type() -> None:
 
 def test_a_typed_dict_needs_no_mapper() -> None:
     assert mapper_of(Typed) is None
+
+
+class Somewhere(TypedDict):
+    known: int
+    lost: Annotated[list[Nowhere], merge]  # type: ignore[name-defined]  # noqa: F821
+
+
+@dataclass
+class Below:
+    quoted: "Nowhere"  # type: ignore[name-defined]  # noqa: F821, UP037
+
+
+@pytest.mark.parametrize(("schema", "key"), [(Somewhere, "lost"), (Below, "quoted")])
+def test_an_annotation_with_an_unknown_name_says_which_where_and_what_to_do(schema: Any, key: str) -> None:
+    """As such a class does that was defined in a function, and mentions another one there."""
+    for kind in (GraphValidationError, NameError):
+        with pytest.raises(kind) as caught:
+            read_schema(schema)
+    text = str(caught.value)
+    assert f"The annotation of key '{key}' of schema '{schema.__name__}' names 'Nowhere'" in text
+    assert f"module '{__name__}' has no such name" in text
+    assert "define 'Nowhere' at the top of the module" in text
