@@ -65,7 +65,8 @@ class LineLedger:
         if not place.ns:
             return Call("put", keys, args)
         log = self.keys.of(place.thread_id, "log", change.run_id)
-        return Call("put", (*keys, self._nested(place.thread_id), log), args)
+        root = self.keys.line(place.thread_id)
+        return Call("put", (*keys, self._nested(place.thread_id), log, root), args)
 
     # ------------------------------------------------------------- reading
 

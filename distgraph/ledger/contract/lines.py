@@ -18,8 +18,9 @@ class Lines(Protocol):
         A checkpoint becomes the head of its line if it is above it. A repeat changes nothing.
 
         Returns:
-            The answers: ok; busy with the id of the run that holds the line; or lost with the id of the checkpoint that the
-            new one shares values with, if it is not there any more. Then nothing of that change is stored.
+            The answers: ok; busy with the id of the run that holds the line, or the thread where a nested graph's line is
+            written from outside of it; or lost with the id of the checkpoint that the new one shares values with, if it is
+            not there any more. Then nothing of that change is stored.
         """
         ...
 

@@ -24,9 +24,11 @@ class MemoryLines(RunState):
         line = state.lines.look(place)
         if change.holder and line.get("holder") != change.holder.encode():
             return Answer("held", line.get("holder", b"").decode())
-        if "run" in line:
+        root = state.lines.look((change.place.thread_id, ""))
+        holds = line.get("run") or (root.get("run") if change.place.ns and not change.holder else None)
+        if holds:
             known = change.new and f"c:{change.new}" in line
-            return OK if known else Answer("busy", line["run"].decode())
+            return OK if known else Answer("busy", holds.decode())
         if change.shares and f"c:{change.shares}" not in line and f"c:{change.new}" not in line:
             return Answer("lost", change.shares)
         if change.place.ns:

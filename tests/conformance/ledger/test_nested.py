@@ -104,6 +104,19 @@ def test_who_comes_too_late_gets_no_line(world: World) -> None:
         assert world.lines.hold(OTHER, "a2", RUN, C1, "1") == stale("failed")
 
 
+def test_nobody_outside_writes_while_a_run_has_the_thread(world: World) -> None:
+    """An update of the state: it would change what the run's task goes on from. What is stored already is a repeat."""
+    at_work(world)
+    put(world, change())
+    with unchanged(world):
+        assert put(world, change(C3, "")) == Answer("busy", "r1")
+        assert put(world, change("", "")) == Answer("busy", "r1")
+        assert put(world, change(C2, "")) == OK
+        assert put(world, change(C3, "", OTHER)) == Answer("busy", "r1")
+    world.runs.commit(step("", C1, "interrupted", offered=True))
+    assert put(world, change(C3, "")) == OK
+
+
 def test_deleting_a_thread_takes_its_nested_lines(world: World) -> None:
     at_work(world)
     put(world, change())
@@ -132,6 +145,7 @@ def test_from_outside_anybody_writes(world: World) -> None:
     """``update_state`` of a graph that waits."""
     at_work(world)
     put(world, change())
+    world.runs.commit(step("", C1, "interrupted", offered=True))
     assert put(world, change(C3, "")) == OK
     found = world.lines.look(PLACE)
     assert found is not None
