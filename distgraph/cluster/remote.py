@@ -6,7 +6,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from distgraph.cluster.batch import Batch
 from distgraph.cluster.batch import submit as submit_batch
@@ -19,7 +19,7 @@ from distgraph.cluster.pump import pumped
 from distgraph.cluster.shelves import shelf_of
 from distgraph.cluster.turns import CANCELLED, arrive, check_strategy
 from distgraph.config import check_id, ensure_config
-from distgraph.constants import INTERRUPT
+from distgraph.constants import COPY, INTERRUPT
 from distgraph.engine.request import Request
 from distgraph.errors import AlreadyResumedError, ConfigError, EmptyInputError, GraphNotFoundError, InvalidUpdateError
 from distgraph.graph.compiled import CompiledGraph
@@ -267,7 +267,7 @@ class ClusterGraph(CompiledGraph[Any, Any, Any, Any], NamedGraph):
 
     def _start(self, request: Request, *, log: bool | str = True) -> RunHandle:
         """Submit what ``invoke`` or ``stream`` was given: a new run, or the last one of its thread going on."""
-        config = request.config or {}
+        config = self._gone_back(request.config or {})
         thread = config.get("configurable", {}).get("thread_id")
         options: dict[str, Any] = {
             "context": request.context,
@@ -282,6 +282,23 @@ class ClusterGraph(CompiledGraph[Any, Any, Any, Any], NamedGraph):
         return self._submit(
             request.input, config, strategy=check_strategy(request.multitask_strategy or "reject"), **options
         )
+
+    def _submit(self, input: Any, config: Mapping[str, Any] | None, **more: Any) -> RunHandle:
+        return super()._submit(input, self._gone_back(config or {}), **more)
+
+    def _gone_back(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
+        """``config`` for the head of its thread. An earlier checkpoint that it names is made the head again, by a copy."""
+        configurable = ensure_config(self.config, config).get("configurable", {})
+        wanted = configurable.get("checkpoint_id")
+        if not wanted:
+            return config
+        if self.checkpointer is None:
+            raise ConfigError(f"Checkpoint {wanted!r} cannot be gone back to: threads' states are not read here.")
+        head = self.checkpointer.get_tuple({"configurable": {**configurable, "checkpoint_id": None}})
+        if head is None or head.checkpoint["id"] != wanted:
+            self.update_state(cast(Any, config), None, as_node=COPY)
+        named = {key: value for key, value in configurable.items() if key not in ("checkpoint_id", "checkpoint_map")}
+        return {**config, "configurable": named}
 
 
 def _stops(stops: Any) -> Any:

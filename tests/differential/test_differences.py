@@ -117,3 +117,44 @@ def test_a_workflow_is_named_like_its_function() -> None:
         return value
 
     assert flow.name == "flow"
+
+
+def test_a_handler_that_has_finished_does_not_run_again() -> None:
+    def resumed(api: Api) -> Any:
+        ran: list[str] = []
+
+        def fails(state: State) -> Any:
+            raise ValueError
+
+        def handles(state: State) -> None:
+            ran.append("handles")
+
+        def later(state: State) -> Any:
+            ran.append("later")
+            if ran.count("later") == 1:
+                raise KeyError
+
+        builder = api.StateGraph(State).add_node("a", fails, error_handler=handles).add_node("z", later)
+        graph = builder.add_edge(api.START, "a").add_edge(api.START, "z").compile(checkpointer=api.InMemorySaver())
+        outcome(lambda: graph.invoke({"n": 1}, {**ON, "max_concurrency": 1}))
+        graph.invoke(None, ON)
+        return sorted(ran)
+
+    assert resumed(OURS) == ["handles", "later", "later"]
+    assert resumed(PEER) == ["handles", "handles", "later", "later"]
+
+
+def test_an_answer_is_for_one_question() -> None:
+    def asked(api: Api) -> Any:
+        def asks(state: State) -> Any:
+            return {"n": api.interrupt("first?") + api.interrupt("second?")}
+
+        graph = api.StateGraph(State).add_node("asks", asks).add_edge(api.START, "asks")
+        app = graph.compile(checkpointer=api.InMemorySaver())
+        app.invoke({"n": 1}, ON)
+        app.invoke(api.Command(resume=10), ON)
+        again = app.invoke(None, ON)
+        return again["n"], [each.value for each in again.get("__interrupt__", ())]
+
+    assert asked(OURS) == (1, ["second?"])
+    assert asked(PEER) == (20, [])

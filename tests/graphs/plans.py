@@ -58,16 +58,16 @@ class Plan:
     mapped: list[str] = field(default_factory=list)  # nodes that a Send may start
 
 
-def plan(seed: int) -> Plan:
-    """The plan of graph `seed`: 3 to 9 nodes."""
-    return _Grower(seed).grow()
+def plan(seed: int, random: Random | None = None) -> Plan:
+    """The plan of graph `seed`, or one that `random` draws and that bears that number: 3 to 9 nodes."""
+    return _Grower(seed, random or Random(seed)).grow()
 
 
 class _Grower:
     """The plan so far, and what is open at its end."""
 
-    def __init__(self, seed: int) -> None:
-        self.random = Random(seed)
+    def __init__(self, seed: int, random: Random) -> None:
+        self.random = random
         self.plan = Plan(seed)
         self.budget = self.random.randint(3, 9)
         self.open: list[str] = [START]

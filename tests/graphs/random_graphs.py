@@ -83,14 +83,23 @@ def inputs(seed: int) -> dict[str, Any]:
     return {"total": values["total"]} | {key: value for key, value in values.items() if random.random() < 0.5}
 
 
-def build(planned: Plan, api: Api) -> Any:
+#: (node, its action) -> what is added in its place, and more arguments of ``add_node``.
+Dress = Callable[[Node, Callable[[Any], Any]], tuple[Any, dict[str, Any]]]
+
+
+def plainly(node: Node, action: Callable[[Any], Any]) -> tuple[Any, dict[str, Any]]:
+    return action, {}
+
+
+def build(planned: Plan, api: Api, dress: Dress = plainly) -> Any:
     """The builder of a planned graph."""
     builder = api.StateGraph(State)
     for node in planned.nodes.values():
         route = planned.routes.get(node.name)
         commanded = route if route is not None and route.how != "edge" else None
         destinations = {"destinations": tuple(_reachable(commanded))} if commanded else {}
-        builder.add_node(node.name, _action(node, commanded, planned, api), defer=node.defer, **destinations)
+        action, more = dress(node, _action(node, commanded, planned, api))
+        builder.add_node(node.name, action, defer=node.defer, **destinations, **more)
     for source, target in planned.edges:
         builder.add_edge(source, target)
     for sources, target in planned.joins:
