@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import pytest
 
@@ -158,3 +158,61 @@ def test_an_answer_is_for_one_question() -> None:
 
     assert asked(OURS) == (1, ["second?"])
     assert asked(PEER) == (20, [])
+
+
+def test_commands_that_say_nothing_are_refused_by_name() -> None:
+    def refused(api: Api, command: Any) -> str:
+        app = api.StateGraph(State).add_node("a", lambda state: None).add_edge(api.START, "a").compile()
+        return repr(outcome(lambda: app.invoke(command)))
+
+    empty: list[Any] = [{}, {"goto": []}, {"resume": None}]
+    for given in empty:
+        assert "EmptyInputError" in refused(OURS, OURS.Command(**given))
+    assert "UnboundLocalError" in refused(PEER, PEER.Command())
+    assert "UnboundLocalError" in refused(PEER, PEER.Command(resume=None))
+
+
+def test_a_tuple_of_modes_is_a_list_of_modes() -> None:
+    def chunks(api: Api) -> Any:
+        app = api.StateGraph(State).add_node("a", lambda state: {"n": 2}).add_edge(api.START, "a").compile()
+        return list(app.stream({"n": 1}, stream_mode=("updates", "values")))
+
+    assert chunks(OURS) == [("values", {"n": 1}), ("updates", {"a": {"n": 2}}), ("values", {"n": 2})]
+    assert chunks(PEER) == [{"n": 1}, {"a": {"n": 2}}, {"n": 2}]
+
+
+def test_durability_without_a_saver_does_no_harm() -> None:
+    def run(api: Api) -> Any:
+        app = api.StateGraph(State).add_node("a", lambda state: {"n": 2}).add_edge(api.START, "a").compile()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return outcome(lambda: app.invoke({"n": 1}, durability="sync"))
+
+    assert run(OURS) == {"n": 2}
+    assert "AttributeError" in repr(run(PEER))
+
+
+def test_modes_and_one_task_at_a_time() -> None:
+    """On the peer a custom stream with ``max_concurrency=1`` never ends; that is not tried here."""
+    builder = OURS.StateGraph(State).add_node("a", lambda state: OURS.module("config").get_stream_writer()("said"))
+    app = builder.add_edge(OURS.START, "a").compile()
+    assert list(app.stream({"n": 1}, {"max_concurrency": 1}, stream_mode="custom")) == ["said"]
+
+
+def test_an_overwrite_is_no_value() -> None:
+    """Though the type of its key has no empty value, so that the first update becomes the value as it is."""
+
+    class Shy:
+        def __init__(self, needed: int) -> None: ...
+
+    def later(left: Any, right: Any) -> Any:
+        return right
+
+    def first(api: Api) -> Any:
+        make: Any = TypedDict
+        state = make("state", {"x": Annotated[Shy, later]}, total=False)
+        builder = api.StateGraph(state).add_node("a", lambda given: {"x": api.Overwrite(5)})
+        return builder.add_edge(api.START, "a").compile().invoke({})
+
+    assert first(OURS) == {"x": 5}
+    assert first(PEER) == {"x": PEER.Overwrite(5)}

@@ -1,6 +1,6 @@
 """Random graphs to which things happen: questions, failures, retries, nested graphs, breakpoints; turn by turn.
 
-240 graphs by default, 5,000 with DISTGRAPH_FULL=1; beside them hypothesis draws some, and makes what differs small.
+200 graphs by default, 5,000 with DISTGRAPH_FULL=1; beside them hypothesis draws some, and makes what differs small.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.graphs.plans import Plan, plan
 from tests.graphs.random_graphs import Api
 
 FULL = os.environ.get("DISTGRAPH_FULL") == "1"
-SEEDS = range(5_000 if FULL else 240)
+SEEDS = range(5_000 if FULL else 200)
 CHUNK = 20
 
 pytestmark = [pytest.mark.differential, pytest.mark.timeout(600 if FULL else 60)]
@@ -83,7 +83,7 @@ def test_conversations_agree(wrap: Callable[[Any], Any], first: int) -> None:
         compare(plan(seed), wrap)
 
 
-@settings(max_examples=1_000 if FULL else 40, deadline=None, derandomize=not FULL, suppress_health_check=[*HealthCheck])
+@settings(max_examples=1_000 if FULL else 30, deadline=None, derandomize=not FULL, suppress_health_check=[*HealthCheck])
 @given(random=st.randoms(use_true_random=False), seed=st.integers(0, 10_000))
 def test_graphs_that_hypothesis_draws_agree(random: Random, seed: int) -> None:
     compare(plan(seed, random), lambda app: app)

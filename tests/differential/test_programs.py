@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from tests.differential import building, functional, growing, keeping, names, nesting, running, speaking, threads
+from tests.differential import building, functional, growing, keeping, lines, names, nesting, running, speaking, threads
 from tests.differential.harness import OURS, PEER, observe
 
 pytestmark = pytest.mark.differential
+
+MODULES = (building, running, threads, nesting, keeping, functional, growing, names, speaking, lines)
 
 
 def programs(module: ModuleType) -> list[Any]:
@@ -25,13 +27,6 @@ def programs(module: ModuleType) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize(
-    "program",
-    [
-        entry
-        for module in (building, running, threads, nesting, keeping, functional, growing, names, speaking)
-        for entry in programs(module)
-    ],
-)
+@pytest.mark.parametrize("program", [entry for module in MODULES for entry in programs(module)])
 def test_a_program_sees_the_same_on_both(program: Any) -> None:
     assert observe(program, OURS) == observe(program, PEER)

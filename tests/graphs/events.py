@@ -191,22 +191,24 @@ def answer(question: Any) -> int:
 def converse(app: Any, api: Api, seed: int, thread: str, run: Run, **config: Any) -> Iterator[Any]:
     """Run a graph until nothing is left of it, and tell of each turn what ``run(input, config)`` saw, and the state.
 
-    Of a turn that failed only the failure is told: what was done beside the task that failed is chance.
+    Of a turn that failed only the failure is told, and of the next one not what was seen on the way: what was done
+    beside the task that failed, and so need not be done again, is chance.
     """
     random, started = Random(f"answers {seed}"), 0
     given: Any = inputs(seed)
-    by_value = False
+    by_value = failed = False
     for _ in range(ENOUGH):
         where: Any = {"configurable": {"thread_id": thread, "round": started}, **config}
         try:
             seen = run(given, where)
         except Exception as exc:
             yield type(exc).__name__
-            given, started = None, started + 1
+            given, started, failed = None, started + 1, True
             continue
         state = app.get_state(where)
         asked = sorted(state.interrupts, key=lambda each: str(each.value))
-        yield seen, state.values, sorted(state.next), [each.value for each in asked]
+        yield None if failed else seen, state.values, sorted(state.next), [each.value for each in asked]
+        failed = False
         if not state.next:
             return
         # Starting again after an answer that names no question hands it to the next one too, on the peer.
