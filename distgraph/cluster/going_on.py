@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from distgraph.checkpoint.base import NULL_TASK_ID, CheckpointTuple, from_public
 from distgraph.cluster.handle import RunHandle
 from distgraph.cluster.nested import known_answers
+from distgraph.cluster.options import changed
+from distgraph.config import ensure_config
 from distgraph.errors import AlreadyResumedError, InvalidUpdateError, ThreadBusyError, UnknownInterruptError
 from distgraph.ledger.replies import Address
 from distgraph.superstep.model import Program, is_finished
@@ -31,7 +34,7 @@ def go_on(graph: ClusterGraph, thread: str, given: Any, config: Any, options: di
         thread: its id.
         given: None, or a Command that resumes.
         config: of the caller.
-        options: of the run, if a new one is made.
+        options: of the run: of a new one, or of the one that goes on from now on.
 
     Raises:
         UnknownInterruptError: nobody asked that.
@@ -42,13 +45,14 @@ def go_on(graph: ClusterGraph, thread: str, given: Any, config: Any, options: di
     if isinstance(given, Command) and (given.update is not None or given.goto):
         raise InvalidUpdateError("On a cluster a Command resumes; change the state with update_state first.")
     answer = given.resume if isinstance(given, Command) else None
+    change = partial(changed, config=ensure_config(graph.config, config), **options)
     handle, saved = _last_run(graph, thread), None
     if handle is not None and handle.stands():
         status = handle.status()
         if status == "interrupted" or (answer is not None and status not in ("done", "cancelled")):
-            return handle.resume(answer)
+            return handle.go_on(answer, change)
         if status == "failed":
-            return handle.retry()
+            return handle.retry(change)
     if graph.checkpointer is not None:
         saved = graph.checkpointer.get_tuple({"configurable": {"thread_id": thread}})
     known, head = what_is_known(graph.program, graph._codec, saved, answer)
@@ -56,7 +60,7 @@ def go_on(graph: ClusterGraph, thread: str, given: Any, config: Any, options: di
         # Read again: who answered in the meantime made a run of it.
         handle = _last_run(graph, thread)
         if handle is not None:
-            return handle.resume(answer)
+            return handle.go_on(answer, change)
         raise UnknownInterruptError(f"Thread {thread!r} asks nothing: there is no question to answer.")
     try:
         return graph._submit(None, config, known=known, head=head, **options)

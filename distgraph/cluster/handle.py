@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from distgraph.cluster.batch import ItemResult
     from distgraph.cluster.client import Cluster
 
+#: The options that a run had -> those it has from now on.
+Change = Callable[[RunOptions], RunOptions]
 #: How often a run without a log is looked at. Seconds.
 POLL = 0.05
 
@@ -266,6 +268,10 @@ class RunHandle(RunStreams):
             RuntimeError: one answer, but several questions wait.
             ThreadBusyError: another run is active on the thread.
         """
+        return self.go_on(value)
+
+    def go_on(self, value: Any, change: Change | None = None) -> RunHandle:
+        """``resume``, with options of the run that ``change`` makes of those it had."""
         pending = self._outcomes()
         try:
             given = answers_for(pending, value) if value is not None else {}
@@ -277,12 +283,19 @@ class RunHandle(RunStreams):
             raise
         # Where a graph nested in a node stopped at a breakpoint, its task asks nothing and yet waits.
         drop = [tid for tid, writes in pending.items() if tid in given or _stopped_inside(writes)]
-        return self._requeue({f"n:{tid}": self._codec.encode(answers) for tid, answers in given.items()}, drop)
+        answered: dict[str, bytes | str | int] = {
+            f"n:{tid}": self._codec.encode(answers) for tid, answers in given.items()
+        }
+        return self._requeue(answered, drop, change)
 
-    def retry(self) -> RunHandle:
-        """Let a failed run go on where it failed: only what did not finish runs again."""
+    def retry(self, change: Change | None = None) -> RunHandle:
+        """Let a failed run go on where it failed: only what did not finish runs again.
+
+        Args:
+            change: makes of the options that the run had those it has from now on.
+        """
         drop = [tid for tid, writes in self._outcomes().items() if not is_finished(writes)]
-        return self._requeue({}, drop if self.stands() else [])
+        return self._requeue({}, drop if self.stands() else [], change)
 
     def stands(self) -> bool:
         """Whether the thread still is where this run left it; else its tasks' outcomes, questions too, are void."""
@@ -298,15 +311,20 @@ class RunHandle(RunStreams):
         asked = {question.id for task in self._codec.decode(record["asked"]) for question in task}
         return not (is_answer_map(value) and set(value) - asked - {question.id for question in self.interrupts()})
 
-    def _requeue(self, fields: dict[str, bytes | str | int], drop: Sequence[str]) -> RunHandle:
+    def _requeue(
+        self, fields: dict[str, bytes | str | int], drop: Sequence[str], change: Change | None = None
+    ) -> RunHandle:
         record = self._record()
+        options = RunOptions.of(self._codec.decode(record["config"]))
+        if change is not None:
+            options = change(options)
+            fields["config"] = self._codec.encode(options.plain())
         head = self._runs.read_line(self.thread_id, ["head"])[0]
         if head:
             name = head.decode()
             stored = self._runs.read_line(self.thread_id, [f"c:{name}"])[0]
             if stored is not None:
                 at, _ = decode_record(self._codec, name, stored)
-                options = RunOptions.of(self._codec.decode(record["config"]))
                 fields = {**fields, "stop": at.step + 2 + options.recursion_limit, "go": name}
         answer = self._runs.control("requeue", self._address, uuid.uuid4().hex, fields=fields, drop=drop, due_ms=1000)
         if answer.kind == "busy":

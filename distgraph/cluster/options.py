@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -158,4 +158,25 @@ def options_from(config: Mapping[str, Any], *, placement: str, **more: Any) -> R
         configurable=configurable,
         run_name=str(config.get("run_name", "")),
         **more,
+    )
+
+
+def changed(
+    stored: RunOptions, config: Mapping[str, Any], *, context: Any, before: Any, after: Any, log: Any
+) -> RunOptions:
+    """The options of a run that goes on, asked to with a merged config: what it names holds from now on.
+
+    Breakpoints are those of this call alone, as in process; whatever else it does not name stays as it was.
+    """
+    asked = options_from(config, placement=stored.placement, before=before, after=after, log=log)
+    return replace(
+        asked,
+        recursion_limit=config.get("recursion_limit", stored.recursion_limit),
+        tags=tuple(dict.fromkeys((*stored.tags, *asked.tags))),
+        metadata={**stored.metadata, **asked.metadata},
+        configurable={**stored.configurable, **asked.configurable},
+        context=stored.context if context is None else context,
+        run_name=asked.run_name or stored.run_name,
+        keep=stored.keep,
+        log="full" if "full" in (asked.log, stored.log) else stored.log,
     )

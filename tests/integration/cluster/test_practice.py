@@ -22,8 +22,6 @@ from tests.integration.cluster.at_rest import wait_at_rest
 pytestmark = pytest.mark.integration
 
 SERVED = {graph.name: graph for graph in GRAPHS}
-#: What workers do not do yet: pieces of messages, tasks of workflows.
-NOT_YET = ("speaking", "workflow")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +31,7 @@ def fleet(server_binary: str) -> Iterator[EmbeddedCluster]:
 
 
 @pytest.mark.parametrize("placement", get_args(Placement))
-@pytest.mark.parametrize("name", [name for name in PROGRAMS if name not in NOT_YET])
+@pytest.mark.parametrize("name", PROGRAMS)
 def test_a_program_on_workers(fleet: EmbeddedCluster, name: str, placement: Placement) -> None:
     for item in fleet.store.search(()):
         fleet.store.delete(item.namespace, item.key)
