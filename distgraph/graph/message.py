@@ -197,7 +197,12 @@ def _is_whole(message: Any) -> bool:
 
 
 #: Classes of message objects, by name: nothing is imported before somebody needs it.
-_KINDS = tuple(f"{kind}Message" for kind in ("AI", "Chat", "Function", "Human", "Remove", "System", "Tool"))
+#: Pieces of them too: models' answers travel piece by piece to who reads along.
+_KINDS = tuple(
+    f"{kind}Message{piece}"
+    for kind in ("AI", "Chat", "Function", "Human", "Remove", "System", "Tool")
+    for piece in ("", "Chunk")
+)
 
 
 def message_types() -> tuple[type, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from distgraph.channels import BinaryOperatorAggregate
+from distgraph.cluster.registry import codec_for
 from distgraph.constants import START
 from distgraph.graph import message
 from distgraph.graph.message import REMOVE_ALL_MESSAGES, MessagesState, add_messages, name_messages, push_message
@@ -158,3 +159,12 @@ def test_a_message_of_the_state_gets_its_id_as_another_object() -> None:
     after: Any = add_messages(before, [said("b")])
     assert before[0].id is None
     assert after[0].id is not None
+
+
+def test_pieces_of_messages_can_be_stored_as_messages_can() -> None:
+    messages = pytest.importorskip("langchain_core.messages")
+    piece = messages.AIMessageChunk("he", id="1")
+    graph = StateGraph(MessagesState).add_node("n", lambda state: None).add_edge(START, "n").compile(name="talk")
+    codec = codec_for(graph)
+    again = codec.decode(codec.encode((piece, {"about": 1})))[0]
+    assert (type(again), again.content, again.id) == (type(piece), "he", "1")
