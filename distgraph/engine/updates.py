@@ -168,8 +168,8 @@ class _Change:
                 if kept := self._kept(task.writes):
                     yield ("put_writes", (address, kept, task_id, path_key(task.path)))
         after = self._applied(self.at, written, "update")
-        # Nobody ran: which node ran last stays what it was.
-        return (yield from self._put(after._replace(seen={**after.seen, **self.at.seen})))
+        # Nobody ran: which node ran last stays what it was, and who was woken before, by a join that is complete, still is.
+        return (yield from self._put(after._replace(seen={**after.seen, **self.at.seen}, updated=None)))
 
     def _node(self, as_node: str | None, *, alone: bool) -> str:
         if as_node is None:

@@ -294,6 +294,7 @@ TABLE: dict[str, dict[str, str | tuple[str, ...]]] = {
         "update_state: as a node, inferred, ambiguous, unknown": (
             "threads.updates",
             "threads.updates_follow_edges",
+            "lines.an_update_where_a_join_is_complete",
             "threads.ambiguous_updates",
         ),
         "update_state: END, __input__, __copy__, a fresh thread": (

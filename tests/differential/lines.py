@@ -365,6 +365,23 @@ def a_copy_with_updates(api: Api) -> Any:
     return graph.get_state(forked).values, graph.get_state(forked).next, graph.invoke(None, forked)
 
 
+def an_update_where_a_join_is_complete(api: Api) -> Any:
+    """Whoever is written as: the node that waits behind the join still runs."""
+    made = []
+    for as_node in "adce":
+        builder = api.StateGraph(State)
+        for name in "abcde":
+            builder.add_node(name, step(name))
+        builder.add_edge(api.START, "a").add_edge(api.START, "b").add_edge(["a", "b"], "c").add_edge("d", "e")
+        graph = builder.compile(checkpointer=api.InMemorySaver())
+        graph.invoke({"n": 1}, ON)
+        before = next(state.config for state in graph.get_state_history(ON) if state.next == ("c",))
+        forked = graph.update_state(before, {"log": ["told"]}, as_node=as_node)
+        made.append((sorted(graph.get_state(forked).next), graph.invoke(None, forked)))
+        made.append(outcome(lambda: graph.update_state(ON, {"log": ["more"]}) and graph.get_state(ON).values))  # noqa: B023
+    return made
+
+
 def untracked_values(api: Api) -> Any:
     """In no checkpoint, in no Send that is stored; there while the run lasts."""
     channels = api.module("channels")
