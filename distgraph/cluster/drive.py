@@ -61,8 +61,11 @@ def drive(place: Workplace, hint: RunHint) -> None:
 
 
 def pass_on(place: Workplace, hint: Any) -> None:
-    """Hand a hint for a graph this process does not serve to whoever comes next; after some hops a sweep takes over."""
-    if hint.hops < 20:
+    """Hand a hint for a graph this process does not serve to whoever comes next; after some hops a sweep takes over.
+
+    Where nobody serves it, it would only go round: it is dropped, and a sweep hints when there is a worker for it.
+    """
+    if hint.hops < 20 and place.served(hint.graph, hint.fingerprint):
         place.dispatcher.publish([hint._replace(hops=hint.hops + 1)])
 
 

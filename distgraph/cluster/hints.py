@@ -98,3 +98,21 @@ class Dispatcher(Protocol):
     def waiting(self, queue: str | None = None) -> int:
         """How many hints wait in the namespace's own queue, or in ``queue``, as far as the broker tells."""
         ...
+
+    def expected(self, queue: str | None = None) -> frozenset[str] | None:
+        """What waits in a queue as in ``waiting``: ids of runs and batches, and of the tasks of node hints.
+
+        None where so much waits that nobody looks at each: what was hinted may be among it.
+        """
+        ...
+
+
+#: So many hints are looked at, at most, to tell a lost one from one that is late.
+MOST_EXPECTED = 64
+
+
+def meant(hint: Hint) -> list[str]:
+    """What a hint is for, as ``Dispatcher.expected`` tells it."""
+    if isinstance(hint, NodeHint):
+        return [task_id for task_id, _ in hint.tasks]
+    return [hint[0]]

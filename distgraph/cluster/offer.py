@@ -105,10 +105,11 @@ def offer_again(place: Workplace, served: Served, address: Address) -> None:
     ]
     # Whoever had it died: its hint is used up, and it has waited its turn.
     place.dispatcher.publish(node_hints(run, [task for task in waiting if task.id in tried]), first=True)
-    # The hint of another one that still waits in its queue is late, not lost.
+    # The hint of another one that still waits in its queue is late, not lost; so it may be where too many wait.
     waiting = [task for task in waiting if task.id not in tried]
-    empty = {queue for queue in {task.node.queue for task in waiting} if not place.dispatcher.waiting(queue)}
-    place.dispatcher.publish(node_hints(run, [task for task in waiting if task.node.queue in empty]))
+    queues = {queue: place.dispatcher.expected(queue) for queue in {task.node.queue for task in waiting}}
+    lost = [task for task in waiting if (here := queues[task.node.queue]) is not None and task.id not in here]
+    place.dispatcher.publish(node_hints(run, lost))
 
 
 def put_off(place: Workplace, run: Run, task: Task, attempt: int, pause: float | GraphSleep, *, offered: bool) -> None:

@@ -12,14 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from distgraph.cluster.collect import Collector
-from distgraph.cluster.hints import Dispatcher, Hint, NodeHint, RunHint, path_from
+from distgraph.cluster.hints import MOST_EXPECTED, Dispatcher, Hint, NodeHint, RunHint, path_from
 from distgraph.cluster.liveness import Called
 from distgraph.cluster.overload import FULL
 from distgraph.cluster.reclaim import Reclaimer
 from distgraph.cluster.registry import Registry
 from distgraph.cluster.suspects import Suspects
 from distgraph.cluster.wanted import wanted
-from distgraph.cluster.workplace import TREE_DIED
+from distgraph.cluster.workplace import HINT_GRACE_MS, TREE_DIED
 from distgraph.errors import LedgerCorruptError, StoreError
 from distgraph.ledger.batches import BatchLedger
 from distgraph.ledger.fleet import FleetLedger
@@ -42,6 +42,8 @@ STALE_MS = 30_000
 OVERDUE = 1.2
 #: How long a death that was seen is remembered, so that all it held is freed. Seconds.
 GONE_SECONDS = 60.0
+#: A hint that is this old, and is not to be seen in a short queue, is lost. Milliseconds.
+LOST_MS = 2000
 #: How long deaths are not believed after an outage of the server, or of one's own beat: one time to live. Seconds.
 DISTRUST = 2.5
 #: So long it is believed who beats and who does not: half a beat's life. Seconds.
@@ -78,8 +80,14 @@ class Sweeper(Reclaimer):
         self._collector = Collector(runs, batches, monotonic)
         #: When this process hinted retries, by task: one that still waits in its queue is not hinted again.
         self._sent: dict[str, float] = {}
-        #: What the workers that live serve: (graph, fingerprint).
+        #: What the workers that live serve: (graph, fingerprint); since when, in ms of the server's clock (0: always).
         self._served: set[tuple[str, str]] = set()
+        self._since: dict[tuple[str, str], int] = {}
+        self._now_ms = 0
+        #: What the hints that wait are for, once this sweep has looked.
+        self._expected: frozenset[str] | None = None
+        #: Batches of which no hint waits though others' do, since when.
+        self._missed: dict[str, float] = {}
         self._idle = 0
         self._slots = 0
         #: The server is so full that no new items of batches are to be taken.
@@ -96,6 +104,11 @@ class Sweeper(Reclaimer):
         return self._slots
 
     @property
+    def served(self) -> set[tuple[str, str]]:
+        """(graph, fingerprint) of all that the fleet serves, as of the last sweep."""
+        return self._served
+
+    @property
     def idle(self) -> int:
         """Slots of the fleet that wait for work, as of the last sweep."""
         return self._idle
@@ -110,7 +123,7 @@ class Sweeper(Reclaimer):
         self._introduce()
         before = self._live
         self._look_around()
-        if not before or before - self._live:
+        if before - self._live:
             self._seize()
         soonest = 1.0
         for partition in range(self.runs.keys.partitions):
@@ -120,6 +133,7 @@ class Sweeper(Reclaimer):
                 self._handle_safely(partition, due, swept.now_ms)
             if swept.next_ms >= 0:
                 soonest = min(soonest, swept.next_ms / 1000)
+        self._now_ms = swept.now_ms
         self._collector.collect(swept.now_ms)
         # Somebody has missed beats: the moment in which the last one lapses is not to be missed.
         overdue = any(self.monotonic() - since > OVERDUE for _, since in self._beats.values())
@@ -143,10 +157,13 @@ class Sweeper(Reclaimer):
         workers = self._those_who_live()
         self._live = set(workers)
         self._served = {graph for record in workers.values() for graph in record["graphs"].items()}
+        # Others may not know of a version yet that has just come, and drop its hints for a moment.
+        come = self._now_ms + HINT_GRACE_MS if self._now_ms else 0
+        self._since = {graph: self._since.get(graph, come) for graph in self._served}
         self._fallen = {slot for record in workers.values() for slot in record["dead"]}
         self._suspects.listen(workers)
         self._slots = sum(record["concurrency"] for record in workers.values())
-        self._waiting = self.dispatcher.waiting()
+        self._waiting, self._expected = self.dispatcher.waiting(), None
         # A slot for which a hint waits already is not idle: what is offered to it would only wait behind that hint.
         self._idle = max(0, sum(record["idle"] for record in workers.values()) - self._waiting)
         horizon = self.monotonic() - STALE_MS / 1000
@@ -170,7 +187,7 @@ class Sweeper(Reclaimer):
         return workers
 
     def _seize(self) -> None:
-        """Workers have just stopped beating, or may have: free what they hold, though its turn in the due index may come."""
+        """Some workers have just stopped beating: free what they hold, though it may not be its turn in the due index."""
         for partition in range(self.runs.keys.partitions):
             for due in self.runs.coming(partition, most=SEIZED):
                 if due.kind == "slice":
@@ -236,11 +253,28 @@ class Sweeper(Reclaimer):
         if (graph, fingerprint) not in self._served:
             self._adopt(address, graph, fingerprint)
             return
-        # A hint is lost if nothing waits in the queue; in a long queue it is only late. Who wakes has had none yet.
-        wakes = int(hinted or 0) < int(wake or 0) <= now_ms
-        if wakes or self._waiting == 0 or now_ms - int(hinted or 0) > STALE_MS:
+        if self._hint_is_lost(
+            run_id, int(hinted or 0), now_ms, wake=int(wake or 0), since=self._since[graph, fingerprint]
+        ):
             self.runs.hinted(address, now_ms)
             self.publish([hint])
+
+    def _hint_is_lost(self, run_id: str, hinted: int, now_ms: int, *, wake: int, since: int) -> bool:
+        """Whether a run is to be hinted again. In a long queue its hint is late, mostly. All in milliseconds."""
+        if hinted < wake <= now_ms or hinted < since:
+            # It has had none since it was to wake, or since there is a worker for it again.
+            return True
+        if self._waiting == 0 or now_ms - hinted > STALE_MS:
+            return True
+        return now_ms - hinted > LOST_MS and not self._expects(run_id)
+
+    def _expects(self, name: str) -> bool:
+        """Whether a hint for this run or batch waits, or may, for all one can see."""
+        if self._waiting > MOST_EXPECTED:
+            return True
+        if self._expected is None:
+            self._expected = self.dispatcher.expected()
+        return self._expected is None or name in self._expected
 
     def _adopt(self, address: Address, graph: str, fingerprint: str) -> None:
         """Nobody serves this version: the run waits for a worker of it, unless the graph that is here may go on with it."""
@@ -307,8 +341,24 @@ class Sweeper(Reclaimer):
             self.runs.forget_due(partition, f"b:{batch_id}")
         elif self.batches.manifest(batch_id) is None:
             self._delete_strays(batch_id)
-        elif self._waiting == 0 and not self.full and self._may_go_on(batch_id):
-            self.hint_batch(batch_id, max(1, self._idle))
+        elif self.full:
+            return
+        elif self._waiting == 0:
+            if self._may_go_on(batch_id):
+                self.hint_batch(batch_id, max(1, self._idle))
+        elif self._overlooked(batch_id) and self._may_go_on(batch_id):
+            self.hint_batch(batch_id, 1)
+
+    def _overlooked(self, batch_id: str) -> bool:
+        """Whether others' hints wait and none of this batch, for a while now: it may have items that nobody comes for."""
+        now = self.monotonic()
+        self._missed = {batch: since for batch, since in self._missed.items() if now - since < STALE_MS / 1000}
+        if self._expects(batch_id):
+            self._missed.pop(batch_id, None)
+        elif now - self._missed.setdefault(batch_id, now) > LOST_MS / 1000:
+            del self._missed[batch_id]
+            return True
+        return False
 
     def _delete_strays(self, batch_id: str) -> None:
         """The submitter of a batch went on while somebody deleted it."""

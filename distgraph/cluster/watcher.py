@@ -41,7 +41,7 @@ class Watcher:
     Args:
         about: what beats say of the worker: name, host, pid, pool, concurrency, graphs, queues.
         beats: whether to beat; False where a companion does.
-        know: called with (idle slots, slots, is the server full) after each sweep.
+        know: called with (idle slots, slots, is the server full, what the fleet serves) after each sweep.
         exit_of: the exit code of a process of the pool that has ended, as far as it is known.
         cancel_seconds: how long a node may go on after it was told that its run was cancelled.
         max_memory: bytes that a process of the pool may hold; 0: no limit.
@@ -56,7 +56,7 @@ class Watcher:
         about: dict[str, Any],
         *,
         beats: bool,
-        know: Callable[[int, int, bool], None],
+        know: Callable[[int, int, bool, set[tuple[str, str]]], None],
         exit_of: Callable[[int], int | None] = lambda pid: None,
         cancel_seconds: float = 5.0,
         max_memory: int = 0,
@@ -105,7 +105,7 @@ class Watcher:
                     ask_at = now + WANTED_SECONDS
                 if now >= sweep_at:
                     soonest = self.sweeper.sweep()
-                    self.know(self.sweeper.idle, self.sweeper.slots, self.sweeper.full)
+                    self.know(self.sweeper.idle, self.sweeper.slots, self.sweeper.full, self.sweeper.served)
                     sweep_at = now + min(0.5, max(0.05, soonest)) * random.uniform(0.9, 1.1)
             except StoreError as exc:
                 # Without the server nothing can be told of anybody: neither of us by others, nor of others by us.

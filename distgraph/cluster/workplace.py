@@ -59,6 +59,7 @@ class Workplace:
         slots: how many slots the fleet has.
         threads: how many tasks that a node calls may run beside it, in OS threads of their own.
         overlap: how many async nodes of this slot may wait at the same time.
+        served: whether a worker that lives serves a graph (name and fingerprint), as far as this process knows.
     """
 
     runs: RunLedger
@@ -82,6 +83,7 @@ class Workplace:
     slots: Callable[[], int] = lambda: 1
     threads: int = 0
     overlap: int = 100
+    served: Callable[[str, str], bool] = lambda graph, fingerprint: True
     monotonic: Callable[[], float] = time.monotonic
     now: Callable[[], float] = time.time
     noise: Callable[[int], int] = random.Random().getrandbits

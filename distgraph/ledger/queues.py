@@ -28,6 +28,12 @@ class Queues:
             waiting: Any = self.client.llen(queue)
         return int(waiting)
 
+    def peek(self, queue: str, most: int) -> list[bytes] | None:
+        """The messages that wait, which stay there; None if they are more than ``most``."""
+        with guard():
+            found: Any = self.client.lrange(queue, 0, most)
+        return None if len(found) > most else list(found)
+
     def delete(self, queues: Sequence[str]) -> None:
         """Drop these lists: hints of a namespace that goes."""
         with guard():

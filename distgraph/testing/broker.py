@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from distgraph.cluster.hints import Hint, NodeHint
+from distgraph.cluster.hints import MOST_EXPECTED, Hint, NodeHint, meant
 from distgraph.testing.clock import Clock
 
 
@@ -69,6 +69,13 @@ class Broker:
     def waiting(self, queue: str | None = None) -> int:
         """How many hints wait in the namespace's own queue, or in a node's."""
         return sum((hint.queue if isinstance(hint, NodeHint) else None) == queue for _, hint in self._hints)
+
+    def expected(self, queue: str | None = None) -> frozenset[str] | None:
+        """What the hints that wait are for; None where they are too many to look at."""
+        if self.waiting(queue) > MOST_EXPECTED:
+            return None
+        mine = [hint for _, hint in self._hints if (hint.queue if isinstance(hint, NodeHint) else None) == queue]
+        return frozenset(name for hint in mine for name in meant(hint))
 
     def take(self) -> Hint | None:
         """The next hint; None if none has arrived."""

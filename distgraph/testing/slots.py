@@ -80,6 +80,10 @@ class GuardedBroker:
         """How many hints wait."""
         return self._broker.waiting(queue)
 
+    def expected(self, queue: str | None = None) -> frozenset[str] | None:
+        """What they are for."""
+        return self._broker.expected(queue)
+
 
 class Slot:
     """One place where a task can run: a worker with one process.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from distgraph.cluster.celery.envelope import render
-from distgraph.cluster.hints import Hint, queue_name
+from distgraph.cluster.celery.envelope import read, render
+from distgraph.cluster.hints import MOST_EXPECTED, Hint, meant, queue_name
 from distgraph.ledger import seam
 from distgraph.ledger.queues import Queues
 
@@ -29,6 +29,13 @@ class CeleryDispatcher:
     def waiting(self, queue: str | None = None) -> int:
         """How many hints wait in the namespace's own queue, or in ``queue``."""
         return self.queues.length(queue_name(self.namespace, queue))
+
+    def expected(self, queue: str | None = None) -> frozenset[str] | None:
+        """What the hints in a queue are for; None where they are too many to look at."""
+        messages = self.queues.peek(queue_name(self.namespace, queue), MOST_EXPECTED)
+        if messages is None:
+            return None
+        return frozenset(name for message in messages if (hint := read(message)) for name in meant(hint))
 
     def close(self) -> None:
         """Close the connections."""

@@ -109,6 +109,16 @@ def render(namespace: str, hint: Hint) -> tuple[str, str]:
     return queue, _message(queue, _row(hint), list(hint), {})
 
 
+def read(message: bytes) -> Hint | None:
+    """The hint in a message that waits; None if it is none of ours, or of a version that is not understood."""
+    try:
+        told = json.loads(message)
+        args, more, _ = json.loads(base64.b64decode(told["body"]))
+        return understood(told["headers"]["task"], args, more)
+    except (ValueError, LookupError, TypeError):
+        return None
+
+
 def _message(queue: str, row: Row, args: Sequence[Any], more: Mapping[str, Any]) -> str:
     body = base64.b64encode(json.dumps([list(args), dict(more), _EMBED]).encode()).decode()
     message = {

@@ -30,10 +30,12 @@ log = logging.getLogger(__name__)
 ROWS = 512
 #: The row whose ``busy`` tells every process of the worker to hand its work back.
 DRAIN_ROW = ROWS - 1
-#: The row in which the watcher leaves what it knows of the fleet: "idle slots".
+#: The row in which the watcher leaves what it knows of the fleet: "idle slots version version ...".
 FLEET_ROW = ROWS - 2
 #: How many tasks that a node calls may run beside it: mostly they wait for somebody else, as it does for them.
 TASK_THREADS = 8
+#: So much of a fingerprint stands there, and so much of all together. Characters.
+MARK, MOST_MARKS = 8, 1900
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,7 @@ class Site:
             slots=lambda: self.fleet()[1],
             threads=TASK_THREADS,
             overlap=self.options.async_concurrency,
+            served=self.served,
             monotonic=time.monotonic,
             now=time.time,
             noise=random.Random(secrets.randbits(128)).getrandbits,
@@ -149,12 +152,19 @@ class Site:
         self.table.write(DRAIN_ROW, 0, True, 0.0, "")
         seam.reach("drain", "after")
 
-    def know_fleet(self, idle: int, slots: int, full: bool = False) -> None:
+    def know_fleet(self, idle: int, slots: int, full: bool, served: set[tuple[str, str]]) -> None:
         """Leave what the watcher knows of the fleet and the server, for the processes that work."""
-        self.table.write(FLEET_ROW, 0, full, 0.0, f"{idle} {slots}")
+        marks = " ".join(sorted({fingerprint[:MARK] for _, fingerprint in served}))
+        # A row has room for some two hundred versions. Who does not see them takes every version for served.
+        self.table.write(FLEET_ROW, 0, full, 0.0, f"{idle} {slots} {marks if len(marks) < MOST_MARKS else ''}")
 
     def fleet(self) -> tuple[int, int, bool]:
         """(idle slots, slots, is the server full), as last known; at least one slot, this one."""
         row = self.table.read(FLEET_ROW)
         said = row.what.split()
-        return (int(said[0]), max(1, int(said[1])), row.busy) if len(said) == 2 else (1, 1, row.busy)
+        return (int(said[0]), max(1, int(said[1])), row.busy) if len(said) >= 2 else (1, 1, row.busy)
+
+    def served(self, graph: str, fingerprint: str) -> bool:
+        """Whether a worker that lives serves this version of a graph, as last known."""
+        marks = self.table.read(FLEET_ROW).what.split()[2:]
+        return not marks or fingerprint[:MARK] in marks

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from distgraph.cluster.drive import drive
 from distgraph.cluster.handle import RunHandle
+from distgraph.cluster.hints import RunHint
 from distgraph.errors import CheckpointCorruptError, GraphRecursionError, JoinStalledError, PoisonTaskError
 from distgraph.testing import Faults, die
 from distgraph.types import Placement, RetryPolicy
@@ -270,3 +274,14 @@ class TestZombies:
         cluster.run_until_idle()
         assert cluster.deaths == 1
         assert run.result(0)["trail"] == ["a", "b"]
+
+
+def test_a_hint_that_nobody_can_follow_does_not_go_round() -> None:
+    """Whoever comes to serve it finds the run due."""
+    cluster = cluster_of(chain(Counted("a")))
+    place: Any = cluster.slots[0].place
+    hint = RunHint("r", "t", "unknown", "f")
+    for served, hops, sent in [(True, 0, 1), (True, 20, 0), (False, 0, 0)]:
+        place.served = lambda name, fingerprint, served=served: served
+        drive(place, hint._replace(hops=hops))
+        assert cluster.broker.drop() == sent

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from distgraph.cluster.hints import BatchHint, Hint, NodeHint, RunHint, path_from, path_text, queue_name
+from distgraph.cluster.hints import BatchHint, Hint, NodeHint, RunHint, meant, path_from, path_text, queue_name
 from distgraph.constants import PULL, PUSH
 from distgraph.superstep.model import EMPTY, Task
 
@@ -51,3 +51,9 @@ def test_a_hint_survives_json(hint: Hint) -> None:
 def test_a_namespace_has_its_queue_and_each_node_queue_its_own() -> None:
     assert queue_name("shop") == "dg.shop"
     assert queue_name("shop", "gpu") == "dg.shop.gpu"
+
+
+def test_what_hints_are_for() -> None:
+    assert meant(RunHint("r", "t", "g", "f")) == ["r"]
+    assert meant(BatchHint("b", "g", "f")) == ["b"]
+    assert meant(NodeHint("r", "t", "g", "f", 1, "h", [("t1", []), ("t2", [])], "n +1", 2)) == ["t1", "t2"]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from distgraph.cluster.hints import MOST_EXPECTED, BatchHint, RunHint
 from distgraph.cluster.recover import DISTRUST, Sweeper
 from distgraph.testing import InProcessCluster, Slot
 from tests.unit.cluster.small import Counted, chain, cluster_of
@@ -275,12 +276,15 @@ def watching(cluster: InProcessCluster, died: Callable[[Any], bool] = lambda rec
 def test_a_death_that_can_be_seen_is_not_waited_for() -> None:
     """Not even right after an outage: it is no guess."""
     cluster = cluster_of(graph := chain(Counted("a")))
+    fallen: set[str] = set()
+    sweeper = watching(cluster, lambda record: record["boot"] in fallen)
+    sweeper.sweep()
     cluster.crash_at("node a", tree=True)
     run = cluster.submit(graph, {"x": 1})
     cluster.step()
     boot = cluster.memory.runs.record(run._address)["lease"].decode().partition(":")[0]
     assert boot in cluster.memory.fleet.workers()
-    sweeper = watching(cluster, lambda record: record["boot"] == boot)
+    fallen.add(boot)
     sweeper.distrust()
     sweeper.sweep()
     assert cluster.memory.runs.record(run._address)["lease"] == b""
@@ -312,3 +316,67 @@ def test_who_stood_still_since_it_looked_takes_nobody_for_dead() -> None:
     assert not sweeper.dead("nobody:1.0")
     sweeper.sweep()
     assert sweeper.dead("nobody:1.0")
+
+
+def other_work(cluster: InProcessCluster, count: int) -> None:
+    """Hints of something that is always in the queue."""
+    cluster.broker.publish([BatchHint("no-such", "g", "f") for _ in range(count)])
+
+
+@pytest.mark.parametrize(("others", "again"), [(5, True), (MOST_EXPECTED + 1, False)])
+def test_a_lost_hint_is_missed_in_a_short_queue(others: int, again: bool) -> None:
+    """It is not seen there. In a long one it may be anywhere, and is given half a minute."""
+    cluster = cluster_of(graph := chain(Counted("a")))
+    run = cluster.submit(graph, {"x": 1})
+    cluster.broker.drop()
+    other_work(cluster, others)
+    for _ in range(3):
+        cluster.advance_clock(1_100)
+        cluster.sweep()
+    assert (RunHint(run.run_id, run.thread_id, graph.name, graph.fingerprint) in cluster.broker.hints()) is again
+
+
+def test_a_hint_that_is_seen_in_the_queue_is_not_repeated() -> None:
+    cluster = cluster_of(graph := chain(Counted("a")))
+    other_work(cluster, 5)
+    cluster.submit(graph, {"x": 1})
+    for _ in range(5):
+        cluster.advance_clock(1_100)
+        cluster.sweep()
+    assert len(cluster.broker.hints()) == 6
+
+
+def test_a_batch_is_not_forgotten_while_others_fill_the_queue() -> None:
+    """Its hints are lost, and those of another batch always wait."""
+    cluster = cluster_of(graph := chain(Counted("a")))
+    batch = cluster.bind(graph).submit_batch([{"x": 1}, {"x": 2}])
+    cluster.broker.drop()
+    other_work(cluster, 3)
+    for _ in range(6):
+        cluster.advance_clock(1_100)
+        cluster.sweep()
+    mine = [hint for hint in cluster.broker.hints() if hint[0] == batch.batch_id]
+    assert 1 <= len(mine) <= 2
+
+
+def test_runs_are_hinted_when_their_version_is_served_again() -> None:
+    """What was hinted while nobody served it may have been dropped: the length of the queue tells nothing."""
+    cluster = cluster_of(graph := chain(Counted("a")))
+    sweeper = watching(cluster)
+    for slot in cluster.slots:
+        slot.frozen = True
+    cluster.advance_clock(2_500)
+    sweeper.sweep()
+    run = cluster.submit(graph, {"x": 1})
+    cluster.broker.drop()
+    other_work(cluster, MOST_EXPECTED + 1)
+    cluster.advance_clock(1_100)
+    sweeper.sweep()
+    hint = RunHint(run.run_id, run.thread_id, graph.name, graph.fingerprint)
+    assert hint not in cluster.broker.hints()
+    for slot in cluster.slots:
+        slot.frozen = False
+    for _ in range(4):
+        cluster.advance_clock(1_100)
+        sweeper.sweep()
+    assert 1 <= cluster.broker.hints().count(hint) <= 2, "once, and once more for those who did not know of it at first"

@@ -47,6 +47,7 @@ class Sweeps:
         self.unwanted: set[str] = set()
         self.swept = self.distrusted = 0
         self.idle, self.slots, self.full = 1, 2, False
+        self.served = {("graph", "f" * 32)}
 
     def sweep(self) -> float:
         self.swept += 1
@@ -69,7 +70,7 @@ class Sweeps:
 class Watched:
     def __init__(self, *, beats: bool = True) -> None:
         self.fleet, self.sweeps, self.table = Fleet(), Sweeps(), SlotTable(8)
-        self.known: list[tuple[int, int, bool]] = []
+        self.known: list[tuple[int, int, bool, set[tuple[str, str]]]] = []
         fleet: Any = self.fleet
         sweeps: Any = self.sweeps
         self.watcher = Watcher(
@@ -79,7 +80,7 @@ class Watched:
             "boot",
             {"name": "w", "concurrency": 2},
             beats=beats,
-            know=lambda idle, slots, full: self.known.append((idle, slots, full)),
+            know=lambda idle, slots, full, served: self.known.append((idle, slots, full, served)),
         )
 
 
@@ -110,7 +111,7 @@ def test_it_is_seen_before_it_works(watched: Watched) -> None:
     assert watched.fleet.beats
     wait_until(lambda: len(watched.fleet.beats) > 2)
     wait_until(lambda: watched.sweeps.swept > 1)
-    assert watched.known[0] == (1, 2, False)
+    assert watched.known[0] == (1, 2, False, {("graph", "f" * 32)})
 
 
 def test_it_says_goodbye() -> None:

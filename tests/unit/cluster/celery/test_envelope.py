@@ -11,8 +11,8 @@ import pytest
 from celery import Celery
 
 from distgraph.cluster.celery.config import settings
-from distgraph.cluster.celery.envelope import BATCH_TASK, NODE_TASK, RUN_TASK, going_round, render, understood
-from distgraph.cluster.hints import BatchHint, Hint, NodeHint, RunHint
+from distgraph.cluster.celery.envelope import BATCH_TASK, NODE_TASK, RUN_TASK, going_round, read, render, understood
+from distgraph.cluster.hints import BatchHint, Hint, NodeHint, RunHint, meant
 
 pytestmark = pytest.mark.unit
 
@@ -156,3 +156,17 @@ def test_a_hint_of_another_version_is_not_run_but_goes_round() -> None:
         assert json.loads(text)["headers"]["task"] == RUN_TASK
         rounds += 1
     assert rounds == 20
+
+
+@pytest.mark.parametrize("hint", [RUN, BATCH, node("a", "b")])
+def test_a_message_that_waits_can_be_read(hint: Hint) -> None:
+    found = read(render("shop", hint)[1].encode())
+    assert found is not None
+    assert meant(found) == meant(hint)
+
+
+@pytest.mark.parametrize(
+    "message", [b"", b"{}", b"[]", b'{"body": "eA==", "headers": {}}', b'{"body": 1, "headers": 2}']
+)
+def test_what_somebody_else_left_in_the_queue_is_passed_over(message: bytes) -> None:
+    assert read(message) is None
