@@ -22,12 +22,17 @@ if TYPE_CHECKING:
 @global_options
 @click.pass_obj
 def doctor(session: Session, deep: bool) -> int:
-    """Look at the server: version, persistence, memory, access. Every finding says what to do."""
+    """Look at the server: version, persistence, memory, access; and at workers that cannot keep time limits.
+
+    Every finding says what to do.
+    """
     from distgraph.ledger.url import redact
 
     findings = [*session.diagnose(session.url)]
-    if deep and not any(finding.level == "error" for finding in findings):
-        findings += _left_behind(session)
+    if not any(finding.level == "error" for finding in findings):
+        findings += _limits(session)
+        if deep:
+            findings += _left_behind(session)
     code = _exit_code(findings)
     if session.json:
         document = {"url": redact(session.url), "ok": code == OK, "findings": findings}
@@ -35,6 +40,23 @@ def doctor(session: Session, deep: bool) -> int:
     else:
         _show(session, redact(session.url), findings)
     return code
+
+
+def _limits(session: Session) -> list[Finding]:
+    """Workers here that cannot keep the time limits of what they serve, as findings."""
+    from distgraph.ledger.doctor import Finding
+
+    return [
+        Finding(
+            "warn",
+            "limits",
+            f"Worker {record['name']} (pool {record['pool']}) cannot stop a node: the time limits of {', '.join(nodes)} in "
+            f"graph {graph!r} are looked at only when the node returns.",
+            "Serve this graph with --pool prefork.",
+        )
+        for record in sorted(session.workers(session.url, session.namespace), key=lambda record: str(record["name"]))
+        for graph, nodes in sorted(record.get("unstoppable", {}).items())
+    ]
 
 
 def _left_behind(session: Session) -> list[Finding]:

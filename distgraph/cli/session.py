@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from distgraph.cli.output import Output
 
@@ -44,6 +44,16 @@ def _diagnose(url: str) -> list[Finding]:
     return diagnose(url)
 
 
+def _workers(url: str, namespace: str) -> list[dict[str, Any]]:
+    from distgraph.ledger.ledger import Ledger
+
+    ledger = Ledger(url, namespace, client_name="distgraph-doctor")
+    try:
+        return list(ledger.fleet.workers().values())
+    finally:
+        ledger.close()
+
+
 @dataclass
 class Session:
     """The state of one call; commands get it with ``@click.pass_obj``.
@@ -51,6 +61,7 @@ class Session:
     Attributes:
         connect: makes a client of the cluster at a URL, in a namespace.
         diagnose: looks at the server at a URL.
+        workers: what the workers that live say of themselves, at a URL and in a namespace; writes nothing.
         stage: makes a private server with workers and Flower; the second argument gets a line for each step.
         become: replaces this process by a command, with variables besides its own.
     """
@@ -61,6 +72,7 @@ class Session:
     debug: bool = False
     connect: Callable[[str, str], Cluster] = _connect
     diagnose: Callable[[str], list[Finding]] = _diagnose
+    workers: Callable[[str, str], list[dict[str, Any]]] = _workers
     stage: Callable[[Settings, Callable[[str], None]], Stage] = _stage
     become: Callable[[Sequence[str], Mapping[str, str]], None] = _become
     _output: Output | None = field(default=None, repr=False)

@@ -56,6 +56,8 @@ class ServerReport:
     #: snapshots (RDB) are written now and then
     snapshots: bool | None
     aof_write_ok: bool | None
+    #: False: the last snapshot could not be written, and the server takes no writes until one can (MISCONF)
+    snapshot_write_ok: bool | None
     replicas: int | None
     clients: int | None
     max_clients: int | None
@@ -202,7 +204,9 @@ def _info(client: redis.Redis, unread: list[str]) -> Mapping[str, Any]:
 
 def _config(client: redis.Redis, unread: list[str]) -> Mapping[str, str]:
     try:
-        found = {**client.config_get("append*"), **client.config_get("save"), **client.config_get("maxclients")}
+        found: dict[Any, Any] = {}
+        for names in ("append*", "save", "maxclients", "stop-writes*"):
+            found |= client.config_get(names)
     except raw.ResponseError as error:
         if not _withheld(error):
             raise
@@ -236,6 +240,7 @@ def _report(info: Mapping[str, Any], config: Mapping[str, str], ahead: float, un
         appendfsync=config.get("appendfsync"),
         snapshots=None if save is None else bool(save.strip()),
         aof_write_ok=None if "aof_last_write_status" not in info else info["aof_last_write_status"] == "ok",
+        snapshot_write_ok=_snapshot_write_ok(info, config),
         replicas=info.get("connected_slaves"),
         clients=info.get("connected_clients"),
         max_clients=int(config["maxclients"]) if "maxclients" in config else info.get("maxclients"),
@@ -245,6 +250,13 @@ def _report(info: Mapping[str, Any], config: Mapping[str, str], ahead: float, un
         clock_ahead=ahead,
         unread=unread,
     )
+
+
+def _snapshot_write_ok(info: Mapping[str, Any], config: Mapping[str, str]) -> bool | None:
+    if "rdb_last_bgsave_status" not in info:
+        return None
+    stops = config.get("stop-writes-on-bgsave-error", "yes") == "yes" and bool(config.get("save", "").strip())
+    return info["rdb_last_bgsave_status"] == "ok" or not stops
 
 
 def _primary(info: Mapping[str, Any]) -> str:

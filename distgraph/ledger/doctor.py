@@ -129,6 +129,13 @@ def _persistence(report: ServerReport) -> Iterator[Finding]:
             "The server could not write its append-only file, and refuses writes until it can.",
             "Look for a full or failing disk; the server's log says which.",
         )
+    if report.snapshot_write_ok is False:
+        yield Finding(
+            "error",
+            "snapshot-write",
+            "The server could not write its last snapshot, and refuses writes until it can (MISCONF): all work waits.",
+            "Look for a full or failing disk, then BGSAVE. With an append-only file, CONFIG SET save '' does as well.",
+        )
 
 
 def _copies(report: ServerReport) -> str:

@@ -159,6 +159,7 @@ def _watch_step(site: Site) -> type[bootsteps.StartStopStep]:
                 "graphs": site.registry.names(),
                 "queues": [queue_name(site.options.namespace), *site.options.queues],
                 "kin": kin(),
+                "unstoppable": site.unstoppable({"thread": "threads"}.get(pool, pool)),
             }
             own = about["pool"] == "prefork"
             sweeper = Sweeper(
@@ -182,8 +183,6 @@ def _watch_step(site: Site) -> type[bootsteps.StartStopStep]:
                 cancel_seconds=site.options.cancel_seconds,
                 max_memory=site.options.max_memory << 20,
             )
-            if not own:
-                site.warn_of_limits(str(about["pool"]))
             if not own:
                 self.companion = companion.start(site.table, site.options.url, site.options.namespace, site.boot, about)
             self.watcher.start()

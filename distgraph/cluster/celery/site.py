@@ -134,17 +134,22 @@ class Site:
             noise=random.Random(secrets.randbits(128)).getrandbits,
         )
 
-    def warn_of_limits(self, pool: str) -> None:
-        """Say which time limits this worker cannot keep: where its process runs the nodes, it cannot stop one."""
-        for served in self.registry.all():
-            if nodes := served.unstoppable():
-                log.warning(
-                    "pool %s cannot stop a node: the time limits of %s in graph %r are looked at when the node returns, and "
-                    "idle timeouts are not kept. Use --pool prefork to have them kept.",
-                    pool,
-                    ", ".join(nodes),
-                    served.name,
-                )
+    def unstoppable(self, pool: str) -> dict[str, list[str]]:
+        """Graph -> nodes whose time limits this worker cannot keep; says so: a process that runs nodes cannot stop one."""
+        found = {
+            served.name: nodes
+            for served in self.registry.all()
+            if pool != "prefork" and (nodes := served.unstoppable())
+        }
+        for graph, nodes in found.items():
+            log.warning(
+                "pool %s cannot stop a node: the time limits of %s in graph %r are looked at when the node returns, and "
+                "idle timeouts are not kept. Use --pool prefork to have them kept.",
+                pool,
+                ", ".join(nodes),
+                graph,
+            )
+        return found
 
     def drain(self) -> None:
         """Tell every process of this worker to hand its work back."""

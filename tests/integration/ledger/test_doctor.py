@@ -7,6 +7,7 @@ import pytest
 from distgraph.ledger.connection import connect
 from distgraph.ledger.doctor import diagnose
 from distgraph.ledger.server import EmbeddedServer
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -35,3 +36,16 @@ def test_a_wrong_password_is_a_finding(server_program: str) -> None:
     with EmbeddedServer(binary=server_program, persistence="memory", password="secret") as own:
         [finding] = diagnose(f"redis://:wrong@127.0.0.1:{own.port}/0")
     assert (finding.level, finding.code) == ("error", "server-auth")
+
+
+def test_a_snapshot_that_could_not_be_written_is_found(server_program: str) -> None:
+    """The server takes no writes then, and says MISCONF to all of them."""
+    with EmbeddedServer(binary=server_program) as own, connect(own.url) as client:
+        (own.directory / "dump.rdb").mkdir()
+        client.config_set("save", "3600 1")
+        client.bgsave()
+        wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
+        findings = {finding.code: finding for finding in diagnose(own.url)}
+        assert findings["snapshot-write"].level == "error"
+        client.config_set("stop-writes-on-bgsave-error", "no")
+        assert "snapshot-write" not in {finding.code for finding in diagnose(own.url)}

@@ -50,7 +50,11 @@ def call(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> Call:
     monkeypatch.setenv("COLUMNS", "200")
 
     def run(*words: str, stdin: bytes | None = None, **session: Any) -> Answer:
-        options: dict[str, Any] = {"connect": lambda url, namespace: cluster, **session}
+        options: dict[str, Any] = {
+            "connect": lambda url, namespace: cluster,
+            "workers": lambda url, namespace: [],
+            **session,
+        }
         result: Result = CliRunner().invoke(app, words, obj=Session(**options), input=stdin)
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
         return Answer(result.exit_code, result.stdout, result.stderr)

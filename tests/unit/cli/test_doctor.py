@@ -32,6 +32,19 @@ def test_as_json_without_the_password(call: Call) -> None:
     }
 
 
+def test_workers_that_cannot_keep_time_limits(call: Call) -> None:
+    """Nor does it ask for them where nothing can be asked."""
+    threads = {"name": "w1", "pool": "threads", "unstoppable": {"slow": ["a", "b"]}}
+    earlier = {"name": "w0", "pool": "prefork"}
+    fine = call("doctor", diagnose=lambda url: [FINE], workers=lambda url, namespace: [threads, earlier])
+    assert fine.code == 0
+    assert "Worker w1 (pool threads) cannot stop a node: the time limits of a, b in graph 'slow'" in fine.out
+    assert "--pool prefork" in fine.out
+    assert fine.out.endswith("0 errors, 1 warning.\n")
+    wrong = call("doctor", diagnose=lambda url: [Finding("error", "server-unreachable", "No.")], workers=None)
+    assert wrong.code == 3
+
+
 @pytest.mark.parametrize(
     ("code", "expected"),
     [

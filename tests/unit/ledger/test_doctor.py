@@ -24,6 +24,7 @@ GOOD = ServerReport(
     appendfsync="everysec",
     snapshots=False,
     aof_write_ok=True,
+    snapshot_write_ok=True,
     replicas=0,
     clients=10,
     max_clients=10_000,
@@ -52,6 +53,7 @@ def test_whatever_is_not_good_says_what_to_do() -> None:
         eviction_policy=None,
         persistence="memory",
         aof_write_ok=False,
+        snapshot_write_ok=False,
         clients=9_990,
         used_memory=99,
         max_memory=100,
@@ -60,7 +62,7 @@ def test_whatever_is_not_good_says_what_to_do() -> None:
     findings = found(bad, "redis://10.0.0.1")
     wrong = [finding for finding in findings.values() if finding.level != "ok"]
     assert {finding.code for finding in wrong} == {
-        *("version", "eviction", "persistence", "aof-write", "clients", "memory", "auth", "clock")
+        *("version", "eviction", "persistence", "aof-write", "snapshot-write", "clients", "memory", "auth", "clock")
     }
     assert all(finding.fix for finding in wrong)
 
