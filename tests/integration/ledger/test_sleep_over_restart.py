@@ -12,7 +12,7 @@ import pytest
 from distgraph import END, START, StateGraph
 from distgraph.cluster.deliver import deliver
 from distgraph.cluster.drive import drive
-from distgraph.cluster.hints import Hint, RunHint
+from distgraph.cluster.hints import Hint, RunHint, meant
 from distgraph.cluster.options import RunOptions
 from distgraph.cluster.registry import Registry
 from distgraph.cluster.workplace import Workplace
@@ -48,6 +48,9 @@ class Hints:
 
     def waiting(self, queue: str | None = None) -> int:
         return len(self.sent)
+
+    def expected(self, queue: str | None = None) -> frozenset[str] | None:
+        return frozenset(name for hint in self.sent for name in meant(hint))
 
 
 class Worker:

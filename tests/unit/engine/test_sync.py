@@ -193,6 +193,7 @@ def test_a_reader_that_stops_reading_stops_the_run() -> None:
 
 def test_a_reader_that_stops_reading_starts_no_more_siblings() -> None:
     ran: list[str] = []
+    others = set(threading.enumerate())
     first, later = threading.Event(), threading.Event()
 
     def wait(state: Any) -> None:
@@ -204,10 +205,10 @@ def test_a_reader_that_stops_reading_starts_no_more_siblings() -> None:
     chunks: Any = sync.stream(ask(program, {"n": 1}, modes=modes("updates"), max_concurrency=1))
     assert next(chunks) == ((), "updates", {"a": None})
     assert first.wait(PATIENCE)
-    before = {thread for thread in threading.enumerate() if thread.name.startswith("distgraph")}
+    mine = set(threading.enumerate()) - others
     chunks.close()
     later.set()
-    for thread in before:
+    for thread in mine:
         thread.join(PATIENCE)
     assert ran == []
 
