@@ -76,8 +76,11 @@ class RunOptions:
         return CheckpointRetention(last, None if seconds is None else timedelta(seconds=seconds))
 
     def plain(self) -> dict[str, Any]:
-        """As plain data, for the codec."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        """As plain data, for the codec. What is as it always was is left out: the same call is known by these bytes."""
+        told = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        if self.prune == (None, None):
+            del told["prune"]
+        return told
 
     @staticmethod
     def of(plain: Mapping[str, Any]) -> RunOptions:
