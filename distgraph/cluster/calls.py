@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from threading import Lock
+from threading import Lock, Timer
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from distgraph.cluster.sharing import IN_PLACE, Sharing
 from distgraph.engine.caching import cache_key, is_cacheable
 from distgraph.engine.children import ThreadChildren
 from distgraph.engine.loop_children import LoopChildren
@@ -68,6 +69,11 @@ class TaskCalls:
         except CodecError:
             self._streams.started([Task(child.node, child.path, child.triggers, child.at, child.ns)])
 
+    def told(self, child: Task, writes: Sequence[Write]) -> None:
+        """Tell what a task came to."""
+        if self._streams is not None:
+            self._streams.settled(child, writes)
+
     def failed(self, child: Task, exc: BaseException) -> None:
         """Tell that a task failed for good."""
         if self._streams is not None and isinstance(exc, Exception) and not isinstance(exc, GraphBubbleUp):
@@ -80,11 +86,10 @@ class TaskCalls:
         pending = self._lane.pending.get(child.id, ())
         if is_finished(pending):
             return list(pending)
-        if not self._is_repeat():
+        if not self.repeats():
             return []
-        known, writes = self._effects.get(_outcome(self._key(child)))
-        if known:
-            return [(channel, value) for channel, value in writes]
+        if writes := self.outcome(child):
+            return writes
         self._answers[child.id] = self._given(child)
         return []
 
@@ -102,15 +107,42 @@ class TaskCalls:
         except CodecError as exc:
             exc.add_note(f"In the result of task {child.name!r}: on a cluster the results of tasks are stored.")
             raise
-        if self._streams is not None:
-            # Before it is recorded: who dies in between tells it again, by the same name. After it, nobody would.
-            self._streams.settled(child, writes)
-        stands = self._effects.record(_outcome(self._key(child)), data)
+        # Before it is recorded: who dies in between tells it again, by the same name. After it, nobody would.
+        self.told(child, writes)
+        stands = self.effects.record(_outcome(self._key(child)), data)
         return [(channel, value) for channel, value in self._lane.served.codec.decode(stands)]
+
+    # ------------------------------------------------------------ who runs it, see ``sharing``
+
+    def take(self, child: Task) -> bool:
+        """Take a task for this slot, unless another one has it."""
+        own = self._lane.place.slot
+        return bool(self.effects.put(f"taken/{self._key(child)}", own) == own)
+
+    def holder(self, child: Task) -> str:
+        """The slot that has taken a task; '' for none."""
+        return self.effects.get(f"taken/{self._key(child)}")[1] or ""
+
+    def give_back(self, child: Task) -> None:
+        """Nobody has it."""
+        self.effects.drop(f"taken/{self._key(child)}")
+
+    def outcome(self, child: Task) -> list[Write]:
+        """What a task has come to; empty if nothing yet."""
+        known, writes = self.effects.get(_outcome(self._key(child)))
+        return [(channel, value) for channel, value in writes] if known else []
+
+    def failure(self, child: Task, nonce: str) -> Any:
+        """How a task failed for good that was offered under ``nonce``; None: it has not."""
+        return self.effects.get(self.failure_name(child, nonce))[1] if nonce else None
+
+    def failure_name(self, child: Task, nonce: str) -> str:
+        """Where that is recorded."""
+        return f"failed/{nonce}/{self._key(child)}"
 
     def _given(self, child: Task) -> list[Any]:
         """The answers to what the task asked, in call order; one that came with this attempt is recorded."""
-        effects, asked, answers = self._effects, self._ctx.resume_map, list[Any]()
+        effects, asked, answers = self.effects, self._ctx.resume_map, list[Any]()
         while True:
             name = f"answer/{self._key(child)}/{len(answers)}"
             known, answer = effects.get(name)
@@ -121,16 +153,22 @@ class TaskCalls:
                 answer = effects.put(name, asked[iid])
             answers.append(answer)
 
-    def _is_repeat(self) -> bool:
+    def repeats(self) -> bool:
         """Whether an attempt before this one has called tasks: else nothing need be looked for."""
         with self._lock:
             if self._repeats is None:
                 own = self._lane.place.nonce().decode()
-                self._repeats = self._effects.put(f"calls/{self._key(self._caller)}", own) != own
+                self._repeats = self.effects.put(f"calls/{self._key(self._caller)}", own) != own
             return self._repeats
 
+    def assume_repeat(self) -> None:
+        """Look for earlier results: another slot may have begun what is run here."""
+        with self._lock:
+            self._repeats = True
+
     @property
-    def _effects(self) -> Any:
+    def effects(self) -> Any:
+        """Those of the run."""
         return self._ctx.runtime.effects
 
     def _key(self, task: Task) -> str:
@@ -168,12 +206,14 @@ class TaskCalls:
 class ThreadCalls:
     """The calls of a node without an event loop: OS threads beside its own, and its own while it waits."""
 
-    __slots__ = ("_calls", "_children", "_ctx", "_lane", "_task")
+    __slots__ = ("_calls", "_children", "_ctx", "_lane", "_repeats", "_sharing", "_task", "_timer")
 
-    def __init__(self, lane: Lane, ctx: RunContext, task: Task) -> None:
-        self._lane, self._ctx, self._task = lane, ctx, task
+    def __init__(self, lane: Lane, ctx: RunContext, task: Task, *, repeats: bool = False) -> None:
+        self._lane, self._ctx, self._task, self._repeats = lane, ctx, task, repeats
         self._children: ThreadChildren | None = None
         self._calls: TaskCalls
+        self._sharing: Sharing
+        self._timer: Timer | None = None
 
     def start(self, scope: NodeScope, node: Node, arg: Any) -> Any:
         """See ``engine.children.Children``."""
@@ -181,7 +221,15 @@ class ThreadCalls:
         with _starting:
             if self._children is None:
                 self._calls = TaskCalls(self._lane, self._ctx, self._task)
+                if self._repeats:
+                    self._calls.assume_repeat()
                 self._children = ThreadChildren(self, self._lane.place.threads)
+                self._sharing = Sharing(self._lane, self._calls)
+                if self._sharing.possible and self._lane.place.threads and self._lane.place.idle() > 0:
+                    # Its first tasks, in OS threads, may take long: others are not to wait for their end.
+                    self._timer = Timer(IN_PLACE * 2, self._offer)
+                    self._timer.daemon = True
+                    self._timer.start()
         return self._children.start(scope, node, self._calls.copied(arg))
 
     def finish(self, *, give_up: bool) -> None:
@@ -189,6 +237,10 @@ class ThreadCalls:
         if self._children is not None:
             self._children.finish(give_up=give_up)
             self._children.leave()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer.join()
+            self._sharing.forget()
 
     def adopt(self, child: Task) -> None:
         """See ``engine.children.Runner``."""
@@ -197,7 +249,17 @@ class ThreadCalls:
 
     def run_child(self, child: Task) -> list[Write]:
         """See ``engine.children.Runner``."""
-        calls = self._calls
+        self._offer()
+        if writes := self._sharing.elsewhere(child):
+            self._calls.told(child, writes)
+            return writes
+        writes = self.run_here(child, self._calls)
+        if is_finished(writes):
+            self._sharing.finished(child)
+        return writes
+
+    def run_here(self, child: Task, calls: TaskCalls) -> list[Write]:
+        """Run a task that this slot has taken, and record its result."""
         key, writes = calls.cached(child)
         if writes:
             return calls.after(child, writes)
@@ -209,6 +271,10 @@ class ThreadCalls:
         writes = calls.after(child, writes)
         calls.keep(key, writes)
         return writes
+
+    def _offer(self) -> None:
+        if self._children is not None and self._sharing.wanted():
+            self._sharing.offer(self._children.unstarted)
 
 
 class LoopCalls:

@@ -6,8 +6,9 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from distgraph.cluster.call_task import run_calls
 from distgraph.cluster.drive import drive
-from distgraph.cluster.hints import BatchHint, Hint, NodeHint, RunHint
+from distgraph.cluster.hints import BatchHint, CallHint, Hint, NodeHint, RunHint
 from distgraph.cluster.node_task import run_tasks
 from distgraph.cluster.reclaim import Reclaimer
 from distgraph.cluster.slices import run_batch
@@ -17,7 +18,12 @@ from distgraph.ledger.replies import Address
 
 log = logging.getLogger(__name__)
 
-_DRIVERS: dict[type, Callable[[Workplace, Any], None]] = {RunHint: drive, NodeHint: run_tasks, BatchHint: run_batch}
+_DRIVERS: dict[type, Callable[[Workplace, Any], None]] = {
+    RunHint: drive,
+    NodeHint: run_tasks,
+    CallHint: run_calls,
+    BatchHint: run_batch,
+}
 
 
 def deliver(place: Workplace, hint: Hint, wait: Callable[[], None]) -> None:

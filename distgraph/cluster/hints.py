@@ -47,6 +47,27 @@ class NodeHint(NamedTuple):
     hops: int = 0
 
 
+class CallHint(NamedTuple):
+    """Run tasks that a node has called, in a slot that has nothing else to do.
+
+    Attributes:
+        offer: names what is offered, see ``sharing``.
+        node: the name of the first task's function; what Flower shows.
+        step: the superstep, for people.
+    """
+
+    run_id: str
+    thread_id: str
+    graph: str
+    fingerprint: str
+    epoch: int
+    head: str
+    offer: str
+    node: str
+    step: int
+    hops: int = 0
+
+
 class BatchHint(NamedTuple):
     """Take items of this batch."""
 
@@ -56,7 +77,7 @@ class BatchHint(NamedTuple):
     hops: int = 0
 
 
-Hint = RunHint | NodeHint | BatchHint
+Hint = RunHint | NodeHint | CallHint | BatchHint
 
 
 def queue_name(namespace: str, queue: str | None = None) -> str:

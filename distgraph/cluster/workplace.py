@@ -58,6 +58,8 @@ class Workplace:
         idle: how many slots of the fleet wait for work, as far as this process knows.
         slots: how many slots the fleet has.
         threads: how many tasks that a node calls may run beside it, in OS threads of their own.
+        at_run: whether a slot lives and is at a run, as far as beats tell; None: nobody can say, and no task of a node
+            is shared.
         overlap: how many async nodes of this slot may wait at the same time.
         served: whether a worker that lives serves a graph (name and fingerprint), as far as this process knows.
     """
@@ -82,6 +84,7 @@ class Workplace:
     idle: Callable[[], int] = lambda: 1
     slots: Callable[[], int] = lambda: 1
     threads: int = 0
+    at_run: Callable[[str, str], bool] | None = None
     overlap: int = 100
     served: Callable[[str, str], bool] = lambda graph, fingerprint: True
     monotonic: Callable[[], float] = time.monotonic

@@ -172,6 +172,11 @@ class ThreadChildren:
             else:
                 child.context.run(self._run, child)
 
+    def unstarted(self, wanted: Callable[[Task], bool]) -> list[Task]:
+        """Tasks that nobody has started and that are ``wanted``; none of them starts while that is asked."""
+        with self._change:
+            return [child.task for child in self._waiting if wanted(child.task)]
+
     def leave(self) -> None:
         """Let the OS threads go, without waiting for those that are still busy."""
         with self._change:

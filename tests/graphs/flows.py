@@ -9,6 +9,7 @@ stubborn    a task that fails twice, with a retry policy
 talks       a task that asks twice, after one that must run once
 counts      remembers what it returned the last time
 cached      a task whose results are kept
+shares      tells which processes ran its tasks
 waits       one async node that waits
 several     three async nodes beside each other
 """
@@ -156,3 +157,21 @@ def build_several() -> Any:
 
 
 several = build_several()
+
+
+@task
+def where(seconds: float, log: str = "", stop: str = "") -> int:
+    """The process that ran it; the first one that comes to it with `stop` in another process than `stop` says dies."""
+    time.sleep(seconds)
+    if stop and stop != str(os.getpid()):
+        _die_once(log + ".died")
+    _note(log, os.getpid())
+    return os.getpid()
+
+
+@entrypoint()
+def shares(given: dict[str, Any]) -> list[int]:
+    """The processes that ran `width` tasks; with `kill` the first one that took some away dies of it."""
+    stop = str(os.getpid()) if given.get("kill") else ""
+    futures = [where(given["seconds"], given.get("log", ""), stop) for _ in range(given["width"])]
+    return [future.result() for future in futures]

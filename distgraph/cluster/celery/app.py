@@ -1,4 +1,4 @@
-"""Makes the Celery application of a worker: three tasks, and a boot step that watches."""
+"""Makes the Celery application of a worker: a few tasks, and a boot step that watches."""
 
 from __future__ import annotations
 

@@ -13,18 +13,19 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from distgraph.cluster.hints import BatchHint, Hint, NodeHint, RunHint, queue_name
+from distgraph.cluster.hints import BatchHint, CallHint, Hint, NodeHint, RunHint, queue_name
 from distgraph.ledger.keys import split_item
 
 RUN_TASK = "distgraph.run"
 NODE_TASK = "distgraph.node"
+CALL_TASK = "distgraph.call"
 BATCH_TASK = "distgraph.batch"
 
 #: The version of a hint's arguments. A hint says it only where it is another one than 1.
 FORMAT = 1
 #: How often a hint that is not understood goes round; then it is left to the sweep, which hints again what is due.
 ROUNDS = 20
-KINDS: dict[str, Any] = {RUN_TASK: RunHint, NODE_TASK: NodeHint, BATCH_TASK: BatchHint}
+KINDS: dict[str, Any] = {RUN_TASK: RunHint, NODE_TASK: NodeHint, CALL_TASK: CallHint, BATCH_TASK: BatchHint}
 
 _EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
@@ -61,6 +62,9 @@ def _row(hint: Hint) -> Row:
             _family(hint.run_id, own),
             {"step": hint.step, **size, "run": hint.run_id},
         )
+    if isinstance(hint, CallHint):
+        more_of = {"step": hint.step, "run": hint.run_id}
+        return Row(CALL_TASK, f"{hint.graph}/{hint.node}", hint.offer, _family(hint.run_id, hint.offer), more_of)
     if isinstance(hint, RunHint):
         named = {"thread": hint.thread_id} if hint.thread_id != hint.run_id else {}
         return Row(RUN_TASK, f"run:{hint.graph}", hint.run_id, hint.run_id, {"run": hint.run_id, **named})
@@ -77,7 +81,7 @@ def _family(run_id: str, own: str) -> str:
     # Looked up, not imported: a submitter does not load Celery.
     state = sys.modules.get("celery._state")
     publishing = state.get_current_worker_task() if state is not None else None
-    if publishing is not None and publishing.name in (RUN_TASK, NODE_TASK, BATCH_TASK):
+    if publishing is not None and publishing.name in KINDS:
         return str(publishing.request.root_id)
     return own if split_item(run_id) is not None else run_id
 

@@ -18,10 +18,11 @@ from dataclasses import dataclass
 
 from distgraph.cluster.celery.dispatcher import CeleryDispatcher
 from distgraph.cluster.celery.tidy import Tidy
-from distgraph.cluster.liveness import Mark, SlotTable, slot_name
+from distgraph.cluster.liveness import BEAT_SECONDS, Mark, SlotTable, slot_name, works_at
 from distgraph.cluster.registry import Registry, load
 from distgraph.cluster.workplace import EFFECTS_SECONDS, Workplace
 from distgraph.ledger import seam
+from distgraph.ledger.fleet import FleetLedger
 from distgraph.ledger.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,20 @@ class SiteOptions:
     max_memory: int = 0
     effects_seconds: int = EFFECTS_SECONDS
     versions: str = "compatible"
+
+
+class AtRun:
+    """Whether a slot of any worker is at a run, by beats that are a moment old at most."""
+
+    def __init__(self, fleet: FleetLedger) -> None:
+        self._fleet, self._works, self._until = fleet, dict[str, str](), 0.0
+
+    def __call__(self, slot: str, run_id: str) -> bool:
+        if time.monotonic() > self._until:
+            workers = self._fleet.workers().values()
+            self._works = {own: work for record in workers for own, work in record["works"].items()}
+            self._until = time.monotonic() + BEAT_SECONDS
+        return works_at(self._works.get(slot, ""), run_id)
 
 
 class Site:
@@ -127,6 +142,7 @@ class Site:
             idle=lambda: self.fleet()[0],
             slots=lambda: self.fleet()[1],
             threads=TASK_THREADS,
+            at_run=AtRun(ledger.fleet),
             overlap=self.options.async_concurrency,
             served=self.served,
             monotonic=time.monotonic,

@@ -15,6 +15,7 @@ from distgraph.cluster.embedded import EmbeddedCluster
 from distgraph.types import Command, Placement
 from tests.graphs import flows
 from tests.integration.cluster.at_rest import wait_at_rest
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 Config = Callable[..., Any]
@@ -99,6 +100,30 @@ def test_a_batch_of_workflows(cluster: EmbeddedCluster, tmp_path: Path) -> None:
     assert lines(log)["0"] == lines(log)["1"] == 1
     batch.delete()
     wait_at_rest(cluster)
+
+
+def test_slots_without_work_take_tasks(cluster: EmbeddedCluster) -> None:
+    wait_until(lambda: not any(worker.busy for worker in cluster.workers()), 20)
+    ran = Counter(cluster.bind(flows.shares).submit({"width": 60, "seconds": 0.2}).result(60))
+    assert len(ran) == 2
+    assert ran.total() == 60
+    wait_at_rest(cluster)
+
+
+def test_a_slot_dies_that_took_a_task(cluster: EmbeddedCluster, tmp_path: Path) -> None:
+    """Its caller runs the task itself; what the slot had done is kept."""
+    log = tmp_path / "log"
+    wait_until(lambda: not any(worker.busy for worker in cluster.workers()), 20)
+    given = {"width": 60, "seconds": 0.2, "log": str(log), "kill": True}
+    ran = Counter(cluster.bind(flows.shares).submit(given).result(60))
+    assert Path(f"{log}.died").exists()
+    assert ran.total() == lines(log).total() == 60
+    wait_at_rest(cluster)
+
+
+def test_local_tasks_stay(cluster: EmbeddedCluster) -> None:
+    ran = cluster.bind(flows.shares, placement="local").submit({"width": 20, "seconds": 0.05}).result(60)
+    assert len(set(ran)) == 1
 
 
 # ---------------------------------------------------------------- async nodes
