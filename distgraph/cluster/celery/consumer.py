@@ -2,7 +2,8 @@
 
 Celery waits 2, 4, 6, ... 30 seconds between its tries to reconnect: after an outage of a minute a worker would be idle for
 another quarter of one. And an answer that is an error (no room left on disk or in memory, too few replicas) ends a worker
-of Celery's for good, though it passes like an outage.
+of Celery's for good, though it passes like an outage. So does a message that cannot even be looked at (a pickle, say), and
+it comes back to the next worker: here it is refused, like others that are no task's.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import time
 from functools import partial
 from typing import Any
 
+from celery.exceptions import InvalidTaskError
 from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
+from kombu.exceptions import ContentDisallowed, DecodeError
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +28,25 @@ REFUSED = 1.0
 
 class PatientConsumer(Consumer):  # type: ignore[misc]
     """What a worker consumes with."""
+
+    def update_strategies(self) -> None:
+        """What is done about each task's messages."""
+        super().update_strategies()
+        for name, strategy in [*self.strategies.items()]:
+            self.strategies[name] = partial(self._take, strategy)
+
+    def _take(self, strategy: Any, message: Any, *rest: Any) -> Any:
+        """Take one message.
+
+        Raises:
+            InvalidTaskError: it cannot be read; whoever calls refuses it for good.
+        """
+        try:
+            return strategy(message, *rest)
+        except (InvalidTaskError, ContentDisallowed, DecodeError, *self.connection_errors, *self.channel_errors):
+            raise
+        except Exception as exc:
+            raise InvalidTaskError(f"the message cannot be read: {type(exc).__name__}: {exc}") from exc
 
     def ensure_connected(self, conn: Any) -> Any:
         """Connect, however long it takes."""
