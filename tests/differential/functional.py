@@ -215,7 +215,8 @@ def cached_tasks(api: Api) -> Any:
 
     @func.entrypoint(cache=cache)
     def workflow(value: int) -> Any:
-        return step(value).result(), step(value).result()
+        # Once: the peer fills its cache behind the back of a workflow, so a second call may come too early there.
+        return step(value).result()
 
     first = [*workflow.stream(1)], [*workflow.stream(1)]
     step.clear_cache(cache)

@@ -69,8 +69,12 @@ def _told(chunk: Any) -> Any:
 
 
 def compare(planned: Plan, wrap: Callable[[Any], Any]) -> None:
-    peer = observe(lambda library: conversation(library, planned, wrap), PEER)
     ours = observe(lambda library: conversation(library, planned, wrap), OURS)
+    peer = observe(lambda library: conversation(library, planned, wrap), PEER)
+    if ours != peer:
+        # Under an event loop the peer tells, about once in 25 times, a failure where it otherwise tells a question.
+        assert observe(lambda library: conversation(library, planned, wrap), OURS) == ours, planned
+        peer = observe(lambda library: conversation(library, planned, wrap), PEER)
     assert ours == peer, planned
 
 
