@@ -421,12 +421,19 @@ class Slice:
                 return False
             if answers[-1]:
                 return True
-        # Refused, or done and forgotten: the server was rolled back meanwhile.
-        settled = batches.settled_items(batch_id, taken)
+        self._give_back()
+        return True
+
+    def _give_back(self) -> None:
+        """End the slice; what the ledger does not know as settled is ready again, whatever was taken for done here.
+
+        What was refused, or done and forgotten, a server that was rolled back may have put back: nobody else has it.
+        """
+        batch_id, taken = self.plan.batch_id, self.taken
+        settled = self.place.batches.settled_items(batch_id, taken)
         left = [at for at in range(taken.start, taken.stop) if taken.chunk * CHUNK + at not in settled]
         spans = [f"{taken.chunk}:{at}:{at + 1}:r" for at in left]
-        batches.give_back(batch_id, self.slice_id, self.place.slot, taken, spans)
-        return True
+        self.place.batches.give_back(batch_id, self.slice_id, self.place.slot, taken, spans)
 
     def _abandon(self) -> None:
         """The batch was cancelled: nothing of it is wanted any more."""
@@ -451,9 +458,7 @@ class Slice:
                 self._advance(item)
         if not self._flush():
             return
-        left = sorted(item.index % CHUNK for item in self.live if item.lane.next is not None)
-        spans = [f"{self.taken.chunk}:{at}:{at + 1}:r" for at in left]
-        self.place.batches.give_back(self.plan.batch_id, self.slice_id, self.place.slot, self.taken, spans)
+        self._give_back()
         for item in self.promoted:
             self.place.runs.release(item.address, self.place.slot, due_ms=0)
 

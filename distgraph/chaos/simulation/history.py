@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from distgraph.cluster.liveness import work_of, works_at
 from distgraph.cluster.workplace import CRASHES_ALLOWED
-from distgraph.ledger.keys import CHUNK, item_id
+from distgraph.ledger.keys import CHUNK, item_id, split_item
 from distgraph.ledger.memory.tables import RunKey
 from distgraph.ledger.replies import Address, Answer, Commit, Due, Taken
 from distgraph.testing.slots import working
@@ -212,6 +212,12 @@ class History:
             if answer.kind == "stale" and commit.head and self._fits(commit.address, commit.epoch, commit.parent):
                 self.violate("I14", f"a superstep of run {run_id!r} was refused ({answer.info}) although it fits")
             return
+        item = split_item(run_id) if commit.row else None
+        if item is not None:
+            if self.facts.rows.get(item) == commit.row:
+                # The row stands already: this is a repeat, or another driver came to just the same. Nothing moves.
+                return
+            self._tell(self.events, "row", item, commit.row)
         if commit.head:
             self._is_new(commit.head, commit.sets)
             if self.facts.heads.get((thread, commit.parent)) != commit.head:

@@ -99,7 +99,7 @@ class Runs(Protocol):
             ``ok``; ``open`` if an offered superstep is not settled; ``offered`` if it was opened although this driver
             says it is private; ``stale`` because of epoch, head, order (the new head is not above the old), row (the
             item has another one), batch (it was cancelled), gone, or the status at rest. A repeat is recognised by the
-            new head, by the status at rest, or by the row.
+            new head, by the status at rest, or by the row: another driver that came to the same one is told ``ok`` too.
         """
         ...
 

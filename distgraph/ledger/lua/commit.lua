@@ -1,6 +1,7 @@
 -- Apply one superstep: the new checkpoint, the end of the old one's outcomes, the run's next state. All or nothing,
 -- compare-and-set on (epoch, parent checkpoint). The new checkpoint's id is the operation id: a repeat finds it as
--- the head and answers as the first time; one that only brings the run to rest finds it at rest.
+-- the head and answers as the first time; one that only brings the run to rest finds it at rest; one that ends a batch
+-- item finds its row, as does another driver that came to the same one.
 --
 -- KEYS  run HASH   line HASH   due ZSET   open HASH   claims HASH   tries HASH   naps ZSET   log STREAM   hist ZSET
 --       pending HASH   turns LIST

@@ -462,6 +462,15 @@ def test_a_zombie_changes_no_row(world: World, late: dict[str, Any]) -> None:
         assert world.runs.commit(again) == stale("row")
 
 
+def test_a_zombie_that_came_to_the_same_row_is_told_that_it_stands(world: World) -> None:
+    """It had made another checkpoint of the same outcomes: the row is all that is left to know a repeat by."""
+    _, address = promoted(world)
+    world.runs.commit(step(C2, C1, "done", address=address, batch_epoch="0", row=b"d", compact=True))
+    with unchanged(world):
+        late = step(C3, C1, "done", address=address, batch_epoch="0", row=b"d", compact=True)
+        assert world.runs.commit(late) == OK
+
+
 def test_an_item_that_failed_as_a_run_goes_on_in_a_slice(world: World) -> None:
     of, address = promoted(world, 0, 1)
     assert item_commit(world, of, own(0), last=True) == [True, True]

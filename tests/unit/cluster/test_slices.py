@@ -169,8 +169,9 @@ def after(cluster: Any, batch: Any) -> list[Any]:
     return list(batch.results())
 
 
-def test_items_that_a_rolled_back_server_forgot_are_not_lost_with_their_slice() -> None:
-    """Their driver goes on and takes them for done; the slice it ends is all that still knows of them."""
+@pytest.mark.parametrize("drained", [False, True])
+def test_items_that_a_rolled_back_server_forgot_are_not_lost_with_their_slice(drained: bool) -> None:
+    """Their driver goes on and takes them for done; the slice it ends, or hands back, is all that still knows of them."""
 
     def roll_back(state: Any) -> None:
         if state["x"] in (0, 2):
@@ -180,9 +181,29 @@ def test_items_that_a_rolled_back_server_forgot_are_not_lost_with_their_slice() 
         if state["x"] == 3 and len(saved) == 1:
             cluster.memory.restore(saved[0])
             saved.append(None)
+            if drained:
+                cluster.drain(next(slot for slot in cluster.slots if slot.busy))
 
     saved: list[Any] = []
-    cluster = cluster_of(graph := chain(Counted("a", roll_back)), slots=1)
+    cluster = cluster_of(graph := chain(Counted("a", roll_back)), slots=1 + drained)
     batch = cluster.submit_batch(graph, [{"x": at} for at in range(6)])
     cluster.run_until_idle()
     assert batch.status().done == 6
+
+
+def test_an_item_that_a_rolled_back_server_put_back_is_not_lost_where_its_slot_is_drained() -> None:
+    """Its end is refused, as if another driver had moved it; but nobody else has it."""
+
+    def save(state: Any) -> None:
+        saved.append(cluster.memory.snapshot())
+
+    def roll_back(state: Any) -> None:
+        if again.calls == 1:
+            cluster.memory.restore(saved[0])
+            cluster.drain(next(slot for slot in cluster.slots if slot.busy))
+
+    saved: list[int] = []
+    again = Counted("b", roll_back)
+    cluster = cluster_of(graph := chain(Counted("a", save), again))
+    batch = cluster.submit_batch(graph, items(1))
+    assert [row.status for row in after(cluster, batch)] == ["done"]
