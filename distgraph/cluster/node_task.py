@@ -11,7 +11,7 @@ from distgraph.cluster.lane import with_handlers
 from distgraph.cluster.offer import put_off
 from distgraph.cluster.reclaim import poison
 from distgraph.cluster.registry import Served
-from distgraph.cluster.run import Run, load_head, open_run
+from distgraph.cluster.run import Left, Run, load_head, open_run
 from distgraph.cluster.workplace import CRASHES_ALLOWED, LEASE_CHECK_MS, TREE_DIED, Workplace
 from distgraph.constants import ERROR
 from distgraph.errors import CheckpointCorruptError
@@ -46,6 +46,8 @@ def run_tasks(place: Workplace, hint: NodeHint) -> None:
                 run = _opened(place, served, address, hint, claimed)
             except CheckpointCorruptError as exc:
                 _settle_unread(place, served, address, hint, task_id, exc)
+                return
+            except Left:
                 return
         if claimed.crashes and claimed.why == TREE_DIED and not place.alone(True):
             # It may have killed a whole worker, and another such task runs in this one.

@@ -13,6 +13,7 @@ from distgraph.cluster.options import RunOptions
 from distgraph.cluster.registry import Served
 from distgraph.cluster.rows import naming, result_row
 from distgraph.cluster.workplace import TREE_DIED, Workplace
+from distgraph.errors import CheckpointCorruptError
 from distgraph.ledger import seam
 from distgraph.ledger.replies import Address, Record
 
@@ -112,16 +113,27 @@ def outcomes_at(place: Workplace, address: Address, head: str, epoch: int) -> di
 
 
 def load_head(place: Workplace, lane: Lane, address: Address, head: str) -> None:
-    """Stand at checkpoint ``head`` of the run's thread."""
+    """Stand at checkpoint ``head`` of the run's thread.
+
+    Raises:
+        CheckpointCorruptError: it cannot be read.
+        Left: the run has gone on meanwhile, and what is not kept of that checkpoint is gone.
+    """
     seam.reach("load", "before")
-    record = place.runs.read_line(address.thread_id, [f"c:{head}"])[0]
+    # The head is read in one with the rest: what lacks where it still stands is damage, and nothing else is.
+    before, record = place.runs.read_line(address.thread_id, ["head", f"c:{head}"])
     fields: list[str] = []
     if record is not None:
         bare, _ = decode_record(lane.served.codec, head, record)
         fields = value_fields(bare)
     fields.append(WRITER)
-    values = place.runs.read_line(address.thread_id, fields)
-    lane.load(head, record, dict(zip(fields, values, strict=True)))
+    after, *values = place.runs.read_line(address.thread_id, ["head", *fields])
+    try:
+        lane.load(head, record, dict(zip(fields, values, strict=True)))
+    except CheckpointCorruptError:
+        if {before, after} != {head.encode()}:
+            raise Left(head) from None
+        raise
     seam.reach("load", "after")
 
 

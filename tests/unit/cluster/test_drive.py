@@ -202,14 +202,17 @@ class TestFailures:
             run.result(0)
         assert (good.calls, deadly.calls) == (1, 3)
 
-    def test_a_checkpoint_that_cannot_be_read_fails_the_run(self) -> None:
+    @pytest.mark.parametrize("rust", [b"rust", None], ids=["damaged", "missing"])
+    def test_a_checkpoint_that_cannot_be_read_fails_the_run(self, rust: bytes | None) -> None:
         """Trying again would end the same way."""
         graph = fan(Counted("a"), Counted("b"))
         cluster = cluster_of(graph)
         run = cluster.submit(graph, {"x": 1}, placement="spread")
         cluster.step()
         line = cluster.memory.state.lines.at((run.thread_id, ""))
-        line[f"c:{line['head'].decode()}"] = b"rust"
+        record = f"c:{line['head'].decode()}"
+        line.drop(record)
+        line.write([(record, rust)] if rust else [])
         cluster.run_until_idle()
         with pytest.raises(CheckpointCorruptError):
             run.result(0)
@@ -263,6 +266,19 @@ class TestZombies:
         cluster.run_until_idle()
         assert run.result(0)["trail"] == ["a", "b"]
         assert node.calls == 2
+
+    @pytest.mark.parametrize("nth", [2, 4], ids=["task", "run"])
+    def test_whoever_lost_a_run_before_it_read_it_finds_nothing_damaged(
+        self, nth: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """What the run has left is not kept: it is missing, and rightly so."""
+        graph = fan(Counted("a"), Counted("b"))
+        cluster = cluster_of(graph)
+        cluster.stall_at("after runs.claim", nth=nth, steps=60)  # of the run, of its two tasks, of the run
+        run = cluster.submit(graph, {"x": 1}, keep="latest", placement="spread")
+        cluster.run_until_idle()
+        assert run.result(0)["trail"] == ["a", "b", "join"]
+        assert "cannot go on" not in caplog.text
 
     @pytest.mark.parametrize("point", ["before runs.commit", "after runs.commit", "node a", "after runs.claim"])
     @pytest.mark.parametrize("tree", [False, True], ids=["child", "worker"])

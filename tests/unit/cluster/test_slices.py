@@ -147,6 +147,21 @@ class TestDeaths:
         batch = cluster.submit_batch(graph, items(6))
         assert [row.status for row in after(cluster, batch)] == ["done", "done", "failed", "done", "done", "done"]
 
+    def test_whoever_lost_an_item_that_ended_meanwhile_goes_on_with_the_others(self) -> None:
+        """It comes back between its claim and its look at a line that is gone: lost to it, not damaged."""
+        seen: set[int] = set()
+
+        def does(state: Any) -> None:
+            if state["x"] not in seen:
+                seen.add(state["x"])
+                raise ValueError("not yet")
+
+        policy = RetryPolicy(initial_interval=0.05, jitter=False, max_attempts=2, retry_on=ValueError)
+        cluster = cluster_of(graph := chain(Counted("work", does), retry_policy=policy))
+        cluster.stall_at("after runs.claim", nth=2, steps=200)
+        batch = cluster.submit_batch(graph, items(3))
+        assert [row.value["trail"] for row in after(cluster, batch)] == [["work"]] * 3
+
     def test_a_drained_slot_hands_its_items_back_and_counts_no_crash(self) -> None:
         node = Counted("a")
         graph = chain(node)
