@@ -342,12 +342,14 @@ class BatchClient(Client):
     def halved(self) -> bool:
         """Whether the server has lost a part of what it was told: items, that these were all, or that a pause is over.
 
-        Nobody but the submitter knows.
+        Nobody but the submitter knows. A batch that is cancelled takes nothing more, and nothing of it is wanted.
         """
         state = self.world.memory.state
         if not self._doubts or self.batch_id not in state.manifests:
             return False
         parts = [part for (batch_id, _), part in state.parts.items() if batch_id == self.batch_id]
+        if any(part.state == "cancelled" for part in parts):
+            return False
         whole = "total" in state.manifests[self.batch_id] and sum(part.total for part in parts) >= self.subject.items
         return not whole or any(part.state == "paused" for part in parts)
 
