@@ -147,8 +147,9 @@ class TestDeaths:
         batch = cluster.submit_batch(graph, items(6))
         assert [row.status for row in after(cluster, batch)] == ["done", "done", "failed", "done", "done", "done"]
 
-    def test_whoever_lost_an_item_that_ended_meanwhile_goes_on_with_the_others(self) -> None:
-        """It comes back between its claim and its look at a line that is gone: lost to it, not damaged."""
+    @pytest.mark.parametrize(("point", "nth"), [("after runs.claim", 2), ("after runs.read_line", 1)])
+    def test_whoever_lost_an_item_that_ended_meanwhile_goes_on_with_the_others(self, point: str, nth: int) -> None:
+        """It comes back after its claim, or in the middle of reading a line that is gone: lost to it, not damaged."""
         seen: set[int] = set()
 
         def does(state: Any) -> None:
@@ -158,7 +159,7 @@ class TestDeaths:
 
         policy = RetryPolicy(initial_interval=0.05, jitter=False, max_attempts=2, retry_on=ValueError)
         cluster = cluster_of(graph := chain(Counted("work", does), retry_policy=policy))
-        cluster.stall_at("after runs.claim", nth=2, steps=200)
+        cluster.stall_at(point, nth=nth, steps=200)
         batch = cluster.submit_batch(graph, items(3))
         assert [row.value["trail"] for row in after(cluster, batch)] == [["work"]] * 3
 
