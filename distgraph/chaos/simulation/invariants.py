@@ -222,6 +222,8 @@ def _check_amplification(world: World) -> None:
     repeated = len(history.executions) - len({(one.key, one.attempt, one.node) for one in history.executions})
     harmless = ("repeat", "drop hints")
     reasons = sum(count for kind, count in history.faults.items() if kind not in harmless)
+    # A roll-back undoes more than one commit.
+    reasons += history.faults["roll back"]
     # Failed items begin their last superstep anew.
     reasons += history.oks["retried"]
     if repeated > reasons * _REPEATED:
