@@ -9,12 +9,14 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from urllib.parse import unquote
 
 import distgraph.errors
 from distgraph.chaos import invariants
 from distgraph.chaos.facts import Facts
 from distgraph.chaos.history import of
 from distgraph.chaos.invariants import slot_pids
+from distgraph.ledger.keys import split_item
 
 #: Of one invariant so many violations are told.
 MOST = 5
@@ -55,7 +57,11 @@ def no_orphans(facts: Facts) -> Iterator[str]:
         found = re.match(r"dg:\{[^}]*/(g|\d+)\}:([a-z]+)(?::(.*))?$", key, re.DOTALL)
         if found is None:
             yield f"key {key} is none of ours"
-        elif found[1] != "g" and found[2] not in ("due", "runs") and not _belongs(found[2], found[3] or "", known):
+        elif (
+            found[1] != "g"
+            and found[2] not in ("due", "runs", "dead")
+            and not _belongs(found[2], found[3] or "", known)
+        ):
             yield f"key {key} belongs to nothing"
     yield from (f"key {key} is left when everything was deleted" for key in facts.swept)
     if facts.dump.waiting:
@@ -63,10 +69,13 @@ def no_orphans(facts: Facts) -> Iterator[str]:
 
 
 def _belongs(kind: str, name: str, known: set[str]) -> bool:
-    if kind in ("batch", "out", "in", "crash"):
-        return name.partition(":")[0] in known
-    # Of an item that is done nothing is kept but its row.
-    return kind in ("run", "rid", "log", "line", "hist", "pend", "once") and name.partition(":")[0] in known
+    owner = unquote(name.partition(":")[0])
+    if kind == "once":
+        # Those of a batch's item outlive it for a time.
+        return owner in known or ((item := split_item(owner)) is not None and item[0] in known)
+    # Of an item that is done nothing else is kept but its row.
+    owned = ("batch", "out", "in", "crash", "asks", "run", "rid", "log", "line", "hist", "pend")
+    return kind in owned and owner in known
 
 
 def nothing_held(facts: Facts) -> Iterator[str]:

@@ -17,12 +17,14 @@ from distgraph.types import Write
 class BatchPlan:
     """A batch as its drivers need it, read once per process."""
 
-    __slots__ = ("batch_id", "config", "options", "served", "travels", "waits")
+    __slots__ = ("batch_id", "config", "options", "served", "total", "travels", "waits")
 
     def __init__(self, batch_id: str, served: Served, manifest: dict[str, Any]) -> None:
         self.batch_id, self.served = batch_id, served
         self.config = bytes.fromhex(manifest["config"])
         self.options = RunOptions.of(served.codec.decode(self.config))
+        #: Of its items; None while they are still sent.
+        self.total: int | None = manifest["total"]
         #: Its items leave their slices, as runs of their own whose tasks are messages.
         self.travels = self.options.placement == "spread" or any(
             node.queue or node.placement == "spread" for node in served.program.nodes.values()

@@ -101,7 +101,11 @@ def _size(place: Workplace, plan: BatchPlan) -> int:
     """How many items are taken at a time. Those that wait are waited for together, and stored as they come."""
     pace = place.pace.get(plan.batch_id)
     if plan.waits:
-        return place.overlap if pace is None else max(WAITING, min(place.overlap, int(SLICE / pace)))
+        # Not more than its share: what waits here, other slots cannot begin.
+        most = (
+            place.overlap if plan.total is None else max(1, min(place.overlap, -(-plan.total // max(1, place.slots()))))
+        )
+        return most if pace is None else max(min(WAITING, most), min(most, int(SLICE / pace)))
     return 4 if pace is None else max(1, min(CHUNK, int(SLICE / pace)))
 
 
