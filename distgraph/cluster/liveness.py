@@ -157,9 +157,13 @@ class SlotTable:
     def read(self, row: int) -> Row:
         """What ``row`` says."""
         at = row * _ROW
-        pid, busy, deadline, call, size = _HEAD.unpack_from(self._map, at)
-        text = self._map[at + _HEAD.size : at + _HEAD.size + size].decode(errors="replace")
-        return Row(pid, bool(busy), deadline, text, call)
+        while True:
+            head = self._map[at : at + _HEAD.size]
+            pid, busy, deadline, call, size = _HEAD.unpack(head)
+            text = self._map[at + _HEAD.size : at + _HEAD.size + size].decode(errors="replace")
+            # The next call's text would come with this one's deadline where it was written between the two looks.
+            if self._map[at : at + _HEAD.size] == head:
+                return Row(pid, bool(busy), deadline, text, call)
 
     def clear(self, row: int) -> None:
         """Nobody works in ``row``."""

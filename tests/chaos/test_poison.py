@@ -114,7 +114,7 @@ KINDS = {
     "abort": "SIGABRT",
     "group": "its whole worker died",
     "memory": "more memory than the 256 MiB",
-    "hang": "run timeout of 2.000s",
+    "hang": "run timeout of 4.000s",
 }
 #: A hundred items for each poisonous one. DISTGRAPH_FULL: the whole of it.
 ITEMS = 10_000 if os.environ.get("DISTGRAPH_FULL") else 600

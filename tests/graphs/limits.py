@@ -136,7 +136,7 @@ def harm(how: str) -> None:
 def build_mixed() -> StateGraph[Any, Any, Any, Any]:
     builder = StateGraph(Mixed)
     builder.add_node(begin)
-    builder.add_node("risky", risky, timeout=2.0)
+    builder.add_node("risky", risky, timeout=4.0)
     builder.add_edge(START, "begin")
     builder.add_edge("begin", "risky")
     return builder.add_edge("risky", END)

@@ -35,6 +35,27 @@ class TestSlotTable:
         assert table.read(3) == (77, True, 12.5, "n:run\nthread\nnode", 0)
         assert table.read(2) == (0, False, 0.0, "", 0)
 
+    def test_nobody_reads_a_call_with_the_time_limit_of_the_one_before(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The row is written between two looks of its reader."""
+        table, told = SlotTable(8), iter([1, 2])
+        rows = table._map
+
+        class Between:
+            """The row's bytes; its process goes on after the first look at each call."""
+
+            def __getitem__(self, part: slice) -> bytes:
+                found = rows[part]
+                call = next(told, 0)
+                if call:
+                    monkeypatch.setattr(table, "_map", rows)
+                    table.write(1, 7, True, float(call + 1), f"call {call + 1}", call + 1)
+                    monkeypatch.setattr(table, "_map", self)
+                return found
+
+        table.write(1, 7, True, 1.0, "call 1", 1)
+        monkeypatch.setattr(table, "_map", Between())
+        assert table.read(1) == (7, True, 3.0, "call 3", 3)
+
     def test_another_process_of_the_worker_reads_the_same_rows(self) -> None:
         table = SlotTable(8)
         table.write(1, 5, True, 0.0, "ähm")

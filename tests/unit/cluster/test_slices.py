@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from distgraph.cluster import slices as module
 from distgraph.cluster.failures import rebuild
 from distgraph.errors import PoisonTaskError
 from distgraph.testing import Faults, die
@@ -223,3 +225,13 @@ def test_an_item_that_a_rolled_back_server_put_back_is_not_lost_where_its_slot_i
     cluster = cluster_of(graph := chain(Counted("a", save), again))
     batch = cluster.submit_batch(graph, items(1))
     assert [row.status for row in after(cluster, batch)] == ["done"]
+
+
+@pytest.mark.parametrize(
+    ("total", "pace", "taken"), [(10, None, 3), (10, 1e-6, 3), (10_000, None, 100), (None, None, 100)]
+)
+def test_a_slot_takes_no_more_than_its_share_of_items_that_wait(total: Any, pace: Any, taken: int) -> None:
+    """What waits in one slot, the others cannot begin."""
+    plan: Any = SimpleNamespace(batch_id="b", waits=True, total=total)
+    place: Any = SimpleNamespace(pace={"b": pace} if pace else {}, overlap=100, slots=lambda: 4)
+    assert module._size(place, plan) == taken
