@@ -343,12 +343,7 @@ class Cluster:
                 f"There is no run {run_id!r} in namespace {self.namespace!r}: never submitted here, or deleted since."
             )
         when = datetime.fromtimestamp(expired / 1000, UTC)
-        return ResultExpiredError(
-            f"Run {run_id!r} has expired: it was kept until {when:%Y-%m-%d %H:%M:%S} UTC. Submit with a longer retention to "
-            "keep results longer.",
-            run_id=run_id,
-            when=when,
-        )
+        return ResultExpiredError(_expired(f"Run {run_id!r}", when), run_id=run_id, when=when)
 
     def runs(self, limit: int = 100) -> list[RunHandle]:
         """The newest runs, newest first; items of batches are not among them."""
@@ -374,12 +369,7 @@ class Cluster:
                 f"There is no batch {batch_id!r} in namespace {self.namespace!r}: never submitted here, or deleted since."
             )
         when = datetime.fromtimestamp(expired / 1000, UTC)
-        return BatchExpiredError(
-            f"Batch {batch_id!r} has expired: it was kept until {when:%Y-%m-%d %H:%M:%S} UTC. Submit with a longer retention "
-            "to keep results longer.",
-            batch_id=batch_id,
-            when=when,
-        )
+        return BatchExpiredError(_expired(f"Batch {batch_id!r}", when), batch_id=batch_id, when=when)
 
     def find_batch(self, batch_id: str) -> Batch | None:
         """The batch with that id, if there is one."""
@@ -430,3 +420,10 @@ class Cluster:
     def now_ms(self) -> int:
         """This client's clock, milliseconds since the epoch; for people, never compared with a worker's."""
         return int(time.time() * 1000)
+
+
+def _expired(what: str, when: datetime) -> str:
+    return (
+        f"{what} has expired: it was kept until {when:%Y-%m-%d %H:%M:%S} UTC. Submit with a longer retention to keep "
+        "results longer."
+    )

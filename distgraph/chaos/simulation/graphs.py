@@ -204,6 +204,15 @@ def _ask(version: int) -> StateGraph[Any, Any, Any, Any]:
     return builder
 
 
+def _beside_a(builder: StateGraph[Any, Any, Any, Any], name: str) -> StateGraph[Any, Any, Any, Any]:
+    """A node that runs beside `a`; `b` waits for both."""
+    builder.add_edge(START, name)
+    builder.add_edge(START, "a")
+    builder.add_edge(["a", name], "b")
+    builder.add_edge("b", END)
+    return builder
+
+
 def _flaky(version: int) -> StateGraph[Any, Any, Any, Any]:
     """One fails until its last attempt, another works beside it."""
     builder = _builder(version, "ab")
@@ -218,11 +227,7 @@ def _flaky(version: int) -> StateGraph[Any, Any, Any, Any]:
 
     policy = RetryPolicy(initial_interval=0.03, max_attempts=ATTEMPTS, jitter=False, retry_on=Failure)
     builder.add_node("flaky", flaky, retry_policy=policy)
-    builder.add_edge(START, "flaky")
-    builder.add_edge(START, "a")
-    builder.add_edge(["a", "flaky"], "b")
-    builder.add_edge("b", END)
-    return builder
+    return _beside_a(builder, "flaky")
 
 
 def _broken(version: int) -> StateGraph[Any, Any, Any, Any]:
@@ -304,11 +309,7 @@ def _nap(version: int) -> StateGraph[Any, Any, Any, Any]:
         return _write("nap", runtime, version, 5)
 
     builder.add_node("nap", nap)
-    builder.add_edge(START, "nap")
-    builder.add_edge(START, "a")
-    builder.add_edge(["a", "nap"], "b")
-    builder.add_edge("b", END)
-    return builder
+    return _beside_a(builder, "nap")
 
 
 def _limited(version: int) -> StateGraph[Any, Any, Any, Any]:
@@ -321,11 +322,7 @@ def _limited(version: int) -> StateGraph[Any, Any, Any, Any]:
     policy = RetryPolicy(initial_interval=0.03, max_attempts=2, jitter=False)
     limit = None if version == IN_PROCESS else LIMIT_SECONDS
     builder.add_node("limited", limited, retry_policy=policy, timeout=limit, placement="spread")
-    builder.add_edge(START, "limited")
-    builder.add_edge(START, "a")
-    builder.add_edge(["a", "limited"], "b")
-    builder.add_edge("b", END)
-    return builder
+    return _beside_a(builder, "limited")
 
 
 _BUILDERS: dict[str, Callable[[int], StateGraph[Any, Any, Any, Any]]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from distgraph.testing.broker import Faults
 from distgraph.types import MultitaskStrategy, Placement
@@ -22,19 +22,7 @@ FaultKind = Literal[
     "drain",
     "deploy",
 ]
-FAULTS: tuple[FaultKind, ...] = (
-    "kill",
-    "kill tree",
-    "freeze",
-    "freeze tree",
-    "cut",
-    "repeat",
-    "restart",
-    "roll back",
-    "drop hints",
-    "drain",
-    "deploy",
-)
+FAULTS: tuple[FaultKind, ...] = get_args(FaultKind)
 
 
 @dataclass(frozen=True, slots=True)
