@@ -60,7 +60,7 @@ class Crew:
             fresh = [pid for pid in worker.children() if pid != old] if worker.alive else []
             if fresh:
                 self.again.remove(one)
-                self._kill_tree(worker) if whole else self._kill_child(worker, fresh[0])
+                self._kill_tree(worker, every=False) if whole else self._kill_child(worker, fresh[0])
             elif now > until:
                 self.again.remove(one)
 
@@ -114,15 +114,15 @@ class Crew:
             return False
         for worker in victims if every else [victims[pick % len(victims)]]:
             place = self.workers.index(worker)
-            self._kill_tree(worker)
+            self._kill_tree(worker, every=every)
             self.workers[place] = self._start()
             if twice:
                 self.again.append((self.workers[place], 0, time.monotonic() + 20, True))
         return True
 
-    def _kill_tree(self, worker: WorkerProcess) -> None:
+    def _kill_tree(self, worker: WorkerProcess, *, every: bool) -> None:
         pids = [worker.pid, *worker.children()]
-        self.journal.write("kill", "invoke", kind="tree", pids=pids, worker=worker.pid)
+        self.journal.write("kill", "invoke", kind="tree", pids=pids, worker=worker.pid, every=every)
         worker.kill_tree()
 
     def pause(self, pick: int, seconds: float) -> bool:

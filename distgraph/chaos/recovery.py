@@ -4,7 +4,8 @@ What a process held - items of its slices, leases, claims - follows from what we
 strike until somebody else has committed the next superstep of it: of the first run it held, and of the last.
 
 Faults that come together are told apart from those that come alone: while a server is out, and for a time to live after it
-is back, nobody is taken for dead, on purpose; and a worker whose child was killed may be killed itself before it tells.
+is back, nobody is taken for dead, on purpose; a worker whose child was killed may be killed itself before it tells; and when
+all workers are killed at once nothing goes on before the first new process has started.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ _RESTS = ("done", "failed", "interrupted")
 DISTRUSTED = 3.5
 #: What the name of a kind ends with where several faults came together.
 TOGETHER = ", and another fault"
+#: What the name of a kind ends with where all workers were struck at once.
+EVERY = ", all at once"
 #: What recovery may take at the 99th percentile, in seconds, by what was struck alone.
 GOALS = {"child": 1.5, "tree": 3.0, "server": 3.0}
 
@@ -66,7 +69,7 @@ def recoveries(events: Sequence[Event]) -> list[Recovery]:
     commits = _commits(events)
     # These waited for somebody to try them again.
     quarantined = {run for event in events if event["op"] == "retry" for run in event["runs"]}
-    outages = [event["t"] for event in events if event["op"] == "blackhole" or _is(event, "kill", "server")]
+    outages = [event for event in events if _is_outage(event)]
     strikes: dict[str, int] = defaultdict(int)
     first: dict[str, list[float]] = defaultdict(list)
     last: dict[str, list[float]] = defaultdict(list)
@@ -75,7 +78,7 @@ def recoveries(events: Sequence[Event]) -> list[Recovery]:
         held.see(event)
         if event["op"] not in ("kill", "stop"):
             continue
-        kind = event["kind"]
+        kind = event["kind"] + EVERY * bool(event.get("every"))
         strikes[kind] += event.get("count", 1)
         if kind == "server":
             waits = _any_commit(events, at)
@@ -91,19 +94,24 @@ def recoveries(events: Sequence[Event]) -> list[Recovery]:
     return [Recovery(kind, strikes[kind], first[kind], last[kind]) for kind in sorted({*strikes, *first})]
 
 
+def _is_outage(event: Event) -> bool:
+    """Whether nobody at all can go on for a while."""
+    return event["op"] == "blackhole" or bool(event.get("every")) or _is(event, "kill", "server")
+
+
 def _is(event: Event, op: str, kind: str) -> bool:
     return bool(event["op"] == op and event["kind"] == kind)
 
 
-def _with_another(events: Sequence[Event], strike: Event, wait: float, outages: Sequence[float]) -> bool:
+def _with_another(events: Sequence[Event], strike: Event, wait: float, outages: Sequence[Event]) -> bool:
     """Whether an outage, or another strike at the same worker, fell into the time of recovery."""
-    if strike["kind"] not in ("child", "tree", "zombie"):
+    if strike["kind"] == "submitter" or strike.get("every"):
         return False
     begin, end = strike["t"], strike["t"] + wait
-    return any(begin - DISTRUSTED < t < end for t in outages) or any(
-        begin < event["t"] < end and event["op"] in ("kill", "stop") and event.get("worker") == strike["worker"]
-        for event in events
-    )
+    if any(begin - DISTRUSTED < event["t"] < end for event in outages if event is not strike):
+        return True
+    later = [event for event in events if begin < event["t"] < end and event["op"] in ("kill", "stop")]
+    return "worker" in strike and any(event.get("worker") == strike["worker"] for event in later)
 
 
 class _Held:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from distgraph.chaos.history import Event
-from distgraph.chaos.recovery import TOGETHER, Recovery, median, percentile, recoveries
+from distgraph.chaos.recovery import EVERY, TOGETHER, Recovery, median, percentile, recoveries
 
 HELD, NEXT = "boot:7.0", "boot:8.0"
 
@@ -93,6 +93,18 @@ def test_faults_that_come_together_are_told_apart() -> None:
     for other in (kill(3, "tree", (9,), worker=5), kill(7, "server"), event(3, "reset")):
         events = sorted([*work, kill(2, "tree", worker=6), other], key=lambda e: float(e["t"]))
         assert {recovery.kind: recovery.first for recovery in recoveries(events)}["tree"] == [4.0]
+
+
+def test_all_workers_at_once_are_an_outage_of_their_own() -> None:
+    work = [take(1), step(6, "b:0", NEXT), step(6, "b:1", NEXT)]
+    every = [kill(3, "tree", (9,), worker=6, every=True), kill(3.1, "tree", (7,), worker=7, every=True)]
+    found = {recovery.kind: recovery for recovery in recoveries([work[0], kill(2, "server"), *every, *work[1:]])}
+    assert {kind: recovery.first for kind, recovery in found.items()} == {
+        "server": [],
+        "server" + TOGETHER: [4.0],
+        "tree" + EVERY: [pytest.approx(2.9)],
+    }
+    assert found["tree" + EVERY].strikes == 2
 
 
 def test_a_server_is_back_with_the_first_commit_of_anybody() -> None:
