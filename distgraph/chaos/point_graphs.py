@@ -6,6 +6,7 @@ paying    START -> pay -> END                       `pay` records an effect with
 napping   START -> nap -> END                       `nap` sleeps as long as it is told, beside a task that does not
 dice      START -> throw (x 4) -> END               throws dice: what is computed again shows, and the sum is exact
 nesting   START -> inner -> last -> END             `inner` is a graph: first -> middle
+chaos_flow  a workflow: the tasks `before`, then `gate`, which is as `wait`, then `after`
 keeping   START -> keep -> END                      `keep` uses the store, and its result is cached
 """
 
@@ -20,6 +21,7 @@ from typing import Annotated, Any, TypedDict
 
 from distgraph.cache.memory import InMemoryCache
 from distgraph.constants import END, START
+from distgraph.func import entrypoint, task
 from distgraph.graph.state import StateGraph
 from distgraph.runtime import Runtime
 from distgraph.types import CachePolicy
@@ -80,6 +82,24 @@ def nap(state: State, runtime: Runtime[Any]) -> State:
     runtime.sleep(state["seconds"])
     _note(state["log"], repr(time.time()))
     return {"steps": ["nap"]}
+
+
+@task
+def step(name: str) -> str:
+    """Come before the gate, or after it."""
+    return name
+
+
+@task
+def gate(state: State) -> str:
+    """Stand at the gate until it is there."""
+    return wait(state)["steps"][0]
+
+
+@entrypoint()
+def chaos_flow(state: State) -> list[str]:
+    """As `gated`, of functions."""
+    return [step("first").result(), gate(state).result(), step("last").result()]
 
 
 class Throws(TypedDict, total=False):

@@ -283,6 +283,15 @@ def fallen_run(trial: Trial) -> None:
     trial.end_run("chaos-gated")
 
 
+def fallen_flow(trial: Trial) -> None:
+    """A process dies while it runs a workflow; the next attempt gets on, and the crash counts no more."""
+    trial.allowed += 1
+    trial.submit("chaos_flow", trial.gated())
+    _fall(trial)
+    trial.expect(trial.result(), GATED, "the run's result")
+    trial.end_run("chaos_flow")
+
+
 def fallen_items(trial: Trial) -> None:
     """A process dies while it works at a slice, and its worker hands the items back."""
     trial.allowed += 1
@@ -435,6 +444,7 @@ WAYS: dict[str, tuple[Way, ...]] = {
     "batch_add": (_client(items),),
     "batch_commit": (_worker(items, 3),),
     "batch_control": (_client(steered_items, 3),),
+    "batch_got_on": (_worker(fallen_items),),
     "batch_life": (_worker(expired_items), _client(deleted_items)),
     "batch_retry": (_client(failed_items),),
     "batch_return": (_worker(fallen_items), _worker(drained_items)),
@@ -447,6 +457,7 @@ WAYS: dict[str, tuple[Way, ...]] = {
     "drop_thread": (_client(changed_thread),),
     "drop_run": (_client(deleted_run),),
     "forget": (_worker(ghost),),
+    "got_on": (_worker(fallen_flow),),
     "hold": (_worker(nesting_run),),
     "hinted": (_worker(unhinted_run),),
     "item_drop": (_worker(keeping_run),),

@@ -34,6 +34,7 @@ GRAPHS = {
         point_graphs.dice,
         point_graphs.nesting,
         point_graphs.keeping,
+        point_graphs.chaos_flow,
     )
 }
 

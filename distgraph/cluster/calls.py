@@ -18,6 +18,7 @@ from threading import Lock, Timer
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from distgraph.cluster.sharing import IN_PLACE, Sharing
+from distgraph.cluster.shelves import of_ledger
 from distgraph.engine.caching import cache_key, is_cacheable
 from distgraph.engine.children import ThreadChildren
 from distgraph.engine.loop_children import LoopChildren
@@ -110,7 +111,15 @@ class TaskCalls:
         # Before it is recorded: who dies in between tells it again, by the same name. After it, nobody would.
         self.told(child, writes)
         stands = self.effects.record(_outcome(self._key(child)), data)
+        self.got_on()
         return [(channel, value) for channel, value in self._lane.served.codec.decode(stands)]
+
+    def got_on(self) -> None:
+        """A task has ended that had not before: what its caller's processes died of before counts no more."""
+        got_on = self._lane.got_on
+        if got_on is not None:
+            with of_ledger():
+                got_on()
 
     # ------------------------------------------------------------ who runs it, see ``sharing``
 
@@ -252,6 +261,7 @@ class ThreadCalls:
         self._offer()
         if writes := self._sharing.elsewhere(child):
             self._calls.told(child, writes)
+            self._calls.got_on()
             return writes
         writes = self.run_here(child, self._calls)
         if is_finished(writes):

@@ -86,6 +86,8 @@ def carry_on(
             why = record.get("why", b"").decode()
             fail(place, run, poison(f"Run {address.run_id!r}", int(record["x"]), why))
             return
+        if int(record.get("x", b"0")):
+            run.lane.got_on = partial(place.runs.got_on, address, place.slot)
         if run.suspect and not place.alone(True):
             place.runs.release(address, place.slot, due_ms=ALONE_MS)
             return

@@ -63,10 +63,11 @@ class Lane:
         epoch: of the run; '' for a batch item in a slice.
         keep_head: stores the head in the middle of a superstep; False: the run is somebody else's.
         nested: its tasks have run graphs here since somebody dropped their lines.
+        got_on: called when a task that a node calls has ended, after crashes: they count no more. None: there were none.
     """
 
     __slots__ = (
-        *("_growth", "_raw_next", "at", "base", "ctx", "epoch", "keep_head", "nested", "next", "options"),
+        *("_growth", "_raw_next", "at", "base", "ctx", "epoch", "got_on", "keep_head", "nested", "next", "options"),
         *("pending", "place", "raw", "rules", "served", "stored", "writer", "wrong"),
     )
 
@@ -84,6 +85,7 @@ class Lane:
         self.next: Next | None = None
         self.writer = self.epoch = ""
         self.keep_head: Callable[[], bool] = lambda: False
+        self.got_on: Callable[[], object] | None = None
         self.nested = False
         #: Why the context is none that the graph takes.
         self.wrong: Exception | None = None

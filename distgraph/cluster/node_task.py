@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from distgraph.cluster.attempt import attempt_task, failures_of
 from distgraph.cluster.drive import carry_on, pass_on
 from distgraph.cluster.events import settled_entry
@@ -54,6 +56,7 @@ def run_tasks(place: Workplace, hint: NodeHint) -> None:
             place.runs.reclaim(address, place.slot, crashed=False)
             return
         run.record = claimed.record
+        run.lane.got_on = partial(place.runs.got_on, address, place.slot, task_id) if claimed.crashes else None
         task = task_at(served.program, run.lane.at, tuple(path))
         if task is None or task.id != task_id:
             return

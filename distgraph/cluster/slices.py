@@ -225,6 +225,8 @@ class Slice:
         lane = Lane(place, plan.served, plan.options, ctx)
         item = Item(index, Address(name, name), plan, lane, self.taken, self.slice_id)
         lane.keep_head = partial(self._keep_head, item)
+        if self.taken.flag in ("a", "c"):
+            lane.got_on = self._got_on
         self.live.append(item)
         head = line.get(b"head", b"").decode()
         # Should something not be readable, the item ends here: as one that stands at this checkpoint.
@@ -395,6 +397,8 @@ class Slice:
             ended, item.step = item.step, None
             if applied:
                 item.lane.committed()
+                if ended is not None and ended.kind == "step" and item.lane.got_on is not None:
+                    item.lane.got_on()
                 if ended is not None:
                     self._forget(item, ended)
             else:
@@ -404,6 +408,10 @@ class Slice:
                 if item in self.promoted:
                     self.promoted.remove(item)
         return True
+
+    def _got_on(self) -> None:
+        """The slice's one item, which crashed before, has come further than it ever had."""
+        self.place.batches.got_on(self.plan.batch_id, self.slice_id, self.place.slot, self.taken)
 
     def _keep_head(self, item: Item) -> bool:
         """Store an item's head before graphs nested in it store theirs. False: it is somebody else's, or not wanted."""

@@ -267,6 +267,13 @@ class BatchLedger(BatchLife):
         args = (batch_id, slice_id, slot, "" if crashed is None else crashed, allowed, row, *spans)
         return answer_of(self.scripts.run(Call("batch_return", keys, args)))
 
+    def got_on(self, batch_id: str, slice_id: str, slot: str, taken: Taken) -> bool:
+        """Forget the crashes of the one item of a slice."""
+        part = self.keys.chunk_partition(batch_id, taken.chunk)
+        keys = (self.keys.batch(part, "slices", batch_id), self.keys.batch(part, "crash", batch_id))
+        args = (slice_id, slot, taken.chunk * CHUNK + taken.start)
+        return bool(self.scripts.run(Call("batch_got_on", keys, args)))
+
     def settled_items(self, batch_id: str, taken: Taken) -> set[int]:
         """Indexes among the taken that have a row, or go on as runs of their own."""
         part = self.keys.chunk_partition(batch_id, taken.chunk)

@@ -363,6 +363,11 @@ class RunLedger(RunReads):
         reply = self.scripts.run(Call("reclaim", keys, (address.run_id, slot, "1" if crashed else "0", task_id, why)))
         return int(reply[0]), int(reply[1])
 
+    def got_on(self, address: Address, slot: str, task_id: str = "") -> bool:
+        """Forget the crashes of a task that a slot has claimed, or of the run that it drives."""
+        keys = (self._run(address, "run"), self._run(address, "claims"), self._run(address, "tries"))
+        return bool(self.scripts.run(Call("got_on", keys, (slot, task_id))))
+
     def sweep(self, partition: int, *, most: int, push_ms: int) -> Swept:
         """What is overdue in a partition; each entry is pushed forward by ``push_ms``."""
         reply = self.scripts.run(Call("sweep", (self.keys.due(partition),), (most, push_ms)))

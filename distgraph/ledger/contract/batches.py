@@ -195,6 +195,14 @@ class Batches(Protocol):
         """
         ...
 
+    def got_on(self, batch_id: str, slice_id: str, slot: str, taken: Taken) -> bool:
+        """Forget the crashes of the one item of a slice, that which made it a suspect included: it has got on.
+
+        Returns:
+            Whether the slot has the slice. A repeat says so too.
+        """
+        ...
+
     # ---- as a whole
 
     def counts(self, batch_id: str) -> BatchCounts:

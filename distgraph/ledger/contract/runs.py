@@ -291,6 +291,17 @@ class Runs(Protocol):
         """
         ...
 
+    def got_on(self, address: Address, slot: str, task_id: str = "") -> bool:
+        """Forget the crashes of a task that ``slot`` has claimed, or without one of the run whose lease it has.
+
+        Crashes count where nothing comes of what runs: a task that ended in between, of those that a node calls, is
+        progress as a superstep is.
+
+        Returns:
+            Whether the slot holds it. A repeat says so too.
+        """
+        ...
+
     def sweep(self, partition: int, *, most: int, push_ms: int) -> Swept:
         """What is overdue in a partition, the longest first, at most ``most``; pushed to ``push_ms`` from now.
 

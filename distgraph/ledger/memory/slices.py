@@ -158,6 +158,16 @@ class MemorySlices(Items):
             self._owe(at, self.state.now_ms())
         return Answer(answer, str(counted))
 
+    @atomic
+    def got_on(self, batch_id: str, slice_id: str, slot: str, taken: Taken) -> bool:
+        at = (batch_id, self.keys.chunk_partition(batch_id, taken.chunk))
+        mine = self.state.slices.look(at).get(slice_id)
+        if mine is None or mine[0] != slot:
+            return False
+        self.state.slices.at(at)[slice_id] = (slot, mine[1]._replace(flag="r"))
+        self.state.crashes.at(at).drop(taken.chunk * CHUNK + taken.start)
+        return True
+
     # ------------------------------------------------------------- what they share
 
     def _count_crash(self, at: At, index: int) -> int:

@@ -221,6 +221,20 @@ class MemoryTasks(RunState):
             self._owe(key, now)
         return freed, crashes or (0 if task_id else int(record.get("x", b"0")))
 
+    @atomic
+    def got_on(self, address: Address, slot: str, task_id: str = "") -> bool:
+        key = self.state.key(address)
+        if not task_id:
+            if self.state.records.look(key).get("lease") != slot.encode():
+                return False
+            self._set(key, {"x": 0})
+            return True
+        if self.state.claims.look(key).get(task_id) != slot:
+            return False
+        tries = self.state.tries.at(key)
+        tries[task_id] = tries.get(task_id, Tries())._replace(crashes=0, why="")
+        return True
+
     def _count_crash(self, key: RunKey, task_id: str, why: str) -> int:
         tries = self.state.tries.at(key)
         tried = tries.get(task_id, Tries())

@@ -338,3 +338,31 @@ def test_a_run_at_rest_is_not_made_due(world: World) -> None:
     world.runs.reclaim(RUN, A, crashed=True)
     world.pass_ms(10 * LOOK_MS)
     assert due(world) == []
+
+
+# ---------------------------------------------------------------- what crashed and got on
+
+
+def test_what_has_got_on_begins_to_be_counted_anew(world: World) -> None:
+    """A run that its slot drives; and of a task that is offered, that one alone."""
+    driven(world)
+    world.runs.reclaim(RUN, A, crashed=True)
+    with unchanged(world):
+        assert not world.runs.got_on(RUN, A), "it holds it no more"
+    claim(world, B)
+    assert world.runs.got_on(RUN, B)
+    assert world.runs.reclaim(RUN, B, crashed=True) == (1, 1)
+
+
+def test_a_task_that_has_got_on_begins_to_be_counted_anew(world: World) -> None:
+    offered(world, 2)
+    for task in ("T1", "T2"):
+        claim_task(world, task)
+    world.runs.reclaim(RUN, A, crashed=True, why="it fell")
+    with unchanged(world):
+        assert not world.runs.got_on(RUN, A, "T1"), "it holds it no more"
+    claim_task(world, "T1")
+    assert world.runs.got_on(RUN, A, "T1")
+    claimed = claim_task(world, "T1")
+    assert (claimed.crashes, claimed.why) == (0, "")
+    assert claim_task(world, "T2").crashes == 1

@@ -131,6 +131,12 @@ class Items(Twins):
             ),
         )
 
+    @rule(name=names, slot=slots, fit=fits)
+    def item_got_on(self, name: str, slot: str, fit: bool) -> None:
+        holder, of = self.taken(name, slot, fit)
+        if of.stop - of.start == 1:
+            self.both("item_got_on", lambda w: w.batches.got_on(BATCH, name, holder, of))
+
     @rule(what=st.sampled_from(["pause", "continue", "continue", "cancel"]), really=rarely)
     def control_batch(self, what: Any, really: bool) -> None:
         if what != "cancel" or really:

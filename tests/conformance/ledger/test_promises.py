@@ -29,6 +29,7 @@ from tests.conformance.ledger.scenes import (
     LOOK_MS,
     RUN,
     A,
+    B,
     added,
     asked,
     claim,
@@ -82,6 +83,25 @@ def ended(world: ServerWorld) -> None:
     world.runs.effect(RUN, "k", b"v")
     world.runs.commit(step(C1, log=[b"x"], kept=[("k", b"w")], index_history=True, status="done"))
     world.pass_ms(10)
+
+
+def crashed_task(world: ServerWorld) -> None:
+    at_work(world)
+    world.runs.reclaim(RUN, A, crashed=True, why="it fell")
+    claim_task(world, "T1")
+
+
+def crashed_run(world: ServerWorld) -> None:
+    driven(world)
+    world.runs.reclaim(RUN, A, crashed=True)
+    claim(world, B)
+
+
+def crashed_item(world: ServerWorld) -> Taken:
+    give_back(world, taken(world, 4), ["0:0:1:c"], crashed=0)
+    of = take(world, "s2", B)
+    assert of is not None
+    return of
 
 
 def overdue(world: ServerWorld) -> None:
@@ -166,6 +186,9 @@ CASES: dict[str, tuple[Callable[[ServerWorld], Any], Callable[[ServerWorld, Any]
     "control": (asked, lambda w, _: w.runs.control("requeue", RUN, "n", fields={"n:T2": 5}, drop=["T2"], log=b"x")),
     "control: item": (an_item, lambda w, address: w.runs.control("cancel", address, "n", row=b"c")),
     "reclaim": (at_work, lambda w, _: w.runs.reclaim(RUN, A, crashed=True)),
+    "got_on": (crashed_task, lambda w, _: w.runs.got_on(RUN, A, "T1")),
+    "got_on: run": (crashed_run, lambda w, _: w.runs.got_on(RUN, B)),
+    "batch_got_on": (crashed_item, lambda w, of: w.batches.got_on(BATCH, "s2", B, of)),
     "sweep": (overdue, lambda w, _: w.runs.sweep(w.keys.partition("r1"), most=9, push_ms=500)),
     "forget": (ghost, lambda w, _: w.runs.forget_due(w.keys.partition("r1"), "r:r1")),
     "hinted": (submit, lambda w, _: w.runs.hinted(RUN, 5)),

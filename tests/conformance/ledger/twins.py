@@ -277,6 +277,11 @@ class Twins(RuleBasedStateMachine):
         address = self.about[n]
         self.both("reclaim", lambda w: w.runs.reclaim(address, slot, crashed=crashed, task_id=task))
 
+    @rule(n=numbers, slot=slots, task=st.sampled_from(["", *TASKS]))
+    def got_on(self, n: int, slot: str, task: str) -> None:
+        address = self.about[n]
+        self.both("got_on", lambda w: w.runs.got_on(address, slot, task))
+
     @rule(n=numbers, most=st.integers(1, 5), push=st.sampled_from([0, 10, 500]))
     def sweep(self, n: int, most: int, push: int) -> None:
         partition = self.twin.keys.partition(self.about[n].thread_id)

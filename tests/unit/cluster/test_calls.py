@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from distgraph.errors import CodecError
+from distgraph.errors import CodecError, PoisonTaskError
 from distgraph.func import entrypoint, task
 from distgraph.runtime import Runtime, get_runtime
+from distgraph.testing import die
 from distgraph.types import RetryPolicy, interrupt
 from tests.unit.cluster.small import cluster_of
 
@@ -62,6 +63,39 @@ def test_a_caller_whose_process_died_gets_its_results_back(batch: bool) -> None:
         assert cluster.submit(flow, 3, log=False).result(10) == 3
     assert cluster.deaths == 1
     assert ran == [0, 1, 2, 2], "the last one's result was lost with its process"
+
+
+@pytest.mark.parametrize("kind", ["auto", "spread", "batch"])
+@pytest.mark.parametrize("poison", [False, True])
+def test_deaths_count_against_a_workflow_where_no_task_ended_in_between(kind: str, poison: bool) -> None:
+    """Five deaths, each one task further, are bad luck; three at one place are poison."""
+
+    @task
+    def one(n: int) -> int:
+        return n
+
+    @entrypoint()
+    def flow(width: int) -> int:
+        for n in range(width):
+            one(n).result()
+            if cluster.deaths == n or (poison and n == 2):
+                die()
+        return width
+
+    cluster = cluster_of(flow)
+    if kind == "batch":
+        items = cluster.submit_batch(flow, [5])
+        cluster.run_until_idle()
+        found = next(iter(items.results()))
+        assert (found.status, found.value) == (("failed", None) if poison else ("done", 5))
+    else:
+        run = cluster.submit(flow, 5, log=False, placement=cast(Any, kind))
+        if poison:
+            with pytest.raises(PoisonTaskError, match="3 worker processes died"):
+                run.result(10)
+        else:
+            assert run.result(10) == 5
+    assert cluster.deaths == 5
 
 
 def test_coroutines() -> None:

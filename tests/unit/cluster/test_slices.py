@@ -136,6 +136,22 @@ class TestDeaths:
         assert isinstance(rebuild(rows[2].error or {}), PoisonTaskError)
         assert cluster.deaths == 3
 
+    @pytest.mark.parametrize("tree", [False, True])
+    def test_deaths_count_where_an_item_has_not_got_on_in_between(self, tree: bool) -> None:
+        """Two deaths in each of three supersteps are six, and none of them is the third at one place."""
+
+        def does(state: Any) -> None:
+            at = len(state.get("trail", ()))
+            if cluster.deaths < 2 * (at + 1):
+                next(slot for slot in cluster.slots if slot.busy).frozen = tree
+                die()
+
+        graph = chain(*[Counted(name, does) for name in "abc"])
+        cluster = cluster_of(graph)
+        batch = cluster.submit_batch(graph, items(1))
+        assert [row.value["trail"] for row in after(cluster, batch)] == [["a", "b", "c"]]
+        assert cluster.deaths == 6
+
     def test_when_a_whole_worker_dies_its_items_are_suspects_and_run_alone(self) -> None:
         """Nobody tells who did it: only the one that dies alone is counted."""
 
