@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @global_options
 @click.pass_obj
 def doctor(session: Session, deep: bool) -> int:
-    """Look at the server: version, persistence, memory, access; and at workers that cannot keep time limits.
+    """Look at the server: version, persistence, memory, access; at limits that are not kept, and nodes that only fail.
 
     Every finding says what to do.
     """
@@ -30,7 +30,7 @@ def doctor(session: Session, deep: bool) -> int:
 
     findings = [*session.diagnose(session.url)]
     if not any(finding.level == "error" for finding in findings):
-        findings += _limits(session)
+        findings += _limits(session) + _failing(session)
         if deep:
             findings += _left_behind(session)
     code = _exit_code(findings)
@@ -56,6 +56,24 @@ def _limits(session: Session) -> list[Finding]:
         )
         for record in sorted(session.workers(session.url, session.namespace), key=lambda record: str(record["name"]))
         for graph, nodes in sorted(record.get("unstoppable", {}).items())
+    ]
+
+
+def _failing(session: Session) -> list[Finding]:
+    """Nodes here that do nothing but fail, as findings."""
+    from distgraph.cluster.failing import at_least
+    from distgraph.ledger.doctor import Finding
+
+    return [
+        Finding(
+            "warn",
+            "failing",
+            f"Node {name.partition(chr(10))[2]!r} of graph {name.partition(chr(10))[0]!r} does nothing but fail: "
+            f"{count(failures, 'failure')} since it last worked. Its retries wait {at_least(failures):.0f} s.",
+            "Look at what it calls. The retries go on by themselves when it works again.",
+        )
+        for name, failures in sorted(session.failing(session.url, session.namespace).items())
+        if at_least(failures)
     ]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from distgraph.cli.stage import Settings, Stage
     from distgraph.cluster import Cluster
     from distgraph.ledger.doctor import Finding
+    from distgraph.ledger.fleet import FleetLedger
 
 DEFAULT_URL = "redis://127.0.0.1:6379/0"
 DEFAULT_NAMESPACE = "default"
@@ -45,11 +47,22 @@ def _diagnose(url: str) -> list[Finding]:
 
 
 def _workers(url: str, namespace: str) -> list[dict[str, Any]]:
+    with _fleet(url, namespace) as fleet:
+        return list(fleet.workers().values())
+
+
+def _failing(url: str, namespace: str) -> dict[str, int]:
+    with _fleet(url, namespace) as fleet:
+        return fleet.failing()
+
+
+@contextmanager
+def _fleet(url: str, namespace: str) -> Iterator[FleetLedger]:
     from distgraph.ledger.ledger import Ledger
 
     ledger = Ledger(url, namespace, client_name="distgraph-doctor")
     try:
-        return list(ledger.fleet.workers().values())
+        yield ledger.fleet
     finally:
         ledger.close()
 
@@ -62,6 +75,7 @@ class Session:
         connect: makes a client of the cluster at a URL, in a namespace.
         diagnose: looks at the server at a URL.
         workers: what the workers that live say of themselves, at a URL and in a namespace; writes nothing.
+        failing: the failures of nodes there since they last worked; writes nothing.
         stage: makes a private server with workers and Flower; the second argument gets a line for each step.
         become: replaces this process by a command, with variables besides its own.
     """
@@ -73,6 +87,7 @@ class Session:
     connect: Callable[[str, str], Cluster] = _connect
     diagnose: Callable[[str], list[Finding]] = _diagnose
     workers: Callable[[str, str], list[dict[str, Any]]] = _workers
+    failing: Callable[[str, str], dict[str, int]] = _failing
     stage: Callable[[Settings, Callable[[str], None]], Stage] = _stage
     become: Callable[[Sequence[str], Mapping[str, str]], None] = _become
     _output: Output | None = field(default=None, repr=False)

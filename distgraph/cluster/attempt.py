@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from distgraph.cluster.events import at_work
 from distgraph.cluster.execution import executing, in_this_thread
+from distgraph.cluster.failing import has_worked, put_off_for, spent
 from distgraph.cluster.failures import describe, rebuild
 from distgraph.cluster.nested import LATER, Later, Superseded, whose_answers
 from distgraph.cluster.overlap import to_its_end
@@ -120,6 +121,8 @@ def _calling(place: Workplace, run: Any, turn: _Turn, attempt: int) -> Attemptin
                 lane, task, known=known, attempt=attempt, error=turn.error, limits=limits, progress=clock.progress
             )
         seam.reach("node", "after")
+        if place.failing:
+            has_worked(place, run.served.name, task.name)
         if limits is not None and clock.over():
             # Where its process is the worker it cannot be stopped; it is still too late.
             raise _too_late(task, limits, "run")
@@ -137,8 +140,10 @@ def _calling(place: Workplace, run: Any, turn: _Turn, attempt: int) -> Attemptin
         delay = next_delay(task.node.retry, exc, attempt, place.noise(32) / 2**32)
         if delay is None:
             raise
+        if spent(run, exc):
+            raise
         task.writes = []
-        return delay
+        return put_off_for(place, run.served.name, task.name, delay)
     finally:
         place.watch("", None)
         place.tidy()

@@ -14,6 +14,7 @@ from distgraph.checkpoint.redis import RedisSaver
 from distgraph.cluster.batch import Batch
 from distgraph.cluster.celery.dispatcher import CeleryDispatcher
 from distgraph.cluster.dead import DeadLetter, dead_letter, dead_letters, retry
+from distgraph.cluster.failing import at_least
 from distgraph.cluster.handle import RunHandle
 from distgraph.cluster.options import RETENTION, Retention, retention_ms, span
 from distgraph.cluster.overload import PATIENCE, Gate, Overload
@@ -63,6 +64,21 @@ class WorkerInfo:
     busy: int
     graphs: tuple[str, ...]
     queues: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FailingNode:
+    """A node that does nothing but fail.
+
+    Attributes:
+        failures: since it last worked, as far as is known.
+        seconds: that its retries wait now, at least.
+    """
+
+    graph: str
+    node: str
+    failures: int
+    seconds: float
 
 
 class Cluster:
@@ -308,6 +324,13 @@ class Cluster:
             for record in self.ledger.fleet.workers().values()
         ]
         return sorted(found, key=lambda worker: (worker.name, worker.pid))
+
+    def failing(self) -> list[FailingNode]:
+        """Nodes that do nothing but fail, so that their retries wait longer; those that failed most first."""
+        counted = self.ledger.fleet.failing()
+        most_first = sorted(counted.items(), key=lambda named: -named[1])
+        found = [(name.partition("\n"), number, at_least(number)) for name, number in most_first]
+        return [FailingNode(graph, node, number, wait) for (graph, _, node), number, wait in found if wait]
 
     def unknown_hints(self) -> int:
         """How many hints workers here did not understand, ever: those of another release, which others took."""

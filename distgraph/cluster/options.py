@@ -18,10 +18,14 @@ PLACEMENTS = ("auto", "spread", "local")
 RETENTION = 7 * 86_400.0
 RETENTIONS = ("all", "latest")
 LOGS = (True, False, "full")
+#: How often the tasks of a run, or of an item, are tried again in all, unless its submitter says otherwise.
+RETRIES = 10_000
 #: Which checkpoints stay: all, the run's latest, so many of the thread's, those made within a time, or a rule of both.
 Keep = Literal["all", "latest"] | int | timedelta | CheckpointRetention
 #: How long something is kept: seconds, a timedelta, None for ever, or what the cluster's client was told.
 Retention = timedelta | float | Literal["default"] | None
+#: Options that releases before did not have, as they mean nothing: a call is known by its bytes, in every release.
+_LEFT_OUT: dict[str, Any] = {"prune": (None, None), "retries": RETRIES}
 _SPAN = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)([smhdw]?)")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
@@ -41,6 +45,7 @@ class RunOptions:
         prune: of those: how many of the thread's newest stay, and for how many seconds; None: no limit.
         log: keep a log of events, so that a client can attach from the start; "full": also of nested graphs, and the
             tokens of models.
+        retries: how often its tasks may be tried again, all together; None: as often as their policies say.
     """
 
     placement: Placement = "auto"
@@ -55,6 +60,7 @@ class RunOptions:
     keep: str = "all"
     log: bool | str = True
     prune: tuple[int | None, float | None] = (None, None)
+    retries: int | None = RETRIES
 
     def config(self, thread_id: str) -> dict[str, Any]:
         """The run's config, as its nodes see it."""
@@ -78,8 +84,9 @@ class RunOptions:
     def plain(self) -> dict[str, Any]:
         """As plain data, for the codec. What is as it always was is left out: the same call is known by these bytes."""
         told = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        if self.prune == (None, None):
-            del told["prune"]
+        for name, usual in _LEFT_OUT.items():
+            if told[name] == usual:
+                del told[name]
         return told
 
     @staticmethod
@@ -139,17 +146,26 @@ def _kept(keep: Any) -> dict[str, Any]:
     return {"keep": "all", "prune": (keep.last, None if keep.age is None else keep.age.total_seconds())}
 
 
+def _check_retries(retries: Any) -> None:
+    if retries is not None and (isinstance(retries, bool) or not isinstance(retries, int) or retries < 0):
+        raise ConfigError(
+            f"retry_budget {retries!r} is wrong: it is how often the tasks of a run may be tried again, all together; or None "
+            "for as often as their retry policies say."
+        )
+
+
 def options_from(config: Mapping[str, Any], *, placement: str, **more: Any) -> RunOptions:
     """The options that a merged config asks for.
 
     Raises:
-        ConfigError: a placement or retention that does not exist.
+        ConfigError: a placement or retention that does not exist; a budget that is none.
     """
     if placement not in PLACEMENTS:
         raise ConfigError(f"placement {placement!r} does not exist. Use one of {', '.join(PLACEMENTS)}.")
     more.update(_kept(more.get("keep", "all")))
     if more.get("log", True) not in LOGS:
         raise ConfigError(f"log {more['log']!r} does not exist. Use True, False or 'full'.")
+    _check_retries(more.get("retries"))
     configurable = {
         key: value for key, value in config.get("configurable", {}).items() if not key.startswith(("__", "checkpoint_"))
     }
@@ -181,5 +197,7 @@ def changed(
         context=stored.context if context is None else context,
         run_name=asked.run_name or stored.run_name,
         keep=stored.keep,
+        prune=stored.prune,
+        retries=stored.retries,
         log="full" if "full" in (asked.log, stored.log) else stored.log,
     )

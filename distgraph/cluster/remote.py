@@ -14,7 +14,7 @@ from distgraph.cluster.crossing import packed, packed_options
 from distgraph.cluster.going_on import go_on
 from distgraph.cluster.handle import RunHandle
 from distgraph.cluster.hints import RunHint
-from distgraph.cluster.options import PLACEMENTS, Keep, Retention, options_from
+from distgraph.cluster.options import PLACEMENTS, RETRIES, Keep, Retention, options_from
 from distgraph.cluster.pump import pumped
 from distgraph.cluster.shelves import shelf_of
 from distgraph.cluster.turns import CANCELLED, arrive, check_strategy
@@ -59,6 +59,7 @@ class NamedGraph:
         interrupt_after: Any = (),
         multitask_strategy: MultitaskStrategy = "reject",
         retention: Retention = "default",
+        retry_budget: int | None = RETRIES,
     ) -> RunHandle:
         """Put a run on the ledger and return at once.
 
@@ -78,6 +79,8 @@ class NamedGraph:
                 for an answer is not active: "reject" passes its question over; the others take it for active.
             retention: how long the run is kept after its end, in seconds or as a timedelta; then workers delete it, and
                 the checkpoints of a thread of its own. None: for ever. "default": as the cluster's client was told.
+            retry_budget: how often tasks of the run may be tried again, all together; where that is used up the next failure
+                is its end. None: as often as their retry policies say.
 
         Raises:
             GraphNotFoundError, GraphMismatchError: no worker serves this graph, or this version of it.
@@ -100,6 +103,7 @@ class NamedGraph:
             log=log,
             before=interrupt_before,
             after=interrupt_after,
+            retries=retry_budget,
         )
 
     def _submit(
@@ -157,6 +161,7 @@ class NamedGraph:
         config: Mapping[str, Any] | None = None,
         context: Any = None,
         retention: Retention = "default",
+        retry_budget: int | None = RETRIES,
     ) -> Batch:
         """Put a batch of runs on the ledger; returns when the last item is there, and workers have long begun.
 
@@ -169,6 +174,7 @@ class NamedGraph:
             retention: how long the batch is kept when all its items are at rest, in seconds or as a timedelta; then
                 workers delete it, its results included. None: for ever. "default": as the cluster's client was told.
                 Of several calls with one ``batch_id`` the first one's stands.
+            retry_budget: how often tasks of an item may be tried again, all together; as ``submit``.
 
         Raises:
             GraphNotFoundError, GraphMismatchError: no worker serves this graph, or this version of it.
@@ -178,7 +184,12 @@ class NamedGraph:
         """
         merged = ensure_config(getattr(self, "config", None), config)
         options = options_from(
-            merged, placement=self._placement, context=self._shaped(context), keep="latest", log=False
+            merged,
+            placement=self._placement,
+            context=self._shaped(context),
+            keep="latest",
+            log=False,
+            retries=retry_budget,
         )
         fingerprint = self._served_version()
         if batch_id is not None:

@@ -12,6 +12,7 @@ from distgraph.cluster.hints import Dispatcher
 from distgraph.cluster.registry import Registry, Served
 from distgraph.cluster.shelves import Shelf, shelf_of
 from distgraph.ledger.batches import BatchLedger
+from distgraph.ledger.contract.fleet import Fleet
 from distgraph.ledger.contract.items import Items, Kept
 from distgraph.ledger.contract.lines import NestedLines
 from distgraph.ledger.replies import Address
@@ -69,6 +70,7 @@ class Workplace:
     items: Items
     kept: Kept
     lines: NestedLines
+    fleet: Fleet
     registry: Registry
     dispatcher: Dispatcher
     slot: str
@@ -94,6 +96,8 @@ class Workplace:
     pace: dict[str, float] = field(default_factory=dict)
     #: Items of batches that this delivery made runs of their own: their leases are this slot's.
     promoted: list[Address] = field(default_factory=list)
+    #: Nodes that did nothing but fail when this slot last had to do with them, as the fleet names them.
+    failing: set[str] = field(default_factory=set)
     #: The run and head that was worked on last: the tasks of a wide superstep mostly come one after another.
     recent: tuple[tuple[str, str, int], Any] | None = None
     shelves: dict[tuple[str, str], Shelf] = field(default_factory=dict)

@@ -59,6 +59,25 @@ class FleetLedger:
             found: Any = self.client.hgetall(self.keys.shared("counts"))
         return {name.decode(): int(number) for name, number in found.items()}
 
+    def failed(self, node: str, *, forget_ms: int) -> int:
+        """Count a failure of a node; how many there are since it last worked."""
+        key = self.keys.shared("failing")
+        with guard(), self.client.pipeline(transaction=False) as pipe:
+            pipe.hincrby(key, node, 1)
+            pipe.pexpire(key, forget_ms)
+            return int(pipe.execute()[0])
+
+    def worked(self, node: str) -> None:
+        """A node that failed has worked: none of its failures counts any more."""
+        with guard():
+            self.client.hdel(self.keys.shared("failing"), node)
+
+    def failing(self) -> dict[str, int]:
+        """Node -> its failures since it last worked."""
+        with guard():
+            found: Any = self.client.hgetall(self.keys.shared("failing"))
+        return {name.decode(): int(number) for name, number in found.items()}
+
     @seam.passes("leave")
     def leave(self, boot: str) -> None:
         """A worker ends in an orderly way."""

@@ -51,6 +51,7 @@ And, once for the namespace, with ``G`` for ``dg:{<namespace>/g}``:
     G:graphs                HASH    graph name -> versions ever served.                      never
     G:worker:<boot>         STRING  a worker's beat.                                         its time to live
     G:counts                HASH    what happens rarely -> how often it did.                 never
+    G:failing               HASH    graph and node -> failures since it last worked.         ten minutes after the last
     G:workers               SET     boots of workers that may live.                          sweep
     G:manifest:<batch>      HASH    a batch's manifest; retain, ended, deleter, until.       delete of the batch
     G:batches               ZSET    batch id -> ms of submission.                            delete of the batch

@@ -167,6 +167,7 @@ class InProcessCluster(Cluster):
             items=cast(Any, Guarded(self.memory.items, slot, "items")),
             kept=cast(Any, Guarded(self.memory.kept, slot, "kept")),
             lines=cast(Any, Guarded(self.memory.lines, slot, "lines")),
+            fleet=cast(Any, Guarded(self.memory.fleet, slot, "fleet")),
             registry=slot.registry,
             dispatcher=GuardedBroker(self.broker, slot),
             slot=slot.name,

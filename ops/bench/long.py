@@ -99,7 +99,10 @@ def driven(clock: Clock, url: str, keep: str | int) -> None:
     registry = Registry()
     served = registry.add(graph_of(clock))
     place: Any = Workplace(
-        ledger.runs, ledger.batches, ledger.items, ledger.kept, ledger.lines, registry, Nobody(), "bench:1"
+        *(ledger.runs, ledger.batches, ledger.items, ledger.kept, ledger.lines, ledger.fleet),
+        registry,
+        Nobody(),
+        "bench:1",
     )
     told = {"recursion_limit": clock.steps + 10}
     options = options_from(told, placement="auto", keep=keep, log=keep == "all")

@@ -47,6 +47,7 @@ class Desk:
             ledger.items,
             ledger.kept,
             ledger.lines,
+            ledger.fleet,
             registry,
             self,  # type: ignore[arg-type]
             "desk:1.0",

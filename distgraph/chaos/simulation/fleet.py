@@ -161,6 +161,7 @@ class Worker:
             items=cast(Any, Guarded(world.memory.items, made, "items")),
             kept=cast(Any, Guarded(world.memory.kept, made, "kept")),
             lines=cast(Any, Guarded(world.memory.lines, made, "lines")),
+            fleet=cast(Any, Guarded(world.memory.fleet, made, "fleet")),
             registry=self.registry,
             dispatcher=made.dispatcher,
             slot=made.name,

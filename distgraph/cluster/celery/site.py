@@ -127,6 +127,7 @@ class Site:
             items=ledger.items,
             kept=ledger.kept,
             lines=ledger.lines,
+            fleet=ledger.fleet,
             registry=self.registry,
             dispatcher=CeleryDispatcher(self.options.url, self.options.namespace),
             slot=slot_name(self.boot, pid, row),

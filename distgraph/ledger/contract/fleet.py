@@ -44,6 +44,21 @@ class Fleet(Protocol):
         """What was counted, by name."""
         ...
 
+    def failed(self, node: str, *, forget_ms: int) -> int:
+        """Count a failure of a node; how many there are since it last worked. A repeat may count it twice.
+
+        All counts are forgotten ``forget_ms`` after the last failure of any node.
+        """
+        ...
+
+    def worked(self, node: str) -> None:
+        """A node that failed has worked: none of its failures counts any more."""
+        ...
+
+    def failing(self) -> dict[str, int]:
+        """Node -> its failures since it last worked."""
+        ...
+
     def memory(self) -> tuple[int, int]:
         """(bytes the server holds, bytes it may hold; 0: no limit)."""
         ...

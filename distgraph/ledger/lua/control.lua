@@ -48,7 +48,7 @@ local epoch = redis.call('HINCRBY', line, 'e', 1)
 redis.call('HSET', run, 'epoch', epoch, 'op', nonce, 'lease', '', 'plan', 0, 'updated', now, 'x', 0)
 local at = 10 + 2 * ARGV[9]
 if at > 10 then redis.call('HSET', run, unpack(ARGV, 10, at - 1)) end
-redis.call('HDEL', run, 'wake')
+redis.call('HDEL', run, 'wake', 'retries')
 -- tasks that wait for their next attempt wait for nothing now
 for _, field in ipairs(redis.call('HKEYS', run)) do
   if string.sub(field, 1, 2) == 'p:' then

@@ -8,7 +8,7 @@ local run, claims, tries = KEYS[1], KEYS[2], KEYS[3]
 local slot, task = ARGV[1], ARGV[2]
 if task == '' then
   if redis.call('HGET', run, 'lease') ~= slot then return 0 end
-  redis.call('HSET', run, 'x', 0)
+  redis.call('HDEL', run, 'x')
 else
   if redis.call('HGET', claims, task) ~= slot then return 0 end
   redis.call('HDEL', tries, 'x:' .. task, 'w:' .. task)

@@ -18,6 +18,8 @@ local waits, made = redis.call('ZSCORE', due, entry), redis.call('HGET', tries, 
 if waits and made == ARGV[7] and not holder then return {'ok'} end -- a repeat: it waits already, and its time stands
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+-- an attempt that does not count is none of the run's budget either
+if (made or '0') ~= ARGV[7] then redis.call('HINCRBY', run, 'retries', 1) end
 redis.call('HSET', tries, 'a:' .. task, ARGV[7])
 redis.call('HSET', run, 'p:' .. task, ARGV[8])
 redis.call('HDEL', claims, task)

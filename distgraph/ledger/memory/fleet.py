@@ -39,6 +39,22 @@ class MemoryFleet:
         return dict(self.state.counts)
 
     @atomic
+    def failed(self, node: str, *, forget_ms: int) -> int:
+        found = self.failing()
+        self.state.failing[""] = (self.state.now_ms() + forget_ms, {**found, node: found.get(node, 0) + 1})
+        return found.get(node, 0) + 1
+
+    @atomic
+    def worked(self, node: str) -> None:
+        until, found = self.state.failing.get("", (0, {}))
+        self.state.failing[""] = (until, {name: number for name, number in found.items() if name != node})
+
+    @atomic
+    def failing(self) -> dict[str, int]:
+        until, found = self.state.failing.get("", (0, {}))
+        return dict(found) if until > self.state.now_ms() else {}
+
+    @atomic
     def leave(self, boot: str) -> None:
         self.state.beats.drop(boot)
 

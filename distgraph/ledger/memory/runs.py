@@ -205,6 +205,7 @@ class MemoryRuns(MemoryTasks, MemoryArrivals):
         if item := split_item(key.run_id):
             self.state.asking.at((item[0], key.partition)).drop(item[1])
         self.state.records[key].drop("wake")
+        self.state.records[key].drop("retries")
         for field in sorted(record):
             if field.startswith("p:"):
                 self._stop_waiting(key, field[2:])

@@ -184,6 +184,8 @@ class State:
 
         self.format: Table[str, int] = Table(journal)
         self.counts: Table[str, int] = Table(journal)
+        #: Under '': when all is forgotten, and the failures of nodes since they last worked.
+        self.failing: Table[str, tuple[int, dict[str, int]]] = Table(journal)
         self.beats: Table[str, tuple[int, str]] = Table(journal)
         self.graphs: Table[tuple[str, str], str] = Table(journal)
 

@@ -142,6 +142,8 @@ class MemoryTasks(RunState):
         unclaimed = task_id not in self.state.claims.look(key)
         if unclaimed and tried.attempts == attempts and entry in self.state.due.look(key.partition):
             return OK
+        if tried.attempts != attempts:
+            self._set(key, {"retries": int(self.state.records[key].get("retries", b"0")) + 1})
         self.state.tries.at(key)[task_id] = tried._replace(attempts=attempts)
         self._set(key, {f"p:{task_id}": path})
         self.state.claims.at(key).drop(task_id)
@@ -227,7 +229,7 @@ class MemoryTasks(RunState):
         if not task_id:
             if self.state.records.look(key).get("lease") != slot.encode():
                 return False
-            self._set(key, {"x": 0})
+            self.state.records[key].drop("x")
             return True
         if self.state.claims.look(key).get(task_id) != slot:
             return False

@@ -136,6 +136,8 @@ def _shared(state: State, keys: Keys) -> Dump:
     out |= {keys.shared("gone", batch): stored(over) for batch, (over, _) in state.past.items()}
     out[keys.shared("meta")] = _raw(state.format)
     out[keys.shared("counts")] = _raw(state.counts)
+    until, failing = state.failing.get("", (0, {}))
+    out[keys.shared("failing")] = _raw(failing) if until > state.now_ms() else {}
     out[keys.shared("graphs")] = {"\n".join(graph).encode(): about.encode() for graph, about in state.graphs.items()}
     out[keys.shared("workers")] = {boot.encode() for boot in state.beats}
     out |= {keys.shared("worker", boot): record.encode() for boot, (_, record) in state.beats.items()}

@@ -71,3 +71,20 @@ def test_what_happens_rarely_is_counted(world: World) -> None:
     for what in ("unknown_hints", "other", "unknown_hints"):
         world.fleet.count(what)
     assert world.fleet.counts() == {"unknown_hints": 2, "other": 1}
+
+
+def test_failures_of_a_node_in_a_row_are_counted(world: World) -> None:
+    assert world.fleet.failing() == {}
+    assert [world.fleet.failed("g\nfetch", forget_ms=1000) for _ in range(3)] == [1, 2, 3]
+    assert world.fleet.failed("g\nother", forget_ms=1000) == 1
+    assert world.fleet.failing() == {"g\nfetch": 3, "g\nother": 1}
+    world.fleet.worked("g\nfetch")
+    world.fleet.worked("nobody")
+    assert world.fleet.failing() == {"g\nother": 1}
+    world.pass_ms(600)
+    assert world.fleet.failed("g\nfetch", forget_ms=1000) == 1
+    world.pass_ms(600)
+    assert world.fleet.failing() == {"g\nother": 1, "g\nfetch": 1}
+    world.pass_ms(600)
+    assert world.fleet.failing() == {}
+    assert world.dump() == {}

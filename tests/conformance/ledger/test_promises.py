@@ -220,6 +220,7 @@ ANSWERS_ANEW = ("submit", "batch_add", "reclaim", "batch_retry", "sweep")
 #: What frees memory goes on when there is none.
 FREES = (
     *("cut", "forget", "drop_run", "drop_thread", "reclaim", "release_run", "batch_return", "batch_control"),
+    *("got_on", "got_on: run", "batch_got_on"),
     *(
         "batch_life: rest",
         "batch_life: expire",

@@ -65,7 +65,10 @@ class Worker:
         self.served = registry.add(builder.compile(name="naps"))
         world: Any = self.world
         self.place = Workplace(
-            *(world.runs, world.batches, world.items, world.kept, world.lines), registry, self.hints, "boot:1"
+            *(world.runs, world.batches, world.items, world.kept, world.lines, world.fleet),
+            registry,
+            self.hints,
+            "boot:1",
         )
         self.hint = RunHint(RUN, RUN, "naps", self.served.fingerprint)
 

@@ -53,6 +53,7 @@ def call(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> Call:
         options: dict[str, Any] = {
             "connect": lambda url, namespace: cluster,
             "workers": lambda url, namespace: [],
+            "failing": lambda url, namespace: {},
             **session,
         }
         result: Result = CliRunner().invoke(app, words, obj=Session(**options), input=stdin)

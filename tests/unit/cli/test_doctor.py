@@ -45,6 +45,15 @@ def test_workers_that_cannot_keep_time_limits(call: Call) -> None:
     assert wrong.code == 3
 
 
+def test_nodes_that_do_nothing_but_fail(call: Call) -> None:
+    found = {"census\nfetch": 250, "census\nflaky": 100}
+    answer = call("doctor", diagnose=lambda url: [FINE], failing=lambda url, namespace: found)
+    assert answer.code == 0
+    assert "Node 'fetch' of graph 'census' does nothing but fail: 250 failures since it last worked." in answer.out
+    assert "Its retries wait 20 s." in answer.out
+    assert "flaky" not in answer.out
+
+
 @pytest.mark.parametrize(
     ("code", "expected"),
     [

@@ -1,0 +1,146 @@
+"""Retries that do not become a storm: a budget for each run, and longer waits where a node does nothing but fail."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from distgraph.cluster.failing import FREE, MOST, STEP, at_least, named
+from distgraph.cluster.failures import rebuild
+from distgraph.errors import ConfigError
+from distgraph.testing import InProcessCluster
+from distgraph.types import RetryPolicy
+from tests.unit.cluster.small import Counted, chain, cluster_of, fan
+
+pytestmark = pytest.mark.unit
+
+#: As impatient as a policy can be.
+HASTY = RetryPolicy(initial_interval=0.1, backoff_factor=1.0, jitter=False, max_attempts=100_000)
+
+
+def fail(state: Any) -> None:
+    raise ConnectionError("down")
+
+
+def items(count: int) -> list[dict[str, Any]]:
+    return [{"x": at, "trail": []} for at in range(count)]
+
+
+def in_a_minute(cluster: InProcessCluster, seconds: float = 60.0) -> None:
+    """Let the cluster work until so much of its time has passed."""
+    end = cluster.clock.seconds() + seconds
+    while cluster.clock.seconds() < end:
+        if not cluster.turn():
+            cluster.advance_clock(50)
+
+
+class TestBudget:
+    @pytest.mark.parametrize("placement", ["auto", "spread", "local"])
+    def test_of_a_run(self, placement: Any) -> None:
+        node = Counted("down", fail)
+        graph = chain(node, retry_policy=HASTY)
+        run = cluster_of(graph).submit(graph, {"x": 1}, placement=placement, retry_budget=3)
+        with pytest.raises(ConnectionError, match="down") as caught:
+            run.result(30)
+        assert node.calls == 4
+        assert "has used up its budget of 3 retries" in "".join(caught.value.__notes__)
+
+    def test_of_an_item(self) -> None:
+        """Each has its own."""
+        node = Counted("down", lambda state: fail(state) if state["x"] else None)
+        graph = chain(node, retry_policy=HASTY)
+        cluster = cluster_of(graph)
+        batch = cluster.submit_batch(graph, items(3), retry_budget=2)
+        cluster.run_until_idle()
+        rows = list(batch.results())
+        assert [row.status for row in rows] == ["done", "failed", "failed"]
+        assert "item" in "".join(rebuild(rows[1].error or {}).__notes__)
+        assert node.calls == 1 + 3 + 3
+
+    def test_of_all_its_tasks_together(self) -> None:
+        """Those that run at the same time may each have one more."""
+        nodes = [Counted(name, fail) for name in "abcdefghij"]
+        graph = fan(*nodes, retry_policy=HASTY)
+        cluster = cluster_of(graph, slots=1)
+        with pytest.raises(ConnectionError, match="down"):
+            cluster.submit(graph, {"x": 1}, placement="spread", retry_budget=5).result(30)
+        assert 10 < sum(node.calls for node in nodes) <= 10 + 5
+
+    def test_what_is_retried_by_hand_has_another_one(self) -> None:
+        node = Counted("down", fail)
+        graph = chain(node, retry_policy=HASTY)
+        run = cluster_of(graph).submit(graph, {"x": 1}, retry_budget=1)
+        with pytest.raises(ConnectionError):
+            run.result(30)
+        with pytest.raises(ConnectionError):
+            run.retry().result(30)
+        assert node.calls == 4
+
+    def test_without_one_the_policies_decide(self) -> None:
+        node = Counted("down", fail)
+        graph = chain(node, retry_policy=HASTY._replace(max_attempts=7))
+        run = cluster_of(graph).submit(graph, {"x": 1}, retry_budget=None)
+        with pytest.raises(ConnectionError):
+            run.result(30)
+        assert node.calls == 7
+
+    @pytest.mark.parametrize("wrong", [-1, 1.5, True, "3"])
+    def test_what_is_none_is_refused(self, wrong: Any) -> None:
+        graph = chain(Counted("a"))
+        with pytest.raises(ConfigError, match="retry_budget .* is wrong"):
+            cluster_of(graph).submit(graph, {"x": 1}, retry_budget=wrong)
+
+
+class TestWhereANodeDoesNothingButFail:
+    def test_waits_grow_and_end(self) -> None:
+        waits = [at_least(failures) for failures in range(0, 2000)]
+        assert not any(waits[: FREE + 1])
+        assert waits[FREE + 1] > 5
+        assert waits == sorted(waits)
+        assert max(waits) == MOST
+
+    def test_a_minute_of_failures_makes_no_storm(self) -> None:
+        """A hundred items would make 60,000 attempts; others go on, and when the service is back all are done."""
+        down, up = Counted("down"), Counted("up")
+        graph, healthy = chain(down, name="calls", retry_policy=HASTY), chain(up, name="healthy", retry_policy=HASTY)
+        cluster = cluster_of(graph, healthy)
+        back = cluster.clock.seconds() + 60
+        down.does = lambda state: fail(state) if cluster.clock.seconds() < back else None
+        batch = cluster.submit_batch(graph, items(100))
+        in_a_minute(cluster, 5)
+        others = cluster.submit_batch(healthy, items(50))
+        in_a_minute(cluster, 1)
+        assert others.status().done == 50
+        in_a_minute(cluster, 54)
+        budget = 100 + FREE + 60 / STEP
+        assert 200 < down.calls <= budget
+        found = cluster.failing()
+        assert [(node.graph, node.node, node.failures) for node in found] == [("calls", "down", down.calls)]
+        assert 5 < found[0].seconds <= MOST
+        in_a_minute(cluster, 2 * MOST)
+        assert batch.status().done == 100
+        assert down.calls <= budget + 200
+        assert cluster.failing() == []
+
+    def test_a_node_that_fails_for_some_is_not_down(self) -> None:
+        """Its failures are those of its items: theirs wait no longer than their policy says, but for a moment."""
+        node = Counted("picky", lambda state: fail(state) if state["x"] % 2 else None)
+        graph = chain(node, retry_policy=HASTY._replace(max_attempts=3))
+        cluster = cluster_of(graph, slots=1)
+        batch = cluster.submit_batch(graph, items(400))
+        in_a_minute(cluster, 90)
+        assert (batch.status().done, batch.status().failed) == (200, 200)
+
+    def test_a_node_that_works_costs_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        graph = chain(Counted("a"), Counted("b"), retry_policy=HASTY)
+        cluster = cluster_of(graph)
+        asked: list[Any] = []
+        monkeypatch.setattr(cluster.memory.fleet, "failed", asked.append)
+        monkeypatch.setattr(cluster.memory.fleet, "worked", asked.append)
+        cluster.submit_batch(graph, items(20))
+        cluster.run_until_idle()
+        assert asked == []
+
+    def test_nodes_are_told_apart(self) -> None:
+        assert len({named("a", "b"), named("a.b", "c"), named("a", "b.c")}) == 3
