@@ -66,7 +66,7 @@ class Watcher:
         self.beats, self.know = beats, know
         #: A process of the pool died since whoever refills the pool took this back.
         self.lost = False
-        self._stop = threading.Event()
+        self._stop, self._nudge = threading.Event(), threading.Event()
         self._dead: dict[str, float] = {}
         #: Processes that were killed from here: whether what they ran is to blame, and why.
         self._killed: dict[int, tuple[bool, str]] = {}
@@ -84,15 +84,24 @@ class Watcher:
     def stop(self) -> None:
         """End in an orderly way: the fleet need not wait for the last beat to be forgotten."""
         self._stop.set()
+        self._nudge.set()
         self._thread.join(5)
         try:
             self.fleet.leave(self.boot)
         except StoreError as exc:
             log.debug("could not say goodbye: %s", exc)
 
+    def look_now(self) -> None:
+        """A process of the pool has just ended: its slot works again the sooner, the sooner that is looked into."""
+        self._nudge.set()
+
     def _run(self) -> None:
         beat_at = sweep_at = ask_at = complain_at = 0.0
-        while not self._stop.wait(LOOK_SECONDS * random.uniform(0.8, 1.2)):
+        while True:
+            self._nudge.wait(LOOK_SECONDS * random.uniform(0.8, 1.2))
+            if self._stop.is_set():
+                return
+            self._nudge.clear()
             now = time.monotonic()
             try:
                 if self._look():
@@ -167,18 +176,23 @@ class Watcher:
         """Look for slots whose process is gone; whether there are any."""
         self._stop_overdue()
         fallen = [(row, said) for row, said in self.table.occupied() if not alive(said.pid)]
-        self.lost = self.lost or bool(fallen)
-        for row, said in fallen:
-            slot = slot_name(self.boot, said.pid, row)
-            self._dead[slot] = time.monotonic()
-            if said.what:
-                blamed, why = self._killed.get(said.pid) or (True, death(self.exit_of(said.pid)))
-                log.warning("a process of this worker died (pid %s) while at %s", said.pid, " ".join(said.what.split()))
-                self.sweeper.bury(slot, said.what, crashed=blamed, why=why)
-            # Only now may another process take the row: what it said is the only trace of the culprit.
-            self.table.clear(row)
-            self._killed.pop(said.pid, None)
+        try:
+            for row, said in fallen:
+                self._look_into(row, said)
+        finally:
+            self.lost = self.lost or bool(fallen)
         return bool(fallen)
+
+    def _look_into(self, row: int, said: Row) -> None:
+        slot = slot_name(self.boot, said.pid, row)
+        self._dead[slot] = time.monotonic()
+        if said.what:
+            blamed, why = self._killed.get(said.pid) or (True, death(self.exit_of(said.pid)))
+            log.warning("a process of this worker died (pid %s) while at %s", said.pid, " ".join(said.what.split()))
+            self.sweeper.bury(slot, said.what, crashed=blamed, why=why)
+        # Only now may another process take the row: what it said is the only trace of the culprit.
+        self.table.clear(row)
+        self._killed.pop(said.pid, None)
 
     def abandon(self) -> None:
         """The time to drain is over: give back what still runs here, without counting a crash, and end its processes."""

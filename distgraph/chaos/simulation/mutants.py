@@ -272,6 +272,29 @@ def _uncounted_item(give_back: Any) -> Any:
     return lambda self, *args, **more: give_back(self, *args, **{**more, "crashed": None})
 
 
+def _forgiven_run(claim: Any) -> Any:
+    """Whoever begins has got on already."""
+
+    def claimed(self: Any, address: Any, slot: str, *args: Any, **more: Any) -> Any:
+        self.got_on(address, slot)
+        answer = claim(self, address, slot, *args, **more)
+        if answer.kind == "ok":
+            self.got_on(address, slot, *args[2:])
+        return answer
+
+    return claimed
+
+
+def _forgiven_item(take: Any) -> Any:
+    def taken(self: Any, batch_id: str, partition: int, slice_id: str, slot: str, *args: Any, **more: Any) -> Any:
+        found = take(self, batch_id, partition, slice_id, slot, *args, **more)
+        if found is not None and found.flag in ("a", "c"):
+            self.got_on(batch_id, slice_id, slot, found)
+        return found
+
+    return taken
+
+
 def _one_crash(_: Any) -> int:
     return 1
 
@@ -409,6 +432,14 @@ MUTANTS: dict[str, Mutant] = {
     "crash-not-counted": Mutant(
         "crashes are not counted",
         ((MemoryRuns, "reclaim", _uncounted_crash), (MemoryBatches, "give_back", _uncounted_item)),
+    ),
+    "crash-forgiven": Mutant(
+        "a crash is forgotten though nothing came of it",
+        (
+            (MemoryRuns, "claim", _forgiven_run),
+            (MemoryRuns, "claim_task", _forgiven_run),
+            (MemoryBatches, "take", _forgiven_item),
+        ),
     ),
     "quarantine-too-early": Mutant(
         "one crash makes poison",

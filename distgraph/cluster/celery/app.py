@@ -23,7 +23,7 @@ from distgraph.cluster.deliver import deliver
 from distgraph.cluster.hints import BatchHint, queue_name
 from distgraph.cluster.liveness import died_here, kin
 from distgraph.cluster.recover import Sweeper
-from distgraph.cluster.watcher import LOOK_SECONDS, Watcher
+from distgraph.cluster.watcher import Watcher
 from distgraph.ledger import seam
 from distgraph.ledger.connection import check_server
 
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 #: How often workers were sent hints they did not understand, as the fleet counts it.
 UNKNOWN_HINTS = "unknown_hints"
+#: How often the processes of the pool are looked at: each of them that has died is a slot that does not work. Seconds.
+REFILL_SECONDS = 0.025
 #: How long a worker may take to end once its time to drain is over and its processes were killed. Seconds.
 END_SECONDS = 5.0
 
@@ -192,7 +194,7 @@ def _watch_step(site: Site) -> type[bootsteps.StartStopStep]:
 
         def register_with_event_loop(self, parent: Any, hub: Any) -> None:
             """Where a dead child is noticed first: the pool itself sometimes looks only every five seconds."""
-            hub.call_repeatedly(LOOK_SECONDS, self._refill, parent.pool)
+            hub.call_repeatedly(REFILL_SECONDS, self._refill, parent.pool)
 
         def _exit_of(self, pid: int) -> int | None:
             for _ in range(30):
@@ -216,9 +218,18 @@ def _watch_step(site: Site) -> type[bootsteps.StartStopStep]:
             note.notes = True  # type: ignore[attr-defined]
             processes.on_process_down = note
 
+        def _look_for_dead(self, children: Any) -> None:
+            """What a dead process held is given back before its successor is made: a fork holds up this whole process."""
+            for child in children:
+                if child.pid not in self.codes and child.exitcode is not None:
+                    self.codes[child.pid] = child.exitcode
+                    if self.watcher is not None:
+                        self.watcher.look_now()
+
         def _refill(self, pool: Any) -> None:
             if hasattr(getattr(pool, "_pool", None), "on_process_down"):
                 self._note_codes(pool._pool)
+                self._look_for_dead(pool._pool._pool)
             if self.watcher is not None and self.watcher.lost:
                 self.watcher.lost = False
                 pool.maintain_pool()
