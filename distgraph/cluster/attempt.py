@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Generator, Sequence
 from contextlib import nullcontext
+from math import inf
 from typing import Any, NamedTuple
 
 from distgraph.cluster.events import at_work
 from distgraph.cluster.execution import executing, in_this_thread
 from distgraph.cluster.failing import has_worked, put_off_for, spent
 from distgraph.cluster.failures import describe, rebuild
+from distgraph.cluster.limits import OUTER
 from distgraph.cluster.nested import LATER, Later, Superseded, whose_answers
 from distgraph.cluster.overlap import to_its_end
 from distgraph.cluster.workplace import Workplace
@@ -166,12 +168,15 @@ def _asks_again(run: Any, turn: _Turn, exc: BaseException, question: Interrupt) 
 class _Clock:
     """Tells whoever watches the slot what runs, and by when it must have ended or shown progress."""
 
-    __slots__ = ("_called", "_ends", "_grace", "_idle", "_place", "progress")
+    __slots__ = ("_called", "_ends", "_grace", "_idle", "_outer", "_place", "progress")
 
     def __init__(self, place: Workplace, run: Any, task: Task, attempt: int, limits: TimeoutPolicy | None) -> None:
         self.progress = self._renew if limits is not None and limits.idle_timeout is not None else None
+        self._outer = run.ends.first
         if limits is None:
-            place.watch(run.called(task.name, "", attempt).text, None)
+            # What its run has of time, or the superstep, is all it has.
+            left = None if self._outer == inf else self._outer - place.monotonic()
+            place.watch(run.called(task.name, "", attempt)._replace(limit=OUTER if left is not None else "").text, left)
             return
         self._place = place
         self._grace = 0.0 if in_this_thread(task.node) else ASYNC_GRACE
@@ -184,7 +189,10 @@ class _Clock:
         self._ends = place.monotonic() + whole
 
     def _now(self) -> tuple[str, float]:
-        left = self._ends - self._place.monotonic()
+        now = self._place.monotonic()
+        left = self._ends - now
+        if self._outer - now <= min(left, self._idle):
+            return self._called._replace(limit=OUTER).text, self._outer - now
         limit = "run" if left <= self._idle else "idle"
         return self._called._replace(limit=limit).text, min(left, self._idle) + self._grace
 

@@ -159,6 +159,8 @@ def store(
         _stop_unwanted(place, run, answer)
         return False
     lane.committed()
+    if run.options.step_timeout is not None:
+        run.ends = run.ends._replace(step=place.monotonic() + run.options.step_timeout)
     if run.options.keep != "all":
         _drop_nested(place, run, ended=bool(row))
     prune(place, run, ended=done)

@@ -15,6 +15,7 @@ from distgraph.cluster.attempt import attempt_task, attempting
 from distgraph.cluster.commit import close, fail, fail_unread, rest, store, tell_start
 from distgraph.cluster.execution import in_this_thread
 from distgraph.cluster.hints import RunHint
+from distgraph.cluster.limits import too_late
 from distgraph.cluster.offer import node_hints, offer, offer_again, put_off, travels, worth_offering
 from distgraph.cluster.overlap import Overlap
 from distgraph.cluster.reclaim import poison
@@ -82,6 +83,10 @@ def carry_on(
         run = open_run(place, served, address, head, record)
         run.lane.pending.update(settled or {})
         run.until = place.monotonic() + QUANTUM
+        late = record.get("late", b"").decode() or run.ends.over(place.monotonic())
+        if late:
+            fail(place, run, too_late(run, late))
+            return
         if int(record.get("x", b"0")) >= CRASHES_ALLOWED:
             why = record.get("why", b"").decode()
             fail(place, run, poison(f"Run {address.run_id!r}", int(record["x"]), why))
@@ -108,6 +113,11 @@ def _drive_until_rest(place: Workplace, run: Run) -> None:
         return
     while lane.next is not None and lane.next.verdict is Verdict.RUN:
         tasks = lane.next.tasks
+        late = run.ends.over(place.monotonic())
+        if late:
+            # A node that could not be stopped, say.
+            fail(place, run, too_late(run, late))
+            return
         if not any(not task.writes for task in tasks):
             if not close(place, run, tasks):
                 return

@@ -10,10 +10,11 @@ from distgraph.cluster.events import settled_entry
 from distgraph.cluster.failures import describe
 from distgraph.cluster.hints import NodeHint
 from distgraph.cluster.lane import with_handlers
+from distgraph.cluster.limits import ends_of, queue_to_end
 from distgraph.cluster.offer import put_off
 from distgraph.cluster.reclaim import poison
 from distgraph.cluster.registry import Served
-from distgraph.cluster.run import Left, Run, load_head, open_run
+from distgraph.cluster.run import Left, Run, hint_of, load_head, open_run
 from distgraph.cluster.workplace import CRASHES_ALLOWED, LEASE_CHECK_MS, TREE_DIED, Workplace
 from distgraph.constants import ERROR
 from distgraph.errors import CheckpointCorruptError
@@ -56,6 +57,11 @@ def run_tasks(place: Workplace, hint: NodeHint) -> None:
             place.runs.reclaim(address, place.slot, crashed=False)
             return
         run.record = claimed.record
+        run.ends = ends_of(claimed.record, place.monotonic())
+        if late := run.ends.over(place.monotonic()):
+            if queue_to_end(place.runs, address, late):
+                place.dispatcher.publish([hint_of(run)])
+            return
         run.lane.got_on = partial(place.runs.got_on, address, place.slot, task_id) if claimed.crashes else None
         task = task_at(served.program, run.lane.at, tuple(path))
         if task is None or task.id != task_id:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from distgraph.checkpoint.retention import CheckpointRetention
+from distgraph.cluster.limits import seconds_of
 from distgraph.config import DEFAULT_RECURSION_LIMIT
 from distgraph.errors import ConfigError
 from distgraph.types import Placement
@@ -25,7 +26,7 @@ Keep = Literal["all", "latest"] | int | timedelta | CheckpointRetention
 #: How long something is kept: seconds, a timedelta, None for ever, or what the cluster's client was told.
 Retention = timedelta | float | Literal["default"] | None
 #: Options that releases before did not have, as they mean nothing: a call is known by its bytes, in every release.
-_LEFT_OUT: dict[str, Any] = {"prune": (None, None), "retries": RETRIES}
+_LEFT_OUT: dict[str, Any] = {"prune": (None, None), "retries": RETRIES, "time_limit": None, "step_timeout": None}
 _SPAN = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)([smhdw]?)")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
@@ -46,6 +47,8 @@ class RunOptions:
         log: keep a log of events, so that a client can attach from the start; "full": also of nested graphs, and the
             tokens of models.
         retries: how often its tasks may be tried again, all together; None: as often as their policies say.
+        time_limit: for all of it, from when it is first taken. Seconds; None: no limit.
+        step_timeout: for each of its supersteps. Seconds; None: no limit.
     """
 
     placement: Placement = "auto"
@@ -61,6 +64,13 @@ class RunOptions:
     log: bool | str = True
     prune: tuple[int | None, float | None] = (None, None)
     retries: int | None = RETRIES
+    time_limit: float | None = None
+    step_timeout: float | None = None
+
+    @property
+    def limited(self) -> bool:
+        """There is a time limit that must outlive whoever works at it."""
+        return self.time_limit is not None or self.step_timeout is not None
 
     def config(self, thread_id: str) -> dict[str, Any]:
         """The run's config, as its nodes see it."""
@@ -158,7 +168,7 @@ def options_from(config: Mapping[str, Any], *, placement: str, **more: Any) -> R
     """The options that a merged config asks for.
 
     Raises:
-        ConfigError: a placement or retention that does not exist; a budget that is none.
+        ConfigError: a placement or retention that does not exist; a budget or time limit that is none.
     """
     if placement not in PLACEMENTS:
         raise ConfigError(f"placement {placement!r} does not exist. Use one of {', '.join(PLACEMENTS)}.")
@@ -166,6 +176,8 @@ def options_from(config: Mapping[str, Any], *, placement: str, **more: Any) -> R
     if more.get("log", True) not in LOGS:
         raise ConfigError(f"log {more['log']!r} does not exist. Use True, False or 'full'.")
     _check_retries(more.get("retries"))
+    for limit in ("time_limit", "step_timeout"):
+        more[limit] = seconds_of(limit, more.get(limit))
     configurable = {
         key: value for key, value in config.get("configurable", {}).items() if not key.startswith(("__", "checkpoint_"))
     }
@@ -199,5 +211,7 @@ def changed(
         keep=stored.keep,
         prune=stored.prune,
         retries=stored.retries,
+        time_limit=stored.time_limit,
+        step_timeout=stored.step_timeout,
         log="full" if "full" in (asked.log, stored.log) else stored.log,
     )

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from distgraph.cluster.attempt import note_of
 from distgraph.cluster.failures import describe
 from distgraph.cluster.hints import BatchHint, Dispatcher, Hint, RunHint
+from distgraph.cluster.limits import OUTER
 from distgraph.cluster.liveness import BESIDE, Called
 from distgraph.cluster.registry import Registry
 from distgraph.cluster.rows import result_row
@@ -31,7 +32,9 @@ class Reclaimer:
         self.runs, self.batches, self.registry, self.dispatcher = runs, batches, registry, dispatcher
 
     def note_late(self, called: Called) -> None:
-        """Note that a call has exceeded its time limit, before it is stopped for that."""
+        """Note that a call has exceeded its time limit, before it is stopped for that; not where it is its run's limit."""
+        if called.limit == OUTER:
+            return
         thread = called.other if called.kind == "n" else called.run_id
         note = self.registry.plain_codec().encode(called.limit)
         self.runs.effect(Address(called.run_id, thread), note_of(called.key, called.attempt), note)

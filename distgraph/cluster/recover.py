@@ -13,6 +13,7 @@ from typing import Any
 
 from distgraph.cluster.collect import Collector
 from distgraph.cluster.hints import MOST_EXPECTED, Dispatcher, Hint, NodeHint, RunHint, path_from
+from distgraph.cluster.limits import GRACE_MS, late_field, queue_to_end
 from distgraph.cluster.liveness import Called
 from distgraph.cluster.overload import FULL
 from distgraph.cluster.reclaim import Reclaimer
@@ -78,8 +79,8 @@ class Sweeper(Reclaimer):
         self._fallen: set[str] = set()
         self._suspects = Suspects()
         self._collector = Collector(runs, batches, monotonic)
-        #: When this process hinted retries, by task: one that still waits in its queue is not hinted again.
-        self._sent: dict[str, float] = {}
+        #: Task -> which retry of it this process hinted last, and when: one that still waits in its queue is not hinted again.
+        self._sent: dict[str, tuple[int, float]] = {}
         #: What the workers that live serve: (graph, fingerprint); since when, in ms of the server's clock (0: always).
         self._served: set[tuple[str, str]] = set()
         self._since: dict[tuple[str, str], int] = {}
@@ -167,7 +168,7 @@ class Sweeper(Reclaimer):
         # A slot for which a hint waits already is not idle: what is offered to it would only wait behind that hint.
         self._idle = max(0, sum(record["idle"] for record in workers.values()) - self._waiting)
         horizon = self.monotonic() - STALE_MS / 1000
-        self._sent = {task: sent for task, sent in self._sent.items() if sent > horizon}
+        self._sent = {task: sent for task, sent in self._sent.items() if sent[1] > horizon}
 
     def _those_who_live(self) -> dict[str, dict[str, Any]]:
         """The workers whose beats stand, but for those whose death can be seen from here: they are told to all."""
@@ -235,13 +236,17 @@ class Sweeper(Reclaimer):
 
     def _run(self, partition: int, due: Due, now_ms: int) -> None:
         run_id = due.name
-        fields = ("status", "lease", "plan", "hinted", "wake", "thread", "graph", "fp")
-        status, lease, plan, hinted, wake, thread, graph, fingerprint = self.runs.peek(partition, run_id, fields)
+        fields = ("status", "lease", "plan", "hinted", "wake", "thread", "graph", "fp", "late", "ends", "step_ends")
+        found = self.runs.peek(partition, run_id, fields)
+        status, lease, plan, hinted, wake, thread, graph, fingerprint, late, *ends = found
         if not status or status in AT_REST:
             self.runs.forget_due(partition, f"r:{run_id}")
             return
         address = Address(run_id, thread)
         hint = RunHint(run_id, thread, graph, fingerprint, again=plan not in ("", "0"))
+        if not late and self._is_late(address, lease, now_ms, *ends):
+            self.publish([hint._replace(again=False)])
+            return
         if lease:
             if self.dead(lease):
                 self._take_over(address, lease)
@@ -258,6 +263,15 @@ class Sweeper(Reclaimer):
         ):
             self.runs.hinted(address, now_ms)
             self.publish([hint])
+
+    def _is_late(self, address: Address, lease: str, now_ms: int, ends: str, step_ends: str) -> bool:
+        """Whether a run's time is over, and it was queued anew for that, to be ended."""
+        late, since = late_field(now_ms, ends, step_ends)
+        # Whoever drives it sees that himself, or is stopped.
+        if not late or (lease and not self.dead(lease) and now_ms - since < GRACE_MS):
+            return False
+        log.warning("run %s: its time is over (%s)", address.run_id, late)
+        return queue_to_end(self.runs, address, late)
 
     def _hint_is_lost(self, run_id: str, hinted: int, now_ms: int, *, wake: int, since: int) -> bool:
         """Whether a run is to be hinted again. In a long queue its hint is late, mostly. All in milliseconds."""
@@ -314,10 +328,11 @@ class Sweeper(Reclaimer):
         node, at = path_from(path)
         served = self.registry.find(graph, fingerprint)
         queue = served.program.nodes[node].queue if served and node in served.program.nodes else None
-        sent = self._sent.get(task_id)
-        if sent is not None and self.monotonic() - sent < STALE_MS / 1000 and self.dispatcher.waiting(queue):
+        made = self.runs.attempts(Address(run_id, thread), task_id)
+        before, sent = self._sent.get(task_id, (0, 0.0))
+        if before == made and self.monotonic() - sent < STALE_MS / 1000 and self.dispatcher.waiting(queue):
             return
-        self._sent[task_id] = self.monotonic()
+        self._sent[task_id] = made, self.monotonic()
         self.publish(
             [NodeHint(run_id, thread, graph, fingerprint, int(epoch), head.decode(), [(task_id, at)], node, 0, queue)]
         )

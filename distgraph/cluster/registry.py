@@ -63,7 +63,9 @@ class Served:
         """What a client must know that has the graph's name alone."""
         program = self.program
         shown = {name: _outline(program, node) for name, node in program.nodes.items()}
-        return {"streamed": program.streamed, "outputs": program.outputs, "shown": shown, **parts_of(program)}
+        told = {"streamed": program.streamed, "outputs": program.outputs, "shown": shown, **parts_of(program)}
+        limit = getattr(self.graph, "step_timeout", None)
+        return told if limit is None else {**told, "step_timeout": limit}
 
 
 def _names(reads: tuple[str, ...] | str) -> tuple[str, ...]:

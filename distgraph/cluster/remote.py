@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -14,6 +15,7 @@ from distgraph.cluster.crossing import packed, packed_options
 from distgraph.cluster.going_on import go_on
 from distgraph.cluster.handle import RunHandle
 from distgraph.cluster.hints import RunHint
+from distgraph.cluster.limits import limit_fields
 from distgraph.cluster.options import PLACEMENTS, RETRIES, Keep, Retention, options_from
 from distgraph.cluster.pump import pumped
 from distgraph.cluster.shelves import shelf_of
@@ -60,6 +62,7 @@ class NamedGraph:
         multitask_strategy: MultitaskStrategy = "reject",
         retention: Retention = "default",
         retry_budget: int | None = RETRIES,
+        time_limit: timedelta | float | None = None,
     ) -> RunHandle:
         """Put a run on the ledger and return at once.
 
@@ -81,6 +84,8 @@ class NamedGraph:
                 the checkpoints of a thread of its own. None: for ever. "default": as the cluster's client was told.
             retry_budget: how often tasks of the run may be tried again, all together; where that is used up the next failure
                 is its end. None: as often as their retry policies say.
+            time_limit: how long the run may take, in seconds or as a timedelta, from when it is first taken; sleeps, retries
+                and waiting for a worker in between included, a question to a person not. None: no limit.
 
         Raises:
             GraphNotFoundError, GraphMismatchError: no worker serves this graph, or this version of it.
@@ -104,6 +109,7 @@ class NamedGraph:
             before=interrupt_before,
             after=interrupt_after,
             retries=retry_budget,
+            time_limit=time_limit,
         )
 
     def _submit(
@@ -127,8 +133,9 @@ class NamedGraph:
         thread = str(given_thread) if given_thread is not None else name
         address = Address(check_id("run_id", name), check_id("thread_id", thread))
         more["context"] = self._shaped(more.pop("context", None))
-        options = options_from(merged, placement=self._placement, **more)
+        options = options_from(merged, placement=self._placement, step_timeout=self._step_timeout(), **more)
         fingerprint = self._served_version()
+        more_fields.update(limit_fields(options))
         data, stored = packed(self._codec, input, options, merged)
         fields: dict[str, Any] = {
             "graph": self.name,
@@ -162,6 +169,7 @@ class NamedGraph:
         context: Any = None,
         retention: Retention = "default",
         retry_budget: int | None = RETRIES,
+        time_limit: timedelta | float | None = None,
     ) -> Batch:
         """Put a batch of runs on the ledger; returns when the last item is there, and workers have long begun.
 
@@ -175,6 +183,7 @@ class NamedGraph:
                 workers delete it, its results included. None: for ever. "default": as the cluster's client was told.
                 Of several calls with one ``batch_id`` the first one's stands.
             retry_budget: how often tasks of an item may be tried again, all together; as ``submit``.
+            time_limit: how long each item may take; as ``submit``.
 
         Raises:
             GraphNotFoundError, GraphMismatchError: no worker serves this graph, or this version of it.
@@ -190,6 +199,8 @@ class NamedGraph:
             keep="latest",
             log=False,
             retries=retry_budget,
+            time_limit=time_limit,
+            step_timeout=self._step_timeout(),
         )
         fingerprint = self._served_version()
         if batch_id is not None:
@@ -213,6 +224,13 @@ class NamedGraph:
         except GraphNotFoundError as exc:
             why = why_unreachable(self) if hasattr(self, "builder") else ""
             raise (GraphNotFoundError(f"{exc}{why}") if why else exc) from None
+
+    def _step_timeout(self) -> Any:
+        """That of the graph; of one that is known by name alone, as its workers told."""
+        if hasattr(self, "program"):
+            return getattr(self, "step_timeout", None)
+        served = self._cluster.ledger.fleet.served().get(self.name, {})
+        return served.get(self._served_version(), {}).get("step_timeout")
 
     def _shaped(self, context: Any) -> Any:
         """``context`` as nodes will see it; workers see to that where only the graph's name is known here."""

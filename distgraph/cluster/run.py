@@ -7,6 +7,7 @@ from distgraph.cluster import events
 from distgraph.cluster.context import context_for
 from distgraph.cluster.hints import RunHint
 from distgraph.cluster.lane import WRITER, Lane
+from distgraph.cluster.limits import Ends, ends_of
 from distgraph.cluster.liveness import Called
 from distgraph.cluster.naps import LedgerNaps
 from distgraph.cluster.options import RunOptions
@@ -22,7 +23,7 @@ class Run:
     """One leased run: its record, its lane, its address."""
 
     __slots__ = (
-        *("address", "batch_epoch", "elsewhere", "epoch", "first", "lane", "options"),
+        *("address", "batch_epoch", "elsewhere", "ends", "epoch", "first", "lane", "options"),
         *("record", "served", "unpruned", "until"),
     )
     #: Its tasks may have been tried before.
@@ -34,6 +35,8 @@ class Run:
         lane.epoch = str(self.epoch)
         self.batch_epoch = record.get("batch_e", b"").decode()
         self.until = 0.0
+        #: When its time limits are over, as of the claim.
+        self.ends = Ends()
         #: Checkpoints of its thread more than are to be kept; None: nobody has counted them yet.
         self.unpruned: int | None = None
         #: Its tasks, or those of a run before it, may have run graphs elsewhere, since somebody dropped their lines.
@@ -89,7 +92,9 @@ def open_run(place: Workplace, served: Served, address: Address, head: str, reco
         load_head(place, lane, address, head)
         if record.get("at") == head.encode():
             lane.settle(outcomes_at(place, address, head, int(record["epoch"])))
-    return Run(address, served, options, record, lane)
+    run = Run(address, served, options, record, lane)
+    run.ends = ends_of(record, place.monotonic())
+    return run
 
 
 class Left(Exception):

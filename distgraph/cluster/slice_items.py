@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from distgraph.cluster.execution import in_this_thread
 from distgraph.cluster.lane import Lane
+from distgraph.cluster.limits import Ends
 from distgraph.cluster.liveness import Called
+from distgraph.cluster.offer import travels
 from distgraph.cluster.options import RunOptions
 from distgraph.cluster.registry import Served
 from distgraph.errors import GraphSleep
 from distgraph.ledger.replies import Address, ItemStep, Taken
+from distgraph.superstep.model import Task
 from distgraph.types import Write
 
 
@@ -40,6 +44,8 @@ class Item:
         *("address", "batch_epoch", "epoch", "fresh", "index", "key", "lane"),
         *("options", "record", "retry", "served", "settled", "slice_id", "step", "waiting"),
     )
+    #: An item with time limits is a run of its own.
+    ends = Ends()
 
     def __init__(self, index: int, address: Address, plan: BatchPlan, lane: Lane, taken: Taken, slice_id: str) -> None:
         self.index, self.address, self.lane = index, address, lane
@@ -59,6 +65,10 @@ class Item:
         self.slice_id = slice_id
         #: The key its submitter gave it, encoded; empty without one.
         self.key = b""
+
+    def leaves(self, tasks: Sequence[Task]) -> bool:
+        """Whether it is to go on as a run of its own: its tasks travel, or its time limits must outlive this process."""
+        return travels(self, tasks) or (self.options.limited and not all(task.node.hidden for task in tasks))
 
     def called(self, node: str, key: str, attempt: int) -> Called:
         """What the slot's row says while ``node`` runs: the item, should it kill its process."""

@@ -20,9 +20,10 @@ from distgraph.cluster.execution import in_this_thread
 from distgraph.cluster.failures import describe
 from distgraph.cluster.hints import BatchHint
 from distgraph.cluster.lane import Lane
+from distgraph.cluster.limits import limit_fields
 from distgraph.cluster.naps import LedgerNaps
 from distgraph.cluster.nested import drop_nested
-from distgraph.cluster.offer import node_hints, put_off, travels, worth_offering
+from distgraph.cluster.offer import node_hints, put_off, worth_offering
 from distgraph.cluster.overlap import Overlap
 from distgraph.cluster.rows import naming, result_row, split_item_data
 from distgraph.cluster.run import Left, open_run
@@ -170,7 +171,7 @@ class Slice:
         if lane.next is not None and all(task.name == START for task in lane.next.tasks):
             # It comes for free with the first.
             self._superstep(item)
-        if lane.next is None or lane.next.verdict is not Verdict.RUN or travels(item, lane.next.tasks):
+        if lane.next is None or lane.next.verdict is not Verdict.RUN or item.leaves(lane.next.tasks):
             return False
         waiting = [task for task in lane.next.tasks if not task.writes and not in_this_thread(task.node)]
         if item.retry or not waiting or len(waiting) == len(self.live) == 1:
@@ -268,7 +269,7 @@ class Slice:
             self._finish(item, lane.next.verdict)
             return False
         tasks = lane.next.tasks
-        if travels(item, tasks):
+        if item.leaves(tasks):
             self._promote(item)
             return False
         if not self._run_tasks(item, tasks):
@@ -365,6 +366,7 @@ class Slice:
                 ("batch_e", self.taken.epoch),
                 ("digest", ""),
                 ("key", item.key),
+                *limit_fields(item.options),
             ]
             if self.taken.flag == "a":
                 fields += [("x", 1), ("why", TREE_DIED)]

@@ -271,6 +271,12 @@ class StepTimeoutError(RunError, TimeoutError):
     code = "STEP_TIMEOUT"
 
 
+class RunTimeoutError(RunError, TimeoutError):
+    """A run on workers ran out of its time; the state is saved and the run can be continued."""
+
+    code = "RUN_TIMEOUT"
+
+
 class StateTooLargeError(RunError):
     """A value, what one task writes, or a whole state is larger than is stored; nothing of that superstep was."""
 

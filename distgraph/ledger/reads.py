@@ -93,6 +93,12 @@ class RunReads:
             known: Any = self.client.hkeys(self._run(address, "tries"))
         return {field[2:].decode() for field in known if field.startswith(b"f:")}
 
+    def attempts(self, address: Address, task_id: str) -> int:
+        """How many attempts of a task of the current superstep have failed."""
+        with guard():
+            found: Any = self.client.hget(self._run(address, "tries"), f"a:{task_id}")
+        return int(found or 0)
+
     def record(self, address: Address) -> Record:
         """The run's record; empty if there is none."""
         with guard():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +12,8 @@ import pytest
 
 from distgraph.cluster import Cluster
 from distgraph.cluster.embedded import EmbeddedCluster
-from distgraph.errors import NodeTimeoutError
+from distgraph.errors import NodeTimeoutError, RunTimeoutError, StepTimeoutError
+from distgraph.types import Placement
 from tests.graphs import limits
 from tests.integration.cluster.at_rest import wait_at_rest
 from tests.waiting import wait_until
@@ -33,6 +36,38 @@ def test_a_node_that_hangs_is_stopped_at_its_limit(cluster: EmbeddedCluster, tmp
         run.result(30)
     assert 1.0 < time.monotonic() - began < 10
     assert (tmp_path / "log").read_text().split() == ["1"]
+    wait_at_rest(cluster)
+
+
+@pytest.mark.parametrize("placement", ["auto", "spread"])
+@pytest.mark.parametrize("how", ["stubborn", "coroutine"])
+def test_a_run_ends_at_its_time_limit(cluster: EmbeddedCluster, tmp_path: Path, placement: Placement, how: str) -> None:
+    """Though its node does not look, and its process is killed on the way: that prolongs nothing and is no crash."""
+    log, began = tmp_path / "log", time.monotonic()
+    run = cluster.bind(limits.waits, placement=placement).submit({"how": how, "log": str(log)}, time_limit=4)
+    wait_until(lambda: log.exists() and log.read_text(), 20)
+    os.kill(int(log.read_text().split()[1]), signal.SIGKILL)
+    with pytest.raises(RunTimeoutError, match="time_limit of 4 s"):
+        run.result(30)
+    assert 4 <= time.monotonic() - began < 15
+    assert cluster.dead_letters() == []
+    wait_at_rest(cluster)
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_a_superstep_ends_at_its_time_limit(cluster: EmbeddedCluster, tmp_path: Path, batch: bool) -> None:
+    graph = cluster.bind(limits.waits)
+    graph.step_timeout = 1.5
+    given = {"how": "stubborn", "log": str(tmp_path / "log")}
+    if batch:
+        items = graph.submit_batch([given])
+        items.wait(30)
+        [failure] = items.failures()
+        assert failure.error is not None
+        assert "step_timeout of 1.5 s" in failure.error["message"]
+    else:
+        with pytest.raises(StepTimeoutError, match=r"step_timeout of 1\.5 s"):
+            graph.submit(given).result(30)
     wait_at_rest(cluster)
 
 

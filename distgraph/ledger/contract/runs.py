@@ -75,6 +75,11 @@ class Runs(Protocol):
     def claim(self, address: Address, slot: str, *, sweep_ms: int) -> Claimed:
         """Take the lease to drive the run on, if it is queued or running, nobody has it, and no task is out.
 
+        Where the record has time limits (``limit`` of the run, ``step_limit`` of each superstep, in ms) they begin with the
+        first claim; ``ends`` and ``step_ends`` say when they are over, and the answer what is left (``ends_in``,
+        ``step_in``, in ms). A superstep's begins anew with each commit of a head. Whoever looks acts on it; nothing here
+        is refused for being late.
+
         Returns:
             ``ok`` with head and record; ``held`` by a slot; ``open``: tasks are out, with the ms of the last hint;
             ``gone`` with its status at rest ('' if there is no such run); ``waits``: another run has the thread.
@@ -127,7 +132,9 @@ class Runs(Protocol):
         ...
 
     def release(self, address: Address, slot: str, *, due_ms: int) -> Answer:
-        """Hand the run back, to be looked at in ``due_ms``; counts no crash.
+        """Hand the run back between two supersteps, to be looked at in ``due_ms``; counts no crash.
+
+        The time limit of the superstep begins with the next claim.
 
         Returns:
             ``ok`` with the ms of the hint that follows; ``stale`` if the slot does not have the lease.
@@ -141,8 +148,8 @@ class Runs(Protocol):
 
         Returns:
             ``ok`` with crashes and attempts so far, the ms of the first attempt, and of the run's record what an attempt
-            needs (:data:`distgraph.ledger.replies.OF_ATTEMPT`); ``done``: it has settled; ``held`` by a slot; ``asleep``
-            until its time, in ms; ``stale`` because of epoch, head, or the status.
+            needs (:data:`distgraph.ledger.replies.OF_ATTEMPT`, and what is left of its time limits); ``done``: it has
+            settled; ``held`` by a slot; ``asleep`` until its time, in ms; ``stale`` because of epoch, head, or the status.
         """
         ...
 
@@ -245,6 +252,10 @@ class Runs(Protocol):
         """Ids of the current superstep's tasks that some slot has claimed, ever."""
         ...
 
+    def attempts(self, address: Address, task_id: str) -> int:
+        """How many attempts of a task of the current superstep have failed, and were not its last."""
+        ...
+
     # ---- control and recovery
 
     def control(
@@ -261,8 +272,9 @@ class Runs(Protocol):
     ) -> Answer:
         """Cancel a run; queue one again that was interrupted or failed; or queue one that is active for another version.
 
-        Begins a new epoch: older calls are stale. ``repin``: the first of ``fields`` is the version; a run that has it
-        already is ``gone``. Outcomes of the current superstep stay.
+        Begins a new epoch: older calls are stale. ``repin``: the first of ``fields`` is the version, or ``late``, for its
+        time is over and it is to be ended; a run that has it already is ``gone``. Outcomes of the current superstep stay.
+        With ``requeue`` time limits begin anew.
 
         The thread of a run that is cancelled while it is active, or waits for an answer, goes to the first run in line,
         which is due in ``due_ms``. One that is cancelled in line leaves it.

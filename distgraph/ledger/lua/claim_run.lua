@@ -2,13 +2,14 @@
 --
 -- KEYS  run HASH   line HASH   due ZSET   open HASH
 -- ARGV  run id, slot, ms until a sweep looks at it
--- -> {'ok', head checkpoint id, {field, value, ...}}   a repeat by the same slot too
+-- -> {'ok', head checkpoint id, {field, value, ...}}   a repeat by the same slot too. Time limits of the run, and of its
+--    superstep, begin with the first claim; 'ends_in' and 'step_in' are the ms that are left of them
 --  | {'gone', status}    nothing to drive: at rest, or no such run
 --  | {'held', slot}      another slot drives it
 --  | {'waits', run id}   another run has the thread: it is not this one's turn
 --  | {'open', hinted}    its tasks are out; whoever settles the last one drives
 local run, line, due, open = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local got = redis.call('HMGET', run, 'status', 'lease', 'plan', 'hinted')
+local got = redis.call('HMGET', run, 'status', 'lease', 'plan', 'hinted', 'limit', 'ends', 'step_limit', 'step_ends')
 local status, lease, plan = got[1], got[2], tonumber(got[3] or 0)
 if not status then return {'gone', ''} end
 if status ~= 'queued' and status ~= 'running' then return {'gone', status} end
@@ -22,4 +23,15 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 redis.call('HSET', run, 'lease', ARGV[2], 'status', 'running')
 redis.call('HSETNX', run, 'started', now)
 redis.call('ZADD', due, now + ARGV[3], 'r:' .. ARGV[1])
-return {'ok', held[1] or '', redis.call('HGETALL', run)}
+local left = {}
+for at, name in pairs({ [5] = 'ends', [7] = 'step_ends' }) do
+  if got[at] then
+    local ends = got[at + 1] or string.format('%.0f', now + got[at])
+    if not got[at + 1] then redis.call('HSET', run, name, ends) end
+    left[#left + 1] = at == 5 and 'ends_in' or 'step_in'
+    left[#left + 1] = string.format('%.0f', ends - now)
+  end
+end
+local record = redis.call('HGETALL', run)
+for _, part in ipairs(left) do record[#record + 1] = part end
+return {'ok', held[1] or '', record}

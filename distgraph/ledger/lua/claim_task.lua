@@ -3,11 +3,12 @@
 -- KEYS  run HASH   line HASH   open HASH   claims HASH   tries HASH   due ZSET   naps ZSET
 -- ARGV  run id, slot, epoch, head, task id
 -- -> {'ok', crashes of this task so far, attempts so far, ms of the first attempt, {field, value, ...} of the run: what
---     an attempt needs of it, never its input, which every task of a wide superstep would carry away; why it crashed last}
+--     an attempt needs of it, never its input, which every task of a wide superstep would carry away, and the ms that are
+--     left of its time limits, 'ends_in' and 'step_in'; why it crashed last}
 --  | {'done'} settled   | {'held', slot}   | {'asleep', ms of the wake-up}   | {'stale', why}
 local run, line, open, claims, tries, due, naps = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local slot, task = ARGV[2], ARGV[5]
-local got = redis.call('HMGET', run, 'epoch', 'plan', 'status')
+local got = redis.call('HMGET', run, 'epoch', 'plan', 'status', 'ends', 'step_ends')
 if got[1] ~= ARGV[3] then return {'stale', 'epoch'} end
 if got[3] ~= 'running' then return {'stale', got[3]} end
 if (redis.call('HGET', line, 'head') or '') ~= ARGV[4] or got[2] == '0' then return {'stale', 'head'} end
@@ -31,6 +32,12 @@ for at, value in ipairs(redis.call('HMGET', run, unpack(fields))) do
   if value then
     record[#record + 1] = fields[at]
     record[#record + 1] = value
+  end
+end
+for at, name in pairs({ [4] = 'ends_in', [5] = 'step_in' }) do
+  if got[at] then
+    record[#record + 1] = name
+    record[#record + 1] = string.format('%.0f', got[at] - now)
   end
 end
 return {'ok', tried[1] or '0', tried[2] or '0', tried[3] or tostring(now), record, tried[4] or ''}

@@ -24,7 +24,7 @@ if index ~= '' then
   if kept and kept == row then return {'ok'} end
   if kept then return {'stale', 'row'} end
 end
-local got = redis.call('HMGET', run, 'epoch', 'plan', 'status')
+local got = redis.call('HMGET', run, 'epoch', 'plan', 'status', 'step_limit')
 local head = redis.call('HGET', line, 'head') or ''
 if not got[1] then return {'stale', 'gone'} end
 if new ~= '' and head == new and got[3] == status then return {'ok'} end
@@ -70,6 +70,7 @@ if new ~= '' then
   redis.call('HSET', line, 'head', new)
   redis.call('DEL', open, claims, tries, naps)
   redis.call('HSET', run, 'plan', 0, 'x', 0)
+  if got[4] then redis.call('HSET', run, 'step_ends', string.format('%.0f', now + got[4])) end
   if ARGV[9] == 'new' or ARGV[9] == 'both' then redis.call('ZADD', hist, 0, new) end
   if ARGV[9] == 'parent' or ARGV[9] == 'both' then redis.call('ZADD', hist, 0, parent) end
 end

@@ -1,10 +1,10 @@
 -- Cancel a run, or queue a resting one again (resume after an interrupt, retry after a failure). Bumps the epoch:
 -- whatever an older driver or task still sends is refused. A cancelled run's thread goes to who waits in line. Or pin an
--- active run to another version of its graph.
+-- active run to another version of its graph; or queue one that is active to be ended, for its time is over.
 --
 -- KEYS  run HASH   line HASH   due ZSET   open HASH   claims HASH   tries HASH   naps ZSET   log STREAM   turns LIST
 --       and of a batch item: batch HASH   rows HASH (of its chunk)   asks SET
--- ARGV  'cancel', 'requeue' or 'repin' (the first field is the version), run id, nonce of the call, ms until due, log entry ('' = none), log length,
+-- ARGV  'cancel', 'requeue' or 'repin' (the first field is the version, or that it is late), run id, nonce of the call, ms until due, log entry ('' = none), log length,
 --       index of the batch item ('' = none), its row ('' = none), #run sets, field, value, ..., then ids of outcomes to drop
 -- -> {'ok', epoch} | {'busy', run id} (requeue: the thread is taken)
 --  | {'passed', run id} (requeue: the thread has gone on with that run)
@@ -47,8 +47,10 @@ if index ~= '' then redis.call('SREM', asking, index) end
 local epoch = redis.call('HINCRBY', line, 'e', 1)
 redis.call('HSET', run, 'epoch', epoch, 'op', nonce, 'lease', '', 'plan', 0, 'updated', now, 'x', 0)
 local at = 10 + 2 * ARGV[9]
+-- who goes on by hand has all of its time, and all of its retries, again
+if what == 'requeue' then redis.call('HDEL', run, 'ends', 'step_ends', 'late', 'retries') end
 if at > 10 then redis.call('HSET', run, unpack(ARGV, 10, at - 1)) end
-redis.call('HDEL', run, 'wake', 'retries')
+redis.call('HDEL', run, 'wake')
 -- tasks that wait for their next attempt wait for nothing now
 for _, field in ipairs(redis.call('HKEYS', run)) do
   if string.sub(field, 1, 2) == 'p:' then

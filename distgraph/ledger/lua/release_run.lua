@@ -1,4 +1,4 @@
--- Hand a run back: end of the quantum, drain, or a wait. Counts no crash.
+-- Hand a run back between two supersteps: end of the quantum, drain, or a wait. Counts no crash.
 --
 -- KEYS  run HASH   due ZSET
 -- ARGV  run id, slot, ms until it is due
@@ -12,7 +12,8 @@ if got[1] ~= slot then return {'stale'} end
 redis.call('ZCARD', due)
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-redis.call('HDEL', run, '') -- of nothing: what begins with a delete goes on where a server is full
+-- what it waits for its next driver is no time of its superstep; and what begins with a delete goes on where a server is full
+redis.call('HDEL', run, 'step_ends')
 redis.call('HSET', run, 'lease', '', 'left', slot, 'hinted', now)
 redis.call('ZADD', due, now + ARGV[3], 'r:' .. ARGV[1])
 return {'ok', tostring(now)}

@@ -9,7 +9,7 @@ local run, line, due, open, claims, naps, log =
   KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local slot, task, nonce = ARGV[2], ARGV[5], ARGV[6]
 local waits = 'p:' .. task
-local got = redis.call('HMGET', run, 'epoch', 'plan', 'status', 'lease', waits)
+local got = redis.call('HMGET', run, 'epoch', 'plan', 'status', 'lease', waits, 'ends', 'step_ends')
 if got[1] ~= ARGV[3] then return {'stale', 'epoch'} end
 if got[3] ~= 'running' then return {'stale', got[3]} end
 local plan, lease = tonumber(got[2]), got[4]
@@ -39,11 +39,11 @@ if redis.call('HLEN', open) >= plan and (lease == '' or lease == slot) then
   redis.call('ZADD', due, now + ARGV[8], 'r:' .. ARGV[1])
   return {'closed'}
 end
--- all that is still out sleeps: nobody need look before the first of them wakes
+-- all that is still out sleeps: nobody need look before the first of them wakes, or its time is over
 local asleep = redis.call('ZCARD', naps)
 if asleep > 0 and lease == '' and redis.call('HLEN', open) + asleep >= plan then
   local wake = redis.call('ZRANGE', naps, 0, 0, 'WITHSCORES')[2]
   redis.call('HSET', run, 'wake', wake)
-  redis.call('ZADD', due, wake, 'r:' .. ARGV[1])
+  redis.call('ZADD', due, math.min(wake, got[6] or wake, got[7] or wake), 'r:' .. ARGV[1])
 end
 return {'ok'}

@@ -6,7 +6,7 @@
 -- -> {'ok', ms of the wake-up} | {'done'} settled by another attempt | {'held', slot} | {'stale', why}
 local run, line, due, open, claims, naps, once = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local slot, task, field = ARGV[2], ARGV[5], 'z:' .. ARGV[6]
-local got = redis.call('HMGET', run, 'epoch', 'plan', 'status', 'lease')
+local got = redis.call('HMGET', run, 'epoch', 'plan', 'status', 'lease', 'ends', 'step_ends')
 if got[1] ~= ARGV[3] then return {'stale', 'epoch'} end
 if got[3] ~= 'running' then return {'stale', got[3]} end
 if (redis.call('HGET', line, 'head') or '') ~= ARGV[4] or got[2] == '0' then return {'stale', 'head'} end
@@ -24,10 +24,10 @@ if not wake then
 end
 redis.call('ZADD', naps, wake, task)
 redis.call('HDEL', claims, task)
--- once all that is out sleeps, nobody need look before the first of them wakes
+-- once all that is out sleeps, nobody need look before the first of them wakes, or its time is over
 if got[4] == '' and redis.call('HLEN', open) + redis.call('ZCARD', naps) >= tonumber(got[2]) then
   local first = redis.call('ZRANGE', naps, 0, 0, 'WITHSCORES')[2]
   redis.call('HSET', run, 'wake', first)
-  redis.call('ZADD', due, first, 'r:' .. ARGV[1])
+  redis.call('ZADD', due, math.min(first, got[5] or first, got[6] or first), 'r:' .. ARGV[1])
 end
 return {'ok', wake}

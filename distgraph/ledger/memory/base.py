@@ -103,6 +103,12 @@ class RunState(Items):
         why = self._not_at(address, key, epoch, head)
         return why or ("head" if self.state.records[key]["plan"] == b"0" else "")
 
+    def _time_left(self, key: RunKey) -> dict[str, bytes]:
+        """The ms that are left of the run's time limits, as its record never has them."""
+        record, now = self.state.records[key], self.state.now_ms()
+        told = {"ends_in": record.get("ends"), "step_in": record.get("step_ends")}
+        return {name: stored(int(ends) - now) for name, ends in told.items() if ends is not None}
+
     def _not_free(self, key: RunKey, slot: str, task_id: str) -> Answer | None:
         if task_id in self.state.outcomes.look(key):
             return Answer("done")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from distgraph.ledger.keys import CHUNK, split_item
 from distgraph.ledger.memory.base import RunState
-from distgraph.ledger.memory.tables import RunKey, atomic
+from distgraph.ledger.memory.tables import RunKey, Tries, atomic
 from distgraph.ledger.replies import Address, Answer, Record
 
 #: How long it is remembered that a run has expired. Milliseconds.
@@ -33,6 +33,10 @@ class MemoryRunReads(RunState):
     def tried(self, address: Address) -> set[str]:
         tries = self.state.tries.look(self.state.key(address))
         return {task for task, known in tries.items() if known.first_ms}
+
+    @atomic
+    def attempts(self, address: Address, task_id: str) -> int:
+        return self.state.tries.look(self.state.key(address)).get(task_id, Tries()).attempts
 
     @atomic
     def record(self, address: Address) -> Record:

@@ -42,8 +42,11 @@ class MemoryRuns(MemoryTasks, MemoryArrivals):
         if not self._all_settled(key):
             return Claimed("open", record["hinted"].decode())
         self._set(key, {"lease": slot, "status": "running", "started": record.get("started", now)})
+        for limit, ends in (("limit", "ends"), ("step_limit", "step_ends")):
+            if limit in record and ends not in record:
+                self._set(key, {ends: now + int(record[limit])})
         self._owe(key, now + sweep_ms)
-        return Claimed("ok", "", self._head(address), dict(self.state.records[key]))
+        return Claimed("ok", "", self._head(address), {**self.state.records[key], **self._time_left(key)})
 
     def commit_call(self, commit: Commit) -> Callable[[], Answer]:
         return partial(self.commit, commit)
@@ -107,6 +110,9 @@ class MemoryRuns(MemoryTasks, MemoryArrivals):
         for table in (self.state.outcomes, self.state.claims, self.state.tries, self.state.naps):
             table.drop(key)
         self._set(key, {"plan": 0, "x": 0})
+        limit = self.state.records[key].get("step_limit")
+        if limit is not None:
+            self._set(key, {"step_ends": self.state.now_ms() + int(limit)})
         told = ((commit.index_history, commit.head), (commit.index_parent, commit.parent))
         for name in [name for kept, name in told if kept]:
             self.state.history.at((commit.address.thread_id, ""))[name] = None
@@ -150,6 +156,7 @@ class MemoryRuns(MemoryTasks, MemoryArrivals):
             return Answer("ok", record["hinted"].decode())
         if record.get("lease") != slot.encode():
             return Answer("stale")
+        self.state.records[key].drop("step_ends")
         self._set(key, {"lease": "", "left": slot, "hinted": now})
         self._owe(key, now + due_ms)
         return Answer("ok", str(now))
@@ -198,6 +205,8 @@ class MemoryRuns(MemoryTasks, MemoryArrivals):
             "updated": now,
             "x": 0,
         }
+        for name in ("ends", "step_ends", "late", "retries") if what == "requeue" else ():
+            self.state.records[key].drop(name)
         self._set(key, {**begun, **(fields or {})})
         self.state.claims.drop(key)
         self.state.tries.drop(key)
@@ -205,7 +214,6 @@ class MemoryRuns(MemoryTasks, MemoryArrivals):
         if item := split_item(key.run_id):
             self.state.asking.at((item[0], key.partition)).drop(item[1])
         self.state.records[key].drop("wake")
-        self.state.records[key].drop("retries")
         for field in sorted(record):
             if field.startswith("p:"):
                 self._stop_waiting(key, field[2:])

@@ -66,6 +66,7 @@ class MemoryTasks(RunState):
         record = self.state.records[key]
         record.drop("wake")
         needed = {name: record[name] for name in (*OF_ATTEMPT, f"n:{task_id}") if name in record}
+        needed |= self._time_left(key)
         return ClaimedTask("ok", "", tried.crashes, tried.attempts, tried.first_ms, needed, tried.why)
 
     def settle_call(
@@ -190,13 +191,14 @@ class MemoryTasks(RunState):
         return {task for task, wake in naps.items() if wake > self.state.now_ms()}
 
     def _doze(self, key: RunKey) -> None:
-        """Where all that is out sleeps, nobody looks at the run before the first of them wakes."""
+        """Where all that is out sleeps, nobody looks at the run before the first of them wakes, or its time is over."""
         naps = self.state.naps.look(key)
         record = self.state.records[key]
         out = int(record["plan"]) - len(self.state.outcomes.look(key))
         if naps and record["lease"] == b"" and out <= len(naps):
-            self._set(key, {"wake": min(naps.values())})
-            self._owe(key, min(naps.values()))
+            wake = min(naps.values())
+            self._set(key, {"wake": wake})
+            self._owe(key, min([wake, *(int(record[name]) for name in ("ends", "step_ends") if name in record)]))
 
     @atomic
     def reclaim(

@@ -29,6 +29,7 @@ from tests.conformance.ledger.scenes import (
     settle,
     stale,
     step,
+    submit,
     unchanged,
 )
 from tests.conformance.ledger.worlds import ServerWorld, World
@@ -422,3 +423,70 @@ def test_events_of_a_task_come_with_the_outcome_that_stands(world: World) -> Non
     assert settle(FIRST, b"told") == "ok"
     assert settle(b"2" * 16, b"late") == "dup"
     assert [entry for _, entry in world.runs.log(RUN, "0")] == [b"told"]
+
+
+def test_attempts_that_failed_are_counted_for_the_task_and_the_run(world: World) -> None:
+    """One that does not count, for another one was at work, counts for neither."""
+    offered(world, 2)
+    assert world.runs.attempts(RUN, "T1") == 0
+    for task, attempts in (("T1", 1), ("T2", 1), ("T1", 2), ("T1", 2)):
+        claim_task(world, task)
+        retry(world, task, attempts=attempts)
+    assert (world.runs.attempts(RUN, "T1"), world.runs.attempts(RUN, "T2")) == (2, 1)
+    assert world.runs.record(RUN)["retries"] == b"3"
+    assert claim_task(world, "T2").record["retries"] == b"3"
+
+
+# ---------------------------------------------------------------- time limits
+
+
+def test_time_limits_begin_with_the_first_claim(world: World) -> None:
+    """That of a superstep begins anew with each head, and where a run waits for its next driver."""
+    submit(world, limit=5000, step_limit=2000)
+    world.pass_ms(10_000)
+    begun = claim(world)
+    assert (begun.record["ends_in"], begun.record["step_in"]) == (b"5000", b"2000")
+    world.pass_ms(500)
+    assert claim(world).record["ends_in"] == b"4500"
+    world.runs.commit(step(C1))
+    world.pass_ms(100)
+    again = claim(world)
+    assert (again.record["ends_in"], again.record["step_in"]) == (b"4400", b"1900")
+    world.runs.release(RUN, A, due_ms=0)
+    world.pass_ms(1000)
+    again = claim(world, B)
+    assert (again.record["ends_in"], again.record["step_in"]) == (b"3400", b"2000")
+    world.pass_ms(4000)
+    world.runs.reclaim(RUN, B, crashed=True)
+    late = claim(world, B)
+    assert (late.record["ends_in"], late.record["step_in"]) == (b"-600", b"-2000")
+    offer(world, 1, slot=B)
+    task = claim_task(world, "T1").record
+    assert (task["ends_in"], task["step_in"]) == (b"-600", b"-2000")
+
+
+def test_what_is_late_is_queued_once_to_be_ended(world: World) -> None:
+    """Until somebody queues it by hand, with all of its time again."""
+    submit(world, limit=1000)
+    claim(world)
+    world.pass_ms(1500)
+    assert world.runs.control("repin", RUN, "n1", fields={"late": "run"}).kind == "ok"
+    assert world.runs.control("repin", RUN, "n2", fields={"late": "run"}) == Answer("gone", "queued")
+    again = claim(world)
+    assert (again.record["late"], again.record["ends_in"]) == (b"run", b"-500")
+    world.runs.commit(step("", "", "failed", epoch=2))
+    assert world.runs.control("requeue", RUN, "n3").kind == "ok"
+    again = claim(world)
+    assert again.record["ends_in"] == b"1000"
+    assert "late" not in again.record
+
+
+def test_a_sleep_is_looked_at_when_its_time_is_over(world: World) -> None:
+    submit(world, limit=1000)
+    claim(world)
+    world.runs.commit(step(C1))
+    offer(world, 1)
+    claim_task(world, "T1")
+    world.runs.sleep_task(RUN, A, 1, C1, "T1", "k", ms=60_000)
+    world.pass_ms(1000)
+    assert [entry.kind for entry in world.runs.sweep(world.keys.partition("r1"), most=9, push_ms=0).due] == ["run"]
