@@ -127,9 +127,14 @@ class History:
 
     def roll_back(self, mark: int) -> None:
         """The server lost what it was told since ``mark``."""
-        told, self._told, self.facts = self._told[:mark], [], Facts()
+        told, lost, self._told, self.facts = self._told[:mark], self._told[mark:], [], Facts()
         for event, what, *rest in told:
             self._tell(event, what, *rest)
+        for _, what, *rest in lost:
+            if what == "unsettled" and rest[0] in self.facts.settled:
+                # It has settled again, and only now: whoever claimed it in the time that is lost was right to.
+                self._tell(self.events, what, *rest)
+                self._tell(self.events, "settled", *rest)
 
     # ------------------------------------------------------------- calls of the ledger
 
