@@ -44,14 +44,12 @@ def context_for(
 ) -> RunContext:
     """What the tasks of a run see, on a worker."""
     config = options.config(thread_id)
+    given = {"effects": effects, "is_cancelled": cancelled}
     runtime: Runtime[Any] = Runtime(
         context=options.context,
         store=shelf.store,
+        **{name: value for name, value in given.items() if value is not None},
     )
-    if effects is not None:
-        runtime = runtime.override(effects=effects)
-    if cancelled is not None:
-        runtime = runtime.override(is_cancelled=cancelled)
     ctx = RunContext(
         served.program,
         config=config,

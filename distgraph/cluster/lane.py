@@ -10,6 +10,7 @@ input in place cannot make placement matter.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from distgraph.checkpoint.lines import (
@@ -320,8 +321,6 @@ class Lane:
         return self.served.codec.encode(output_values(program, after or self.at, program.outputs))
 
     def _now(self) -> str:
-        from datetime import UTC, datetime
-
         return datetime.fromtimestamp(self.place.now(), UTC).isoformat()
 
 

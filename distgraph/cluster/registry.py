@@ -31,7 +31,7 @@ def codec_for(graph: Any = None, *, secret: bytes | None = None) -> Codec:
 class Served:
     """A graph with what is derived from it once."""
 
-    __slots__ = ("_reads", "codec", "fingerprint", "graph", "name", "program", "shown")
+    __slots__ = ("_about", "_reads", "codec", "fingerprint", "graph", "name", "program", "shown")
 
     def __init__(self, graph: Any, *, secret: bytes | None = None) -> None:
         self.graph = graph
@@ -40,6 +40,7 @@ class Served:
         self.fingerprint: str = graph.fingerprint
         self.codec = codec_for(graph, secret=secret)
         self._reads: dict[str, tuple[str, ...]] = {}
+        self._about: dict[str, Any] | None = None
         #: Channels that the log of a run tells of: those of its streams, and what the inputs of its nodes are made of.
         self.shown = frozenset(_shown(self.program))
 
@@ -61,11 +62,13 @@ class Served:
 
     def about(self) -> dict[str, Any]:
         """What a client must know that has the graph's name alone."""
-        program = self.program
-        shown = {name: _outline(program, node) for name, node in program.nodes.items()}
-        told = {"streamed": program.streamed, "outputs": program.outputs, "shown": shown, **parts_of(program)}
-        limit = getattr(self.graph, "step_timeout", None)
-        return told if limit is None else {**told, "step_timeout": limit}
+        if self._about is None:
+            program = self.program
+            shown = {name: _outline(program, node) for name, node in program.nodes.items()}
+            told = {"streamed": program.streamed, "outputs": program.outputs, "shown": shown, **parts_of(program)}
+            limit = getattr(self.graph, "step_timeout", None)
+            self._about = told if limit is None else {**told, "step_timeout": limit}
+        return self._about
 
 
 def _names(reads: tuple[str, ...] | str) -> tuple[str, ...]:

@@ -97,7 +97,11 @@ class Broker:
 
     def next_ms(self) -> int | None:
         """When the next hint arrives, milliseconds since the epoch; None if none is on its way."""
-        return min((ready for ready, _ in self._hints), default=None)
+        return min([ready for ready, _ in self._hints]) if self._hints else None
+
+    def arrived(self, now_ms: int) -> bool:
+        """Whether a hint has arrived by ``now_ms``, milliseconds since the epoch."""
+        return any([ready <= now_ms for ready, _ in self._hints])
 
     def close(self) -> None:
         """Nothing to close; what a client of either kind may call."""

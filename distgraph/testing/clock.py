@@ -15,10 +15,11 @@ class Clock:
 
     def __init__(self, start_ms: int = START_MS) -> None:
         self._micros = start_ms * 1000
+        self._ms = start_ms
 
     def ms(self) -> int:
         """Milliseconds since the epoch."""
-        return self._micros // 1000
+        return self._ms
 
     def seconds(self) -> float:
         """Seconds since the epoch."""
@@ -33,3 +34,4 @@ class Clock:
         if ms < 0:
             raise ValueError(f"A clock does not go back: {ms} ms.")
         self._micros += round(ms * 1000)
+        self._ms = self._micros // 1000

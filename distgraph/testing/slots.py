@@ -54,13 +54,8 @@ class Guarded:
         found = getattr(self._target, operation)
         if operation in _PREPARE:
             return found
-        slot, label = self._slot, f"{self._name}.{operation}"
-
-        def guarded(*args: Any, **kwargs: Any) -> Any:
-            return slot.perform(label, found, args, kwargs)
-
         # The next call finds it without coming here.
-        self.__dict__[operation] = guarded
+        guarded = self.__dict__[operation] = self._slot.guarded(f"{self._name}.{operation}", found)
         return guarded
 
 
@@ -117,13 +112,18 @@ class Slot:
         """The slot as leases name it."""
         return f"{self.boot}:{self.pid}.0"
 
-    def perform(self, label: str, found: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Call the ledger (``found``, called ``label``: "<part>.<operation>"), with a point before and after it."""
-        self.point(f"before {label}")
-        answer = found(*args, **kwargs)
-        self.on_call(label.partition(".")[2], answer)
-        self.point(f"after {label}")
-        return answer
+    def guarded(self, label: str, found: Callable[..., Any]) -> Callable[..., Any]:
+        """A call of the ledger (``found``, called ``label``: "<part>.<operation>"), with a point before and after it."""
+        before, after, operation = f"before {label}", f"after {label}", label.partition(".")[2]
+
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            self.point(before)
+            answer = found(*args, **kwargs)
+            self.on_call(operation, answer)
+            self.point(after)
+            return answer
+
+        return guarded
 
     def point(self, label: str) -> None:
         """Pass a point.

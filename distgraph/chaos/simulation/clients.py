@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from distgraph.chaos.simulation import graphs
 from distgraph.chaos.simulation.fleet import Process, registry
 from distgraph.chaos.simulation.schedule import Subject
-from distgraph.chaos.simulation.strands import Strand
 from distgraph.cluster.batch import Batch
 from distgraph.cluster.client import Cluster
 from distgraph.cluster.handle import RunHandle
@@ -104,7 +103,7 @@ class Client:
     def _begin(self) -> None:
         self.process = Process(self.world, None, registry(self.world.names, False), f"c{self.number}", self.deaths)
         self.desk = Desk(self.world, self.process)
-        self.process.strand, self.process.resume = Strand(self._run), self.go_on
+        self.process.begin(self._life)
         self._waits = lambda: True
         #: The server has lost something since this began.
         self._doubts = False
@@ -115,11 +114,7 @@ class Client:
 
     def go_on(self) -> None:
         """Let it do the next thing."""
-        process = self.process
-        process.go_on()
-        if process.strand is None and not self.ended:
-            self.deaths += 1
-            self._begin()
+        self.process.go_on()
 
     def server_restarted(self, *, lost: bool) -> None:
         """The server came back; where it lost something, whoever had an answer asks again."""
@@ -149,6 +144,12 @@ class Client:
                 return call()
             except StoreError:
                 self.a_while()
+
+    def _life(self) -> None:
+        self._run()
+        if not self.ended and not self.world.closing:
+            self.deaths += 1
+            self._begin()
 
     def _run(self) -> None:
         try:

@@ -10,7 +10,7 @@ from distgraph.chaos.simulation import graphs
 from distgraph.chaos.simulation.strands import Strand
 from distgraph.cluster.deliver import deliver
 from distgraph.cluster.hints import Hint, queue_name
-from distgraph.cluster.liveness import BEAT_SECONDS, TTL_MS, Called, work_of
+from distgraph.cluster.liveness import TTL_MS, Called, work_of
 from distgraph.cluster.recover import Sweeper
 from distgraph.cluster.registry import Registry
 from distgraph.cluster.workplace import Workplace
@@ -58,21 +58,41 @@ class Process(Slot):
         self.batches = cast(Any, Guarded(world.memory.batches, self, "batches"))
         self.dispatcher = GuardedBroker(world.broker, self)
 
-    def perform(self, label: str, found: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        self.point("before " + label)
-        answer = found(*args, **kwargs)
-        self.world.history.called(self, label, args, kwargs, answer)
-        if self.twice:
-            # The client library lost the reply and sends the same words again.
-            self.twice = False
+    def guarded(self, label: str, found: Callable[..., Any]) -> Callable[..., Any]:
+        before, after, history = "before " + label, "after " + label, self.world.history
+        judge = history.judge(label)
+
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            self.point(before)
             answer = found(*args, **kwargs)
-            self.world.history.called(self, label, args, kwargs, answer)
-        self.point("after " + label)
-        return answer
+            history.events += 1
+            if judge is not None:
+                judge(self, args, kwargs, answer)
+            if self.twice:
+                # The client library lost the reply and sends the same words again.
+                self.twice = False
+                answer = found(*args, **kwargs)
+                history.events += 1
+                if judge is not None:
+                    judge(self, args, kwargs, answer)
+            self.point(after)
+            return answer
+
+        return guarded
+
+    def point(self, label: str) -> None:
+        if self.dead:
+            raise SlotDied(self.name)
+        world = self.world
+        world.points += 1
+        if world.points >= world.next_harm or self.cut:
+            world.at_point(self, label)
 
     def watch(self, what: str, seconds: float | None) -> None:
         self.limit_ms = None if seconds is None else seconds * 1000
         super().watch(what, seconds)
+        if what and not self.dead:
+            self.world.take_time(self)
 
     def stand_still(self, turns: int) -> bool:
         """Others go on for so many turns. False: what it does cannot be stopped in its middle."""
@@ -88,18 +108,27 @@ class Process(Slot):
     def run(self, work: Callable[[], None]) -> None:
         """Begin something, which may end later."""
         if self.world.freezing:
-            self.strand = Strand(work)
+            self.begin(work)
             self.go_on()
         else:
             work()
 
+    def begin(self, work: Callable[[], None]) -> None:
+        """Let what comes be able to stand still. It begins when this is let go on."""
+
+        def to_its_end() -> None:
+            try:
+                work()
+            finally:
+                if self.strand is strand:
+                    self.strand = None
+
+        self.strand = strand = Strand(self.world.play, to_its_end)
+
     def go_on(self) -> None:
-        """Go on with what stood still."""
-        strand = self.strand
-        assert strand is not None
-        strand.go_on()
-        if strand.ended and self.strand is strand:
-            self.strand = None
+        """Begin, or go on with what stood still, when this turn is over."""
+        assert self.strand is not None
+        self.strand.go_on()
 
 
 class Worker:
@@ -146,6 +175,16 @@ class Worker:
         )
         self.children = [self._child() for _ in range(self.slots)]
         self.world.memory.fleet.serve(self.registry.about())
+        self.about = {
+            "name": f"worker-{self.number}",
+            "host": "simulated",
+            "pid": self.starts,
+            "pool": "prefork",
+            "concurrency": self.slots,
+            "graphs": self.registry.names(),
+            "queues": [queue_name("sim")],
+            "boot": self.boot,
+        }
         self.beat_ms = -TTL_MS
         self.beat()
 
@@ -188,14 +227,7 @@ class Worker:
         names = [child.name for child in self.children if not child.dead]
         busy = sum(child.busy for child in self.children)
         record = {
-            "name": f"worker-{self.number}",
-            "host": "simulated",
-            "pid": self.starts,
-            "pool": "prefork",
-            "concurrency": self.slots,
-            "graphs": self.registry.names(),
-            "queues": [queue_name("sim")],
-            "boot": self.boot,
+            **self.about,
             "slots": names,
             "dead": self.buried,
             "busy": busy,
@@ -205,9 +237,9 @@ class Worker:
         }
         self.world.memory.fleet.beat(self.boot, record, ttl_ms=TTL_MS)
 
-    def beat_if_due(self) -> None:
-        """Beat, if it is time and its watcher does not stand still."""
-        if self.world.now_ms - self.beat_ms >= BEAT_SECONDS * 1000 and self.moves and not self.watcher.busy:
+    def beat_if_able(self) -> None:
+        """Beat, if neither it nor its watcher stands still."""
+        if self.moves and not self.watcher.busy:
             self.beat()
 
     def deliver(self, child: Process, hint: Hint) -> None:

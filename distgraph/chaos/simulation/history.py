@@ -7,7 +7,7 @@ roll-back are taken back; what was executed stays executed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from distgraph.cluster.liveness import work_of, works_at
@@ -42,6 +42,10 @@ class Execution(NamedTuple):
     run_id: str
     key: str
     attempt: int
+
+
+#: (who called, arguments, keywords, answer).
+Judge = Callable[["Process", Any, Any, Any], None]
 
 
 class Facts:
@@ -98,7 +102,7 @@ class History:
         self.facts = Facts()
         #: What facts are made of, in order; cut off where the server lost it.
         self._told: list[tuple[Any, ...]] = []
-        self._judges: dict[str, Any] = {
+        self._judges: dict[str, Judge] = {
             "runs.claim": self._took,
             "runs.claim_task": self._took,
             "runs.commit": self._commit,
@@ -138,12 +142,9 @@ class History:
 
     # ------------------------------------------------------------- calls of the ledger
 
-    def called(self, process: Process, label: str, args: tuple[Any, ...], kwargs: dict[str, Any], answer: Any) -> None:
-        """The ledger answered somebody."""
-        self.events += 1
-        judge = self._judges.get(label)
-        if judge is not None:
-            judge(process, args, kwargs, answer)
+    def judge(self, label: str) -> Judge | None:
+        """What is told of every answer to this call of the ledger, once it is counted in ``events``; None: nobody is."""
+        return self._judges.get(label)
 
     def _tell(self, event: int, what: str, *rest: Any) -> None:
         """A fact; told once more it changes nothing."""

@@ -14,10 +14,6 @@ from distgraph.chaos.simulation.schedule import Schedule
 from distgraph.chaos.simulation.world import World
 from distgraph.testing.broker import Faults
 
-#: A schedule that has not come to its end after so many turns, or so much simulated time, never will.
-MOST_TURNS = 3000
-MOST_MS = 300_000
-
 
 @dataclass(slots=True)
 class Played:
@@ -43,11 +39,10 @@ def play(schedule: Schedule) -> Played:
     world = World(schedule)
     graphs.play_on(world.history)
     try:
-        _to_its_end(world)
+        world.to_its_end()
         if not world.history.violations:
             check(world)
     finally:
-        world.close()
         graphs.play_on(None)
     history = world.history
     history.faults["hint lost"] += world.broker.lost
@@ -62,17 +57,6 @@ def play(schedule: Schedule) -> Played:
         history.faults,
         history.oks,
     )
-
-
-def _to_its_end(world: World) -> None:
-    """Until every client has what it wanted, and then until nothing is left to happen."""
-    history, last_ms = world.history, world.now_ms + MOST_MS
-    while any(not client.ended for client in world.clients) or world.unsettled():
-        if history.violations:
-            return
-        if not world.turn() or world.turns > MOST_TURNS or world.now_ms > last_ms:
-            history.violate("I11", world.stuck())
-            return
 
 
 def shortened(schedule: Schedule, invariant: str) -> Schedule:

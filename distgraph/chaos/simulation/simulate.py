@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import multiprocessing
 import time
@@ -23,6 +24,8 @@ SHARE = 250
 MOST = 5
 #: From so many schedules on, every kind of fault and of good end must have come often enough.
 FLOOR = 1000
+#: Schedules between two garbage collections: a megabyte each.
+_SWEEP_EVERY = 25
 #: Of so many schedules, one at least is struck by each kind of fault, and comes to each kind of end.
 _RARE = 100
 _ENDS = {
@@ -111,6 +114,32 @@ def quiet() -> Iterator[None]:
         logging.disable(before)
 
 
+@contextmanager
+def _swept_by_hand() -> Iterator[Callable[[], None]]:
+    """No garbage collection but every few schedules, and of nothing that is older: what a schedule leaves is in circles.
+
+    Yields:
+        What is called after each schedule.
+    """
+    automatic, played = gc.isenabled(), 0
+
+    def swept() -> None:
+        nonlocal played
+        played += 1
+        if played % _SWEEP_EVERY == 0:
+            gc.collect()
+
+    gc.disable()
+    gc.freeze()
+    try:
+        yield swept
+    finally:
+        gc.collect()
+        gc.unfreeze()
+        if automatic:
+            gc.enable()
+
+
 def simulate(
     schedules: int,
     seed: int,
@@ -166,10 +195,11 @@ def _in_processes(
 
 def _play_share(first: int, count: int, mutant_name: str, stop_at: int) -> Report:
     report = Report(first)
-    with quiet(), mutant(mutant_name) if mutant_name else nullcontext():
+    with quiet(), _swept_by_hand() as swept, mutant(mutant_name) if mutant_name else nullcontext():
         for seed in range(first, first + count):
             schedule = schedule_of(seed)
             played = play(schedule)
+            swept()
             report.schedules += 1
             report.points += played.points
             report.executions += played.executions

@@ -10,6 +10,8 @@ from distgraph.chaos.simulation.clients import Client, clients_of
 from distgraph.chaos.simulation.fleet import Process, Worker, registry
 from distgraph.chaos.simulation.history import History
 from distgraph.chaos.simulation.schedule import Fault, Schedule
+from distgraph.chaos.simulation.strands import Play
+from distgraph.cluster.liveness import BEAT_SECONDS
 from distgraph.errors import ServerUnreachableError
 from distgraph.ledger.keys import Keys
 from distgraph.ledger.memory import MemoryLedger
@@ -24,6 +26,11 @@ _LOOK_MS = 20
 _BACK_MS = (50, 500, 3000)
 #: Whoever is still at work after so many points never ends.
 _MOST_POINTS = 20_000
+#: A schedule that has not come to its end after so many turns, or so much simulated time, never will.
+_MOST_TURNS = 3000
+_MOST_MS = 300_000
+#: How long after its last beat a worker beats again. Milliseconds.
+_BEAT_MS = round(BEAT_SECONDS * 1000)
 #: Some worker sweeps at least this often. Milliseconds.
 _SWEEP_MS = 1000
 #: What it takes to hand a hint to a process. Milliseconds.
@@ -39,6 +46,9 @@ class World:
         points: points passed so far, by anybody.
         turns: things that happened so far.
         standing: processes that stand still in the middle of something.
+        next_harm: the point from which on harm may be done.
+        play: lets strands go on between turns.
+        closing: whatever still stands is ended, and nothing begins any more.
         freezing: something may still be frozen, so what begins must be able to stand still.
     """
 
@@ -48,11 +58,15 @@ class World:
         self.broker = Broker(self.clock, self.random, schedule.hints)
         self.memory = MemoryLedger(Keys("sim", 2), self.clock.ms)
         self.points = self.turns = 0
+        self.play, self.closing = Play(self._take_turn, self._fail), False
+        self._error: BaseException | None = None
+        self._last_ms = self.clock.ms() + _MOST_MS
         self.standing: list[Process] = []
         self._plan = _by_point(fault for fault in schedule.faults if not fault.at)
         self._aimed = [fault for fault in schedule.faults if fault.at]
         #: How often points that are aimed at were passed.
         self._passed: Counter[str] = Counter()
+        self._look_ahead()
         self.freezing = self._may_freeze()
         self._swept_ms = self.clock.ms()
         #: What the server saved, newest last: (ms, its journal, our history). Kept only where it is rolled back.
@@ -79,6 +93,45 @@ class World:
 
     # ------------------------------------------------------------- one turn
 
+    def to_its_end(self) -> None:
+        """Take turns until every client has what it wanted, and then until nothing is left to happen.
+
+        Raises:
+            BaseException: what the simulation itself raised.
+        """
+        self.play.run()
+        if self._error is not None:
+            raise self._error
+
+    def _take_turn(self) -> bool:
+        self.closing = self.closing or not self._goes_on()
+        return not self.closing or self._end_one()
+
+    def _goes_on(self) -> bool:
+        """Take a turn, if there is one to take and nothing is wrong so far."""
+        history = self.history
+        if self.turns > _MOST_TURNS or self.now_ms > self._last_ms:
+            history.violate("I11", self.stuck())
+            return False
+        if history.violations or not (any(not client.ended for client in self.clients) or self.unsettled()):
+            return False
+        if not self.turn():
+            history.violate("I11", self.stuck())
+            return False
+        return True
+
+    def _fail(self, error: BaseException) -> None:
+        self._error, self.closing = self._error or error, True
+
+    def _end_one(self) -> bool:
+        """Let somebody who still stands in the middle of something die there. False: nobody does."""
+        for process in (*self.standing, *(client.process for client in self.clients)):
+            process.dead = True
+            if process.strand is not None and process.strand.carrier is not None:
+                process.go_on()
+                return True
+        return False
+
     def turn(self) -> bool:
         """The next thing happens. False: there is none left."""
         self.turns += 1
@@ -86,8 +139,8 @@ class World:
             self._save()
         random = self.random
         ready = [process for process in self.standing if self._may_go_on(process)] if self.standing else []
-        callers = [client for client in self.clients if client.wants()]
-        idle = self.idle() if self._hint_is_there() else []
+        callers = [client for client in self.clients if not client.ended and client.wants()]
+        idle = self.idle() if self.broker.arrived(self.clock.ms()) else []
         arrives = bool(idle)
         count = len(ready) + len(callers) + arrives
         if not count or random.random() < _IMPATIENCE:
@@ -105,17 +158,14 @@ class World:
 
     def idle(self) -> list[Process]:
         """Children that wait for work."""
+        now = self.clock.ms()
         return [
             child
             for worker in self.workers
-            if worker.moves and not worker.draining
+            if worker.up and worker.frozen_ms <= now and not worker.draining
             for child in worker.children
             if not child.busy
         ]
-
-    def _hint_is_there(self) -> bool:
-        arrival = self.broker.next_ms()
-        return arrival is not None and arrival <= self.now_ms
 
     def _deliver(self, child: Process) -> None:
         hint = self.broker.take()
@@ -155,15 +205,9 @@ class World:
         """Nothing strikes any more."""
         self._plan.clear()
         self._aimed.clear()
+        self._look_ahead()
         for client in self.clients:
             client.process.cut, client.process.dead = 0, False
-
-    def close(self) -> None:
-        """End what still stands still."""
-        for process in [*self.standing, *(client.process for client in self.clients)]:
-            process.dead = True
-            while process.strand is not None:
-                process.go_on()
 
     # ------------------------------------------------------------- time
 
@@ -171,11 +215,13 @@ class World:
         """Let time pass; workers beat meanwhile."""
         while ms > 0:
             # Whoever beats does so in the middle of a long time too.
-            part = min(ms, 500.0)
+            part = ms if ms < 500.0 else 500.0
             self.clock.advance(part)
             ms -= part
+            late = self.clock.ms() - _BEAT_MS
             for worker in self.workers:
-                worker.beat_if_due()
+                if worker.beat_ms <= late:
+                    worker.beat_if_able()
 
     def _pass_time(self) -> bool:
         """Time passes until something is due, and somebody sweeps. False: nothing is."""
@@ -187,7 +233,8 @@ class World:
             worker.end_if_drained()
             if not worker.up and worker.back_ms <= self.now_ms:
                 worker.start()
-        awake = [worker for worker in self.workers if worker.moves and not worker.watcher.busy]
+        now = self.clock.ms()
+        awake = [worker for worker in self.workers if worker.up and worker.frozen_ms <= now and not worker.watcher.busy]
         if awake and self._worth_a_sweep():
             self._swept_ms = self.now_ms
             self.random.choice(awake).sweep()
@@ -218,25 +265,27 @@ class World:
 
     # ------------------------------------------------------------- harm
 
+    def _look_ahead(self) -> None:
+        """At which point the next harm may be done."""
+        self.next_harm = self.points if self._aimed else min(self._plan, default=_MOST_POINTS + 1)
+
     def at_point(self, process: Process, label: str) -> None:
-        """Somebody passes a point.
+        """Somebody passes a point at which harm may be done.
 
         Raises:
             SlotDied: and dies there.
             ServerUnreachableError: and finds the server out of reach.
         """
-        self.points += 1
         if self.points > _MOST_POINTS:
             if not self.history.violations:
                 self.history.violate("I11", f"{process.name} goes round and round: {label}")
             process.dead = True
             raise SlotDied(process.name)
         fault = self._plan.pop(self.points, None) or self._aimed_at(label)
+        self._look_ahead()
         if fault is not None:
             self._strike(fault, process, label)
-        if label.startswith("node "):
-            self._take_time(process)
-        elif process.cut:
+        if process.cut and not label.startswith("node "):
             process.cut -= 1
             lost = ServerUnreachableError("The server cannot be reached: this schedule says so.")
             lost.of_ledger = process.worker is not None
@@ -253,7 +302,7 @@ class World:
                 return fault
         return None
 
-    def _take_time(self, process: Process) -> None:
+    def take_time(self, process: Process) -> None:
         """A node takes its time: all wait for it, or others go on meanwhile."""
         if self.broker.faults.node_ms:
             self.tick(self.random.random() * self.broker.faults.node_ms)

@@ -44,7 +44,7 @@ class RunState(Items):
         return key in self.state.records or (item is not None and (item[0], key.partition) in self.state.parts)
 
     def _set(self, key: RunKey, fields: Mapping[str, bytes | str | int]) -> None:
-        self.state.records.at(key).write((name, stored(value)) for name, value in fields.items())
+        self.state.records.at(key).write([(name, stored(value)) for name, value in fields.items()])
 
     def _log(self, key: RunKey, entry: bytes) -> None:
         """Entries are numbered from 1; their ids tell the time too, as a server's do."""

@@ -53,8 +53,9 @@ class Table(dict[K, V], Generic[K, V]):
         self._journal = journal
 
     def __setitem__(self, key: K, value: V) -> None:
-        if self._journal.entries is not None:
-            self._journal.entries.append((self, key, self.get(key, _ABSENT)))
+        entries = self._journal.entries
+        if entries is not None:
+            entries.append((self, key, self.get(key, _ABSENT)))
         super().__setitem__(key, value)
 
     def __delitem__(self, key: K) -> None:
@@ -75,6 +76,9 @@ class Table(dict[K, V], Generic[K, V]):
 
     def write(self, pairs: Iterable[tuple[K, V]]) -> None:
         """Set several."""
+        if self._journal.entries is None:
+            self.update(pairs)
+            return
         for key, value in pairs:
             self[key] = value
 
