@@ -16,6 +16,7 @@ import redis
 
 from distgraph.ledger import seam
 from distgraph.ledger.connection import guard
+from distgraph.ledger.patience import RESULTS, Patience
 
 
 @cache
@@ -47,12 +48,12 @@ class Call:
 
 
 class Scripts:
-    """Runs script calls on one server."""
+    """Runs script calls on one server; with ``patience``, those that store a result wait for a server that is away."""
 
-    __slots__ = ("client",)
+    __slots__ = ("client", "patience")
 
-    def __init__(self, client: redis.Redis) -> None:
-        self.client = client
+    def __init__(self, client: redis.Redis, patience: Patience | None = None) -> None:
+        self.client, self.patience = client, patience
 
     def load(self) -> None:
         """Send all scripts."""
@@ -67,6 +68,11 @@ class Scripts:
         Raises:
             StoreError: the server cannot be reached or refuses; nothing is known to be written.
         """
+        if self.patience is not None and call.name in RESULTS:
+            return self.patience.through(lambda: self._send(call))
+        return self._send(call)
+
+    def _send(self, call: Call) -> Any:
         if seam.nemesis is not None:
             return seam.nemesis.call((call.name,), lambda: self._run(call))
         return self._run(call)
@@ -84,6 +90,11 @@ class Scripts:
         """The replies of several calls, in one round trip; each call is atomic, their sequence is not."""
         if len(calls) == 1:
             return [self.run(calls[0])]
+        if self.patience is not None and any(call.name in RESULTS for call in calls):
+            return self.patience.through(lambda: self._send_all(calls))
+        return self._send_all(calls)
+
+    def _send_all(self, calls: Sequence[Call]) -> list[Any]:
         if seam.nemesis is not None:
             return seam.nemesis.call([call.name for call in calls], lambda: self._run_all(calls))
         return self._run_all(calls)
