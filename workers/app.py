@@ -11,6 +11,7 @@ settings = Settings.load()
 app = make_app(
     SiteOptions(
         url=settings.url,
+        broker_url=settings.broker_url,
         namespace=settings.namespace,
         graphs=settings.graphs,
         pool=settings.pool,
@@ -21,6 +22,7 @@ app = make_app(
         cancel_seconds=settings.cancel_grace,
         max_memory=settings.max_memory_per_child,
         effects_seconds=settings.keep_effects,
+        commit_patience=settings.commit_patience,
         versions=settings.versions,
     ),
     overrides={

@@ -34,7 +34,7 @@ def check_worker(settings: Settings) -> None:
     from distgraph.cluster import Cluster  # only here: Flower's check should not load it
 
     host = socket.gethostname()
-    cluster = Cluster.connect(settings.url, namespace=settings.namespace)
+    cluster = Cluster.connect(settings.url, namespace=settings.namespace, broker_url=settings.broker_url)
     if not any(worker.host == host for worker in cluster.workers()):
         raise UnhealthyError(f"no worker of {host} beats in namespace {settings.namespace!r}")
 

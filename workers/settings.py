@@ -12,7 +12,7 @@ import re
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -46,7 +46,7 @@ Importable = Annotated[str, AfterValidator(_importable)]
 _comma_list = (NoDecode, BeforeValidator(_split))
 
 #: never shown, not even when wrong
-_CONFIDENTIAL = frozenset({"url", "secret", "flower_password"})
+_CONFIDENTIAL = frozenset({"url", "broker_url", "secret", "flower_password"})
 
 
 class Settings(BaseSettings):
@@ -54,8 +54,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True)
 
-    #: Redis or Valkey: broker and state. May hold a password, so it is never printed.
+    #: Redis or Valkey: state, and broker if it has no server of its own. May hold a password, so it is never printed.
     url: str = Field(default="redis://127.0.0.1:6379/0", repr=False)
+    #: the broker, Redis or Valkey too; empty: the same server. Worker, submitter and Flower must agree.
+    broker_url: str = Field(default="", repr=False)
     #: separates users of one server; worker and submitter must agree
     namespace: PlainName = "default"
     #: modules (or module:name) whose compiled, named graphs this worker serves; nothing else is ever loaded
@@ -81,6 +83,8 @@ class Settings(BaseSettings):
     max_memory_per_child: int = Field(default=0, ge=0)
     #: seconds that results of runtime.once are kept of a batch item that is done: longer than a process may stand still
     keep_effects: int = Field(default=3600, ge=0)
+    #: seconds that a node's result is offered to a ledger that is away, before it is given up and worked out anew
+    commit_patience: float = Field(default=60.0, ge=0)
 
     #: Flower: where it listens, and who may look. No password set: one is made and stored for this machine.
     flower_address: str = "127.0.0.1"
@@ -88,9 +92,11 @@ class Settings(BaseSettings):
     flower_user: str = Field(default="distgraph", pattern=r"^[^:\s,]+$")
     flower_password: SecretStr | None = None
 
-    @field_validator("url")
+    @field_validator("url", "broker_url")
     @classmethod
-    def _is_redis(cls, url: str) -> str:
+    def _is_redis(cls, url: str, info: ValidationInfo) -> str:
+        if not url and info.field_name == "broker_url":
+            return url
         parts = urlsplit(url)
         if parts.scheme not in ("redis", "rediss") or not parts.hostname:
             raise ValueError("must look like redis://:password@host:6379/0 (rediss:// with TLS)")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def doctor(session: Session, deep: bool) -> int:
     """Look at the server: version, persistence, memory, access; at limits that are not kept, and nodes that only fail.
 
-    Every finding says what to do.
+    A broker on a server of its own is looked at too. Every finding says what to do.
     """
     from distgraph.ledger.url import redact
 
@@ -33,12 +33,17 @@ def doctor(session: Session, deep: bool) -> int:
         findings += _limits(session) + _failing(session)
         if deep:
             findings += _left_behind(session)
-    code = _exit_code(findings)
+    looked = {session.url: findings}
+    if session.broker not in ("", session.url):
+        looked[session.broker] = [*session.diagnose_broker(session.broker)]
+    code = _exit_code([finding for found in looked.values() for finding in found])
     if session.json:
-        document = {"url": redact(session.url), "ok": code == OK, "findings": findings}
+        document: dict[str, object] = {"url": redact(session.url), "ok": code == OK, "findings": findings}
+        for url in [*looked][1:]:
+            document["broker"] = {"url": redact(url), "findings": looked[url]}
         session.output.document(document)
     else:
-        _show(session, redact(session.url), findings)
+        _show(session, looked)
     return code
 
 
@@ -108,12 +113,16 @@ def _kinds(kind: type[StoreError]) -> list[type[StoreError]]:
     return [kind, *(deeper for child in kind.__subclasses__() for deeper in _kinds(child))]
 
 
-def _show(session: Session, url: str, findings: Sequence[Finding]) -> None:
+def _show(session: Session, looked: Mapping[str, Sequence[Finding]]) -> None:
+    from distgraph.ledger.url import redact
+
     output = session.output
-    output.text(url)
-    for finding in findings:
-        output.text(f"  {finding.level:<5}  {finding.message}")
-        if finding.fix:
-            output.text(f"         {finding.fix}")
-    found = {level: sum(finding.level == level for finding in findings) for level in ("error", "warn")}
+    for url, findings in looked.items():
+        output.text(redact(url))
+        for finding in findings:
+            output.text(f"  {finding.level:<5}  {finding.message}")
+            if finding.fix:
+                output.text(f"         {finding.fix}")
+    shown = [finding for findings in looked.values() for finding in findings]
+    found = {level: sum(finding.level == level for finding in shown) for level in ("error", "warn")}
     output.text(f"{count(found['error'], 'error')}, {count(found['warn'], 'warning')}.")

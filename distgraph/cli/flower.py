@@ -13,7 +13,7 @@ import click
 from distgraph.cli.exits import EPILOG
 from distgraph.cli.options import global_options
 from distgraph.cli.ports import FLOWER_PORT, is_free
-from distgraph.cli.session import NAMESPACE_VARIABLE, URL_VARIABLE, Session
+from distgraph.cli.session import BROKER_VARIABLE, NAMESPACE_VARIABLE, URL_VARIABLE, Session
 from distgraph.errors import ConfigError
 
 USER_VARIABLE, PASSWORD_VARIABLE = "DISTGRAPH_FLOWER_USER", "DISTGRAPH_FLOWER_PASSWORD"
@@ -54,9 +54,11 @@ def flower(session: Session, port: int) -> int:
     It listens on 127.0.0.1, asks for a password (DISTGRAPH_FLOWER_PASSWORD, or a new one each time, printed once), and
     can only look. To look from another machine, put a proxy with TLS in front of it.
     """
-    from distgraph.ledger.url import parse_url
+    from distgraph.ledger.url import parse_broker_url, parse_url
 
     parse_url(session.url)
+    if session.broker:
+        parse_broker_url(session.broker)
     if not installed():
         raise ConfigError("Flower is not installed here. Install it: pip install 'distgraph[flower]'.")
     if not is_free(port):
@@ -75,6 +77,7 @@ def flower(session: Session, port: int) -> int:
         [sys.executable, "-m", "celery", "--quiet", "flower", f"--conf={configuration()}"],
         {
             URL_VARIABLE: session.url,
+            BROKER_VARIABLE: session.broker,
             NAMESPACE_VARIABLE: session.namespace,
             USER_VARIABLE: user,
             PASSWORD_VARIABLE: password,

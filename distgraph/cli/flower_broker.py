@@ -9,4 +9,5 @@ import os
 
 from distgraph.cluster.celery.config import settings
 
-globals().update(settings(os.environ["DISTGRAPH_URL"], os.environ["DISTGRAPH_NAMESPACE"]))
+broker_url = os.environ.get("DISTGRAPH_BROKER_URL") or os.environ["DISTGRAPH_URL"]
+globals().update(settings(broker_url, os.environ["DISTGRAPH_NAMESPACE"]))

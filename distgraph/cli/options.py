@@ -43,6 +43,13 @@ def _globals(*, with_environment: bool) -> list[Callable[[F], F]]:
             "--url", metavar="URL", help=f"Server. [default: {DEFAULT_URL}]", **common, **variable(URL_VARIABLE)
         ),
         click.option(
+            "--broker-url",
+            metavar="URL",
+            help="Where messages wait for workers. [default: DISTGRAPH_BROKER_URL where the server is not named here, else the "
+            "server]",
+            **common,
+        ),
+        click.option(
             "--namespace",
             metavar="NAME",
             help=f"Separates users of one server. [default: {DEFAULT_NAMESPACE}]",

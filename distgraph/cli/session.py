@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 DEFAULT_URL = "redis://127.0.0.1:6379/0"
 DEFAULT_NAMESPACE = "default"
 URL_VARIABLE, NAMESPACE_VARIABLE = "DISTGRAPH_URL", "DISTGRAPH_NAMESPACE"
+BROKER_VARIABLE = "DISTGRAPH_BROKER_URL"
 
 
-def _connect(url: str, namespace: str) -> Cluster:
+def _connect(url: str, namespace: str, broker_url: str = "") -> Cluster:
     from distgraph.cluster import Cluster
 
-    return Cluster.connect(url, namespace=namespace)
+    return Cluster.connect(url, namespace=namespace, broker_url=broker_url)
 
 
 def _stage(settings: Settings, say: Callable[[str], None]) -> Stage:
@@ -44,6 +45,12 @@ def _diagnose(url: str) -> list[Finding]:
     from distgraph.ledger.doctor import diagnose
 
     return diagnose(url)
+
+
+def _diagnose_broker(url: str) -> list[Finding]:
+    from distgraph.ledger.doctor import diagnose_broker
+
+    return diagnose_broker(url)
 
 
 def _workers(url: str, namespace: str) -> list[dict[str, Any]]:
@@ -72,8 +79,10 @@ class Session:
     """The state of one call; commands get it with ``@click.pass_obj``.
 
     Attributes:
-        connect: makes a client of the cluster at a URL, in a namespace.
+        broker_url: of the broker, as an option gave it.
+        connect: makes a client of the cluster at a URL, in a namespace, and with a broker if it is another server.
         diagnose: looks at the server at a URL.
+        diagnose_broker: looks at the server at a URL that is a broker alone.
         workers: what the workers that live say of themselves, at a URL and in a namespace; writes nothing.
         failing: the failures of nodes there since they last worked; writes nothing.
         stage: makes a private server with workers and Flower; the second argument gets a line for each step.
@@ -84,13 +93,22 @@ class Session:
     namespace: str = DEFAULT_NAMESPACE
     json: bool = False
     debug: bool = False
-    connect: Callable[[str, str], Cluster] = _connect
+    broker_url: str = ""
+    connect: Callable[..., Cluster] = _connect
     diagnose: Callable[[str], list[Finding]] = _diagnose
+    diagnose_broker: Callable[[str], list[Finding]] = _diagnose_broker
     workers: Callable[[str, str], list[dict[str, Any]]] = _workers
     failing: Callable[[str, str], dict[str, int]] = _failing
     stage: Callable[[Settings, Callable[[str], None]], Stage] = _stage
     become: Callable[[Sequence[str], Mapping[str, str]], None] = _become
     _output: Output | None = field(default=None, repr=False)
+
+    @property
+    def broker(self) -> str:
+        """The broker's URL; empty where it is the server itself."""
+        # The one in the environment belongs to the server there, not to one that an option names.
+        at_home = self.url == (os.environ.get(URL_VARIABLE) or DEFAULT_URL)
+        return self.broker_url or (os.environ.get(BROKER_VARIABLE, "") if at_home else "")
 
     @property
     def output(self) -> Output:
@@ -101,7 +119,7 @@ class Session:
 
     def cluster(self) -> Cluster:
         """A client of the cluster that the options name."""
-        return self.connect(self.url, self.namespace)
+        return self.connect(self.url, self.namespace, *filter(None, [self.broker]))
 
     def command(self, *words: str) -> str:
         """A command line that reaches what this call works on, for the user to copy."""
@@ -111,6 +129,8 @@ class Session:
         if self.url != os.environ.get(URL_VARIABLE, DEFAULT_URL):
             # A password is not repeated on the screen; whoever has it can put it in place of the stars.
             given += ["--url", redact(self.url)]
+        if self.broker_url:
+            given += ["--broker-url", redact(self.broker_url)]
         if self.namespace != os.environ.get(NAMESPACE_VARIABLE, DEFAULT_NAMESPACE):
             given += ["--namespace", self.namespace]
         return shlex.join(["distgraph", *given])

@@ -55,6 +55,7 @@ class Settings:
         port: where the server listens on loopback; 0: a free port; None: the usual one if it is free.
         flower: whether to start it.
         flower_port: as ``port``.
+        broker_url: where hints wait, if that is not to be the stage's own server.
     """
 
     graphs: Sequence[str]
@@ -65,6 +66,7 @@ class Settings:
     port: int | None = None
     flower: bool = True
     flower_port: int | None = None
+    broker_url: str = ""
 
 
 def called(worker: WorkerProcess) -> str:
@@ -113,12 +115,17 @@ class Stage:
     def _start(self) -> None:
         from distgraph.cluster import Cluster
         from distgraph.ledger.server import EmbeddedServer
+        from distgraph.ledger.url import redact
 
         self.server = self._stack.enter_context(EmbeddedServer(port=chosen(self.settings.port, SERVER_PORT)))
         # The server's directory goes with it, even if this process is killed.
         self.logs = self.server.directory
         self._say(f"Server:   {self.server.url}")
-        self.cluster = self._stack.enter_context(Cluster.connect(self.server.url, namespace=self.settings.namespace))
+        broker_url = self.settings.broker_url
+        if broker_url:
+            self._say(f"Broker:   {redact(broker_url)}")
+        connected = Cluster.connect(self.server.url, namespace=self.settings.namespace, broker_url=broker_url)
+        self.cluster = self._stack.enter_context(connected)
         # Starting Python takes longest, so all of them start at once.
         started = [self.begin_worker() for _ in range(self.settings.workers)]
         self._begin_flower()
@@ -143,6 +150,7 @@ class Stage:
             log=self.logs / f"{name}.log",
             pool=settings.pool,
             concurrency=settings.concurrency,
+            broker_url=settings.broker_url,
         )
         self.workers.append(worker)
         return worker
@@ -172,6 +180,7 @@ class Stage:
             namespace=self.settings.namespace,
             port=self.flower_port,
             log=self.logs / "flower.log",
+            broker_url=self.settings.broker_url,
             env={USER_VARIABLE: DEFAULT_USER, PASSWORD_VARIABLE: self.flower_password},
         )
 

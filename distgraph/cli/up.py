@@ -66,6 +66,7 @@ def up(
         port=port,
         flower=not no_flower,
         flower_port=flower_port,
+        broker_url=session.broker_url,
     )
     say = session.output.note
     try:
@@ -88,6 +89,8 @@ def _announce(session: Session, stage: Stage) -> None:
     session.output.text(f"Graphs:   {', '.join(stage.served())}")
     if stage.server.url != DEFAULT_URL:
         session.output.text(f"Reach it: export DISTGRAPH_URL={stage.server.url}")
+    if session.broker_url:
+        session.output.text("          and DISTGRAPH_BROKER_URL as given here")
     session.output.text("Ctrl-C stops.")
 
 

@@ -68,6 +68,15 @@ LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
     help="How long results of runtime.once are kept of a batch item that is done: longer than a process may stand still.",
 )
 @click.option(
+    "--commit-patience",
+    type=click.FloatRange(0),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    envvar="DISTGRAPH_COMMIT_PATIENCE",
+    help="How long a node's result is offered to a server that is away, before it is given up and worked out anew.",
+)
+@click.option(
     "--drain-timeout",
     type=click.FloatRange(0),
     default=30.0,
@@ -104,6 +113,7 @@ def worker(
     max_memory_per_child: int | None,
     async_concurrency: int,
     keep_effects: int,
+    commit_patience: float,
     drain_timeout: float,
     versions: str,
     log_level: str,
@@ -118,6 +128,7 @@ def worker(
     _note_chaos()
     options = WorkerOptions(
         url=session.url,
+        broker_url=session.broker,
         namespace=session.namespace,
         graphs=graphs,
         pool=pool,
@@ -127,6 +138,7 @@ def worker(
         cancel_grace=cancel_grace,
         max_memory_per_child=max_memory_per_child or 0,
         keep_effects=keep_effects,
+        commit_patience=commit_patience,
         log_level=log_level,
         async_concurrency=async_concurrency,
         drain_timeout=drain_timeout,

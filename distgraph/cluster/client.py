@@ -30,6 +30,7 @@ from distgraph.errors import (
     ResultExpiredError,
     RunNotFoundError,
 )
+from distgraph.ledger.broker import check_broker
 from distgraph.ledger.connection import check_server
 from distgraph.ledger.keys import split_item
 from distgraph.ledger.ledger import Ledger
@@ -116,6 +117,7 @@ class Cluster:
         overload: Overload = "wait",
         overload_timeout: float = PATIENCE,
         retention: Retention = "default",
+        broker_url: str | None = None,
     ) -> Cluster:
         """A client of the cluster at ``url``.
 
@@ -129,12 +131,19 @@ class Cluster:
             retention: how long runs and batches are kept after their end that are submitted from here and say nothing
                 themselves; seconds, a timedelta, or None for ever. Default: DISTGRAPH_RETENTION (as in 12h, 7d, never), else
                 7 days.
+            broker_url: where hints wait for workers, if that is another server than ``url``; the same on every worker and
+                client. Default: DISTGRAPH_BROKER_URL where the URL comes from DISTGRAPH_URL, else the same server. While
+                this server is away, what is submitted stands in the ledger, and runs when it is back.
 
         Raises:
-            ConfigError: no URL, or one that is not understood; a retention that is no length of time.
+            ConfigError: no URL, or one that is not understood, or of a broker of another kind; a retention that is no length of
+                time.
             StoreError: the server cannot be reached, is too old, or has settings that would lose work.
         """
-        url = url or os.environ.get("DISTGRAPH_URL")
+        if not url:
+            # A URL that was given names a whole cluster: hints of it are not for another one's broker.
+            url = os.environ.get("DISTGRAPH_URL")
+            broker_url = broker_url or os.environ.get("DISTGRAPH_BROKER_URL")
         if not url:
             raise ConfigError("No server given: pass redis://host:port/db to Cluster.connect, or set DISTGRAPH_URL.")
         namespace = namespace or os.environ.get("DISTGRAPH_NAMESPACE") or "default"
@@ -142,12 +151,13 @@ class Cluster:
         if retention == "default":
             told = os.environ.get("DISTGRAPH_RETENTION")
             retention = span(told) if told else RETENTION
+        check_broker(broker_url or "", url)
         ledger = Ledger(url, namespace, client_name="distgraph-client")
         report = check_server(ledger.client, where=url, allow_eviction=allow_eviction)
         ledger.fleet.join()
         return cls(
             ledger,
-            CeleryDispatcher(url, namespace),
+            CeleryDispatcher(url, namespace, broker_url or ""),
             persistence=str(report.persistence or "unknown"),
             secret=key.encode() if isinstance(key, str) else key,
             overload=overload,

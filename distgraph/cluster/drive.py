@@ -122,7 +122,8 @@ def _drive_until_rest(place: Workplace, run: Run) -> None:
             if not close(place, run, tasks):
                 return
             continue
-        if place.draining() or place.monotonic() > run.until:
+        # With the broker away nobody else would go on.
+        if place.draining() or (place.monotonic() > run.until and place.dispatcher.reachable()):
             stamp = place.runs.release(run.address, place.slot, due_ms=HINT_GRACE_MS)
             if stamp.kind == "ok":
                 place.dispatcher.publish([hint_of(run)])

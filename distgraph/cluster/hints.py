@@ -112,7 +112,15 @@ class Dispatcher(Protocol):
             first: to the head of their queues: what they stand for has waited its turn already.
 
         Raises:
-            StoreError: the broker cannot be reached; what is due in the ledger is hinted again by a sweep.
+            StoreError: the server that is broker and ledger cannot be reached; what is due is hinted again by a sweep.
+        """
+        ...
+
+    def reachable(self) -> bool:
+        """Whether hints arrive now, as far as can be told.
+
+        They do not while a broker that is another server than the ledger's is away: what is published then is left to a
+        sweep, and raises nothing.
         """
         ...
 

@@ -37,7 +37,7 @@ def worth_offering(place: Workplace, run: Any, tasks: Sequence[Task], spent: flo
     """Whether the rest of a superstep is better offered to other slots, after ``ran`` tasks in ``spent`` seconds."""
     if len(tasks) < 2 or run.options.placement != "auto" or spent < max(IN_PLACE, WORTH_A_WAY * ran):
         return False
-    return place.idle() > 0
+    return place.idle() > 0 and place.dispatcher.reachable()
 
 
 def offer(place: Workplace, run: Run, tasks: Sequence[Task]) -> bool:

@@ -153,6 +153,7 @@ class WorkerProcess(ChildProcess):
     Args:
         graphs: modules, or module:name, whose graphs it serves.
         url: the server.
+        broker_url: where hints wait; empty: on the same server.
         namespace: what it works for.
         pool: "prefork", "threads" or "solo".
         concurrency: slots.
@@ -172,10 +173,11 @@ class WorkerProcess(ChildProcess):
         log: Path,
         pool: str = "prefork",
         concurrency: int = 1,
+        broker_url: str = "",
         env: Mapping[str, str] | None = None,
         arguments: Sequence[str] = (),
     ) -> None:
-        address, secret = _address(url)
+        address, secret = _address(url, broker_url)
         command = [
             *(sys.executable, "-m", "distgraph", "worker"),
             *("--graphs", ",".join(graphs)),
@@ -194,6 +196,7 @@ class FlowerProcess(ChildProcess):
 
     Args:
         url: the server.
+        broker_url: where hints wait; empty: on the same server.
         namespace: what it shows.
         port: where it listens, on loopback.
         log: file for its output.
@@ -208,10 +211,11 @@ class FlowerProcess(ChildProcess):
         namespace: str,
         port: int,
         log: Path,
+        broker_url: str = "",
         env: Mapping[str, str] | None = None,
         arguments: Sequence[str] = (),
     ) -> None:
-        address, secret = _address(url)
+        address, secret = _address(url, broker_url)
         command = [
             *(sys.executable, "-m", "distgraph", "flower"),
             *address,
@@ -251,11 +255,14 @@ def _parents_by_ps() -> list[tuple[int, int]]:
     return [(int(pid), int(parent)) for pid, parent, state in rows if not state.startswith("Z")]
 
 
-def _address(url: str) -> tuple[list[str], dict[str, str]]:
-    """How a child is told the server: as an argument, for people who list processes, unless it holds a password."""
-    if parse_url(url).password is None:
-        return ["--url", url], {}
-    return [], {"DISTGRAPH_URL": url}
+def _address(url: str, broker_url: str) -> tuple[list[str], dict[str, str]]:
+    """How a child is told the servers: as arguments, for people who list processes, unless they hold a password."""
+    servers = [server for server in (url, broker_url) if server]
+    if any(parse_url(server).password is not None for server in servers):
+        return [], {"DISTGRAPH_URL": url, "DISTGRAPH_BROKER_URL": broker_url}
+    # What this process's own broker is says nothing about the child's.
+    options = [word for pair in zip(("--url", "--broker-url"), servers, strict=False) for word in pair]
+    return options, {"DISTGRAPH_BROKER_URL": ""}
 
 
 def _importable() -> dict[str, str]:

@@ -94,6 +94,8 @@ class Sweeper(Reclaimer):
         #: The server is so full that no new items of batches are to be taken.
         self.full = False
         self._waiting = 0
+        #: Whether hints arrive. Where they do not, nothing counts as hinted, and all of it is when they do again.
+        self._heard = True
 
     def distrust(self) -> None:
         """An outage was seen: for one time to live, a missing beat proves no death."""
@@ -165,6 +167,7 @@ class Sweeper(Reclaimer):
         self._suspects.listen(workers)
         self._slots = sum(record["concurrency"] for record in workers.values())
         self._waiting, self._expected = self.dispatcher.waiting(), None
+        self._heard = self.dispatcher.reachable()
         # A slot for which a hint waits already is not idle: what is offered to it would only wait behind that hint.
         self._idle = max(0, sum(record["idle"] for record in workers.values()) - self._waiting)
         horizon = self.monotonic() - STALE_MS / 1000
@@ -258,7 +261,7 @@ class Sweeper(Reclaimer):
         if (graph, fingerprint) not in self._served:
             self._adopt(address, graph, fingerprint)
             return
-        if self._hint_is_lost(
+        if self._heard and self._hint_is_lost(
             run_id, int(hinted or 0), now_ms, wake=int(wake or 0), since=self._since[graph, fingerprint]
         ):
             self.runs.hinted(address, now_ms)
@@ -319,6 +322,8 @@ class Sweeper(Reclaimer):
 
     def _task(self, partition: int, run_id: str, task_id: str) -> None:
         """A retry is due."""
+        if not self._heard:
+            return
         fields = ("status", "epoch", "thread", "graph", "fp", f"p:{task_id}")
         status, epoch, thread, graph, fingerprint, path = self.runs.peek(partition, run_id, fields)
         head = self.runs.read_line(thread, ["head"])[0] if thread else None
@@ -356,7 +361,7 @@ class Sweeper(Reclaimer):
             self.runs.forget_due(partition, f"b:{batch_id}")
         elif self.batches.manifest(batch_id) is None:
             self._delete_strays(batch_id)
-        elif self.full:
+        elif self.full or not self._heard:
             return
         elif self._waiting == 0:
             if self._may_go_on(batch_id):

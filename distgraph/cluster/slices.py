@@ -70,7 +70,10 @@ def run_batch(place: Workplace, hint: BatchHint) -> None:
     until = place.monotonic() + QUANTUM
     partitions = place.batches.ready_partitions(hint.batch_id)
     turn = 0
-    while partitions and not place.draining() and not place.full() and place.monotonic() < until:
+    while partitions and not place.draining() and not place.full():
+        # With the broker away nobody else would go on; what travels has to wait for it in any case.
+        if place.monotonic() >= until and (plan.travels or place.dispatcher.reachable()):
+            break
         if plan.travels and place.promoted and place.dispatcher.waiting() >= 2 * HINTS_A_SLOT * place.slots():
             # What was taken has work for every slot in the queue; who ends an item takes the next ones.
             break

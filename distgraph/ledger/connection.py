@@ -24,13 +24,16 @@ BACKOFF = (0.05, 0.5)
 HEALTH_CHECK = 30
 
 
-def connect(url: str, *, client_name: str = "distgraph", socket_timeout: float = 5.0) -> redis.Redis:
+def connect(
+    url: str, *, client_name: str = "distgraph", socket_timeout: float = 5.0, retry: Retry | None = None
+) -> redis.Redis:
     """A client for the server at ``url``; nothing is sent yet. Replies are bytes. Safe to share between OS threads.
 
     Args:
         url: ``redis://``, ``rediss://`` or ``unix://``.
         client_name: shown by CLIENT LIST; characters that a name cannot have become ``-``.
         socket_timeout: seconds to wait for a connection, and for each reply.
+        retry: what is tried again, and when; default: a dropped connection and a late reply, a few times.
 
     Raises:
         ConfigError: the address is not understood.
@@ -47,7 +50,7 @@ def connect(url: str, *, client_name: str = "distgraph", socket_timeout: float =
             socket_timeout=socket_timeout,
             socket_connect_timeout=socket_timeout,
             health_check_interval=HEALTH_CHECK,
-            retry=Retry(ExponentialWithJitterBackoff(base=first, cap=most), RETRIES),
+            retry=retry or Retry(ExponentialWithJitterBackoff(base=first, cap=most), RETRIES),
             decode_responses=False,
             # RESP3 measured no faster; RESP2 has the same replies in every release of redis-py, and no first
             # message that a server too old for distgraph would stumble over before it can tell its version

@@ -9,7 +9,7 @@ from typing import Literal
 from distgraph.errors import ConfigError, StoreError
 from distgraph.ledger.check import ServerReport, probe_scripts, problems, read_report
 from distgraph.ledger.connection import connect
-from distgraph.ledger.url import ServerURL, parse_url
+from distgraph.ledger.url import ServerURL, parse_broker_url, parse_url
 
 Level = Literal["ok", "warn", "error"]
 
@@ -51,15 +51,50 @@ def diagnose(url: str) -> list[Finding]:
             if not problems(report):
                 findings.append(_scripts(probe_scripts(client, where=str(server))))
     except StoreError as error:
-        findings.append(Finding("error", error.code.lower().replace("_", "-"), str(error)))
+        findings.append(_refused(error))
     return findings
+
+
+def diagnose_broker(url: str) -> list[Finding]:
+    """Look at the server at ``url``, which holds hints alone: what it loses or throws away is hinted again."""
+    try:
+        server = parse_broker_url(url)
+    except ConfigError as error:
+        return [Finding("error", "url", str(error))]
+    try:
+        with connect(url, client_name="distgraph-doctor") as client:
+            report = read_report(client, where=str(server))
+    except StoreError as error:
+        return [_refused(error)]
+    return [
+        *map(_refused, problems(report, allow_eviction=True)),
+        *_version(report),
+        *_broker_eviction(report),
+        *_memory(report),
+        *_clients(report),
+        *_access(server),
+        *_unread(report),
+    ]
+
+
+def _refused(error: StoreError) -> Finding:
+    return Finding("error", error.code.lower().replace("_", "-"), str(error))
+
+
+def _broker_eviction(report: ServerReport) -> Iterator[Finding]:
+    if report.eviction_policy not in (None, "noeviction"):
+        yield Finding(
+            "warn",
+            "eviction",
+            f"maxmemory-policy {report.eviction_policy} may throw messages away; work then waits for a sweep.",
+            "Set maxmemory-policy noeviction.",
+        )
 
 
 def judge(report: ServerReport, server: ServerURL) -> list[Finding]:
     """Findings about what a server says of itself, and about how it is reached."""
-    refused = [Finding("error", error.code.lower().replace("_", "-"), str(error)) for error in problems(report)]
     return [
-        *refused,
+        *map(_refused, problems(report)),
         *_version(report),
         *_eviction(report),
         *_persistence(report),

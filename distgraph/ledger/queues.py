@@ -1,18 +1,42 @@
-"""The broker's lists on the same kind of server: pushing rendered messages, and seeing how many wait."""
+"""The broker's lists: pushing rendered messages, and seeing how many wait."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
 from distgraph.ledger.connection import connect, guard
+
+#: A broker that is not the ledger's server is waited for no longer than this: work does not hang on it. Seconds.
+BRIEF = 1.0
 
 
 class Queues:
-    """Lists of messages on one server (the ledger's own, or a broker of its own)."""
+    """Lists of messages on one server.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        url: the ledger's server, or another one.
+        brief: give up soon. A connection that broke while nobody used it is made anew, and that is all.
+    """
+
+    def __init__(self, url: str, *, brief: bool = False) -> None:
         self.client = connect(url, client_name="distgraph-hints")
+        if brief:
+            once = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
+            self.client = connect(url, client_name="distgraph-hints", socket_timeout=BRIEF, retry=once)
+
+    def ping(self) -> bool:
+        """Whether the server answers.
+
+        Raises:
+            StoreError: it does not.
+        """
+        with guard():
+            return bool(self.client.ping())
 
     def push(self, messages: Iterable[tuple[str, str]], *, first: bool = False) -> None:
         """Append (queue, message) each, or put it where the next one is taken; all in one round trip."""

@@ -28,6 +28,19 @@ _MEANT = {
     "https": "rediss://",
     "tcp": "redis://",
 }
+#: schemes of Celery's other brokers
+_OTHER_BROKERS = (
+    "amqp",
+    "amqps",
+    "pyamqp",
+    "librabbitmq",
+    "sqs",
+    "kafka",
+    "confluentkafka",
+    "gcpubsub",
+    "memory",
+    "mongodb",
+)
 _TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
 _CHOICES = {"ssl_cert_reqs": ("required", "optional", "none"), "ssl_check_hostname": ("true", "false")}
 _CREDENTIALS = re.compile(r"([A-Za-z][\w+.-]{0,30}://)(?:([^\s:/@]*):)?\S*@")
@@ -100,6 +113,21 @@ def parse_url(url: str) -> ServerURL:
     if parts.scheme == "unix":
         return _unix(url, parts)
     return _tcp(url, parts)
+
+
+def parse_broker_url(url: str) -> ServerURL:
+    """Read the address of a broker that is not the ledger's server.
+
+    Raises:
+        ConfigError: as ``parse_url``, or it is a broker of another kind.
+    """
+    kind = url.partition("://")[0].lower()
+    if kind in _OTHER_BROKERS:
+        raise ConfigError(
+            f"The broker URL {_shown(url)!r} is wrong: {kind} is not supported, for hints wait in lists of Redis or Valkey. "
+            f"{_FORMS} Without a broker URL they wait on the ledger's server."
+        )
+    return parse_url(url)
 
 
 def _refuse(url: str, why: str) -> NoReturn:

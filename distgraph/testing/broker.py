@@ -39,17 +39,19 @@ class Broker:
     Attributes:
         lost: how many hints were lost.
         repeated: how many came twice.
+        away: it takes nothing, as a broker on a server of its own that is down.
     """
 
     def __init__(self, clock: Clock, random: Random, faults: Faults | None = None) -> None:
         self.clock, self.random, self.faults = clock, random, faults or Faults()
         self.lost = self.repeated = 0
+        self.away = False
         self._hints: list[tuple[int, Hint]] = []
 
     def publish(self, hints: Sequence[Hint], *, first: bool = False) -> None:
         """Send hints; ``first``: before all that wait."""
         for hint in hints:
-            if self._happens(self.faults.lose):
+            if self.away or self._happens(self.faults.lose):
                 self.lost += 1
                 continue
             twice = self._happens(self.faults.repeat)
@@ -66,6 +68,10 @@ class Broker:
         late = self.faults.delay_ms if self._happens(self.faults.delay) else 0
         return self.clock.ms() + late, type(hint)(*fields)
 
+    def reachable(self) -> bool:
+        """Whether hints arrive now: as long as nobody set ``away``."""
+        return not self.away
+
     def waiting(self, queue: str | None = None) -> int:
         """How many hints wait in the namespace's own queue, or in a node's."""
         return sum((hint.queue if isinstance(hint, NodeHint) else None) == queue for _, hint in self._hints)
@@ -79,6 +85,8 @@ class Broker:
 
     def take(self) -> Hint | None:
         """The next hint; None if none has arrived."""
+        if self.away:
+            return None
         arrived = [at for at, (ready, _) in enumerate(self._hints) if ready <= self.clock.ms()]
         if not arrived:
             return None

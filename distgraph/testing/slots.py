@@ -71,6 +71,10 @@ class GuardedBroker:
             self._slot.point("before publish")
             self._broker.publish([hint], first=first)
 
+    def reachable(self) -> bool:
+        """Whether hints arrive now."""
+        return self._broker.reachable()
+
     def waiting(self, queue: str | None = None) -> int:
         """How many hints wait."""
         return self._broker.waiting(queue)

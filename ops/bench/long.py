@@ -86,6 +86,9 @@ class Nobody:
     def publish(self, hints: Any, *, first: bool = False) -> None:
         pass
 
+    def reachable(self) -> bool:
+        return True
+
     def waiting(self, queue: str | None = None) -> int:
         return 0
 

@@ -78,16 +78,17 @@ def test_in_the_middle_of_a_node(tmp_path: Any) -> None:
 
 
 def test_ended_during_the_outage(tmp_path: Any) -> None:
-    """A node ends while nobody answers: its result is lost or kept, and the run goes on either way."""
+    """A node ends while nobody answers: its result is kept and offered again, and the run goes on."""
     gate, log = tmp_path / "open", tmp_path / "log"
     with Cluster.embedded(workers=1, graphs=GRAPHS) as cluster:
         run = cluster.bind(hard.gate).submit({"file": str(gate), "log": str(log)})
         wait_until(log.exists)
         cluster.server.kill()
         gate.touch()
-        time.sleep(4.0)  # longer than the worker tries to commit
+        time.sleep(4.0)  # longer than a call is tried again
         cluster.server.restart()
         assert run.result(30)["steps"] == ["first", "wait", "last"]
+        assert len(log.read_text().splitlines()) == 1
         wait_at_rest(cluster)
 
 

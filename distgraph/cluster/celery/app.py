@@ -15,7 +15,6 @@ from kombu import Exchange, Queue
 
 from distgraph.cluster import companion
 from distgraph.cluster.celery.config import settings
-from distgraph.cluster.celery.dispatcher import CeleryDispatcher
 from distgraph.cluster.celery.envelope import KINDS, going_round, understood
 from distgraph.cluster.celery.pops import mark_pops
 from distgraph.cluster.celery.site import Site, SiteOptions
@@ -45,7 +44,7 @@ def make_app(options: SiteOptions, overrides: dict[str, Any] | None = None) -> C
     """
     site = Site(options)
     app = Celery("distgraph", set_as_current=True)
-    app.conf.update(settings(options.url, options.namespace))
+    app.conf.update(settings(options.broker_url or options.url, options.namespace))
     if options.queues:
         names = [queue_name(options.namespace, queue) for queue in options.queues]
         app.conf.task_queues = [
@@ -114,7 +113,7 @@ def _hand_on(site: Site, task: Any, args: Any, more: Any) -> None:
     message = going_round(queue, task.name, args, more)
     if message is not None:
         dispatcher: Any = site.workplace().dispatcher
-        dispatcher.queues.push([message])
+        dispatcher.send([message])
 
 
 def _work(site: Site, hint: Any) -> None:
@@ -169,7 +168,7 @@ def _watch_step(site: Site) -> type[bootsteps.StartStopStep]:
                 ledger.batches,
                 ledger.fleet,
                 site.registry,
-                CeleryDispatcher(site.options.url, site.options.namespace),
+                site.dispatcher(),
                 time.monotonic,
                 died_here,
             )

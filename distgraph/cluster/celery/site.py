@@ -24,6 +24,7 @@ from distgraph.cluster.workplace import EFFECTS_SECONDS, Workplace
 from distgraph.ledger import seam
 from distgraph.ledger.fleet import FleetLedger
 from distgraph.ledger.ledger import Ledger
+from distgraph.ledger.patience import COMMIT_PATIENCE, Patience
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class SiteOptions:
     """What a worker is told.
 
     Attributes:
+        url: the ledger's server.
         graphs: modules, or module:attribute, whose graphs it serves.
         queues: queues of nodes that ask for one of their own; empty: the namespace's own queue alone.
         secret: signs stored values.
@@ -54,6 +56,8 @@ class SiteOptions:
         effects_seconds: how long records of effects are kept of a batch item that is done.
         versions: what it takes over from versions that nobody serves any more: "pin" nothing, "compatible" what its
             graphs declare, "force" whatever has their name.
+        broker_url: where hints wait; empty: on the ledger's server.
+        commit_patience: seconds that a result is offered to a ledger that is away.
     """
 
     url: str
@@ -69,6 +73,8 @@ class SiteOptions:
     max_memory: int = 0
     effects_seconds: int = EFFECTS_SECONDS
     versions: str = "compatible"
+    broker_url: str = ""
+    commit_patience: float = COMMIT_PATIENCE
 
 
 class AtRun:
@@ -97,9 +103,14 @@ class Site:
         self._lock = threading.Lock()
         self._local = threading.local()
 
-    def ledger(self, role: str) -> Ledger:
+    def ledger(self, role: str, patience: Patience | None = None) -> Ledger:
         """A ledger for this process and role; not to be carried over a fork."""
-        return Ledger(self.options.url, self.options.namespace, client_name=f"distgraph-{role}")
+        name = f"distgraph-{role}"
+        return Ledger(self.options.url, self.options.namespace, client_name=name, patience=patience)
+
+    def dispatcher(self) -> CeleryDispatcher:
+        """The way to the broker; not to be carried over a fork."""
+        return CeleryDispatcher(self.options.url, self.options.namespace, self.options.broker_url)
 
     def workplace(self) -> Workplace:
         """This process's and OS thread's workplace, made when it first works."""
@@ -120,7 +131,8 @@ class Site:
                 row = self.table.take_free(pid)
             finally:
                 fcntl.lockf(self.table.fd, fcntl.LOCK_UN)
-        ledger, mark, tidy = self.ledger("worker"), Mark(self.table, row), Tidy()
+        ledger = self.ledger("worker", Patience(self.options.commit_patience))
+        mark, tidy = Mark(self.table, row), Tidy()
         return Workplace(
             runs=ledger.runs,
             batches=ledger.batches,
@@ -129,7 +141,7 @@ class Site:
             lines=ledger.lines,
             fleet=ledger.fleet,
             registry=self.registry,
-            dispatcher=CeleryDispatcher(self.options.url, self.options.namespace),
+            dispatcher=self.dispatcher(),
             slot=slot_name(self.boot, pid, row),
             watch=mark,
             renew=mark.renew,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from distgraph.cluster.workplace import EFFECTS_SECONDS
 from distgraph.errors import ConfigError
+from distgraph.ledger.patience import COMMIT_PATIENCE
 
 POOLS = ("prefork", "threads", "solo")
 
@@ -21,6 +22,7 @@ class WorkerOptions:
 
     Attributes:
         graphs: modules, or module:attribute, whose graphs are served.
+        url: the ledger's server.
         concurrency: slots; a solo pool has one.
         queues: queues of nodes that ask for one of their own, besides the namespace's own queue.
         async_concurrency: async nodes of one slot that may wait at the same time.
@@ -30,6 +32,8 @@ class WorkerOptions:
         keep_effects: seconds that records of effects are kept of a batch item that is done.
         secret: signs stored values.
         versions: what is taken over from versions that nobody serves any more: "pin", "compatible" or "force".
+        broker_url: where hints wait; empty: on the ledger's server.
+        commit_patience: seconds that a result is offered to a ledger that is away, before it is given up.
     """
 
     graphs: Sequence[str]
@@ -47,6 +51,8 @@ class WorkerOptions:
     keep_effects: int = EFFECTS_SECONDS
     secret: bytes | None = None
     versions: str = "compatible"
+    broker_url: str = ""
+    commit_patience: float = COMMIT_PATIENCE
 
 
 def main(options: WorkerOptions) -> int:
@@ -67,6 +73,7 @@ def main(options: WorkerOptions) -> int:
         raise ConfigError("A worker needs graphs to serve: --graphs package.module[,package.module:attribute].")
     from distgraph.cluster.celery.app import make_app
     from distgraph.cluster.celery.site import SiteOptions
+    from distgraph.ledger.broker import check_broker
     from distgraph.ledger.connection import check_server, connect
 
     client = connect(options.url, client_name="distgraph-check")
@@ -74,6 +81,7 @@ def main(options: WorkerOptions) -> int:
         check_server(client, where=options.url)
     finally:
         client.close()
+    check_broker(options.broker_url, options.url)
     # As `python -m` does: a worker started in a project's folder finds the project's modules.
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
@@ -94,6 +102,8 @@ def main(options: WorkerOptions) -> int:
             max_memory=options.max_memory_per_child,
             effects_seconds=options.keep_effects,
             versions=options.versions,
+            broker_url=options.broker_url,
+            commit_patience=options.commit_patience,
         )
     )
     worker = app.Worker(

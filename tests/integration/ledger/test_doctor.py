@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from distgraph.ledger.connection import connect
-from distgraph.ledger.doctor import diagnose
+from distgraph.ledger.doctor import diagnose, diagnose_broker
 from distgraph.ledger.server import EmbeddedServer
 from tests.waiting import wait_until
 
@@ -30,6 +30,19 @@ def test_all_that_is_wrong_is_found_at_once(server_program: str) -> None:
     assert set(wrong) == {"server-setting", "persistence", "memory"}
     assert wrong["server-setting"].level == "error"
     assert "secret" not in str(findings)
+
+
+def test_a_broker_may_forget_and_is_told_when_it_may_throw_away(server_program: str) -> None:
+    with EmbeddedServer(binary=server_program, persistence="memory", password="secret") as own:
+        with connect(own.url) as client:
+            assert {finding.level for finding in diagnose_broker(own.url) if finding.code != "version"} == {"ok"}
+            client.config_set("maxmemory-policy", "allkeys-lru")
+        wrong = [finding for finding in diagnose_broker(own.url) if finding.level != "ok" and finding.code != "version"]
+        [refused] = diagnose_broker(f"redis://:wrong@127.0.0.1:{own.port}/0")
+    assert [(finding.level, finding.code) for finding in wrong] == [("warn", "eviction")]
+    assert (refused.level, refused.code) == ("error", "server-auth")
+    [other] = diagnose_broker("amqp://h//")
+    assert (other.level, other.code) == ("error", "url")
 
 
 def test_a_wrong_password_is_a_finding(server_program: str) -> None:

@@ -46,6 +46,9 @@ class Hints:
     def publish(self, hints: Any, *, first: bool = False) -> None:
         self.sent += hints
 
+    def reachable(self) -> bool:
+        return True
+
     def waiting(self, queue: str | None = None) -> int:
         return len(self.sent)
 

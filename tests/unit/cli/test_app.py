@@ -60,10 +60,11 @@ class Seen:
     """Records what a command would connect to."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple[str, str]] = []
+        self.calls: list[tuple[str, ...]] = []
 
-    def __call__(self, url: str, namespace: str) -> Any:
-        self.calls.append((url, namespace))
+    def __call__(self, *told: str) -> Any:
+        self.calls.append(told)
+        url = told[0]
         raise ServerUnreachableError(f"Nobody answers at {url}.")
 
 
@@ -93,6 +94,23 @@ def test_an_option_wins_over_the_environment_wherever_it_stands(call: Call, monk
     call("--url", "redis://a", "workers", connect=seen)
     call("workers", "--url", "redis://a", connect=seen)
     assert seen.calls == [("redis://env", "env"), ("redis://a", "env"), ("redis://a", "env")]
+
+
+def test_a_broker_of_its_own(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one in the environment belongs to the server there, not to one that an option names."""
+    monkeypatch.setenv("DISTGRAPH_BROKER_URL", "redis://broker")
+    seen = Seen()
+    call("workers", connect=seen)
+    call("workers", "--url", "redis://a", connect=seen)
+    call("--url", "redis://a", "workers", "--broker-url", "redis://b", connect=seen)
+    monkeypatch.setenv("DISTGRAPH_URL", "redis://env")
+    call("workers", connect=seen)
+    assert seen.calls == [
+        ("redis://127.0.0.1:6379/0", "default", "redis://broker"),
+        ("redis://a", "default"),
+        ("redis://a", "default", "redis://b"),
+        ("redis://env", "default", "redis://broker"),
+    ]
 
 
 def test_an_empty_variable_counts_as_not_set_and_is_noted(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,25 @@ def test_as_json_without_the_password(call: Call) -> None:
     }
 
 
+def test_a_broker_of_its_own_is_looked_at_too(call: Call) -> None:
+    words = ("doctor", "--url", "redis://a:1/0", "--broker-url", "redis://:hush@b:1/0")
+    looks = {"diagnose": lambda url: [FINE], "diagnose_broker": lambda url: [CAREFUL], "workers": lambda *_: []}
+    assert call(*words, **looks).out.splitlines() == [
+        "redis://a:1/0",
+        "  ok     redis 8.0.4.",
+        "redis://:***@b:1/0",
+        "  warn   Nothing is kept.",
+        "         Set appendonly yes.",
+        "0 errors, 1 warning.",
+    ]
+    looks["diagnose_broker"] = lambda url: [Finding("error", "server-unreachable", "No.")]
+    answer = call(*words, "--json", **looks)
+    assert answer.code == 3
+    assert answer.json["ok"] is False
+    assert answer.json["broker"]["url"] == "redis://:***@b:1/0"
+    assert [finding["code"] for finding in answer.json["broker"]["findings"]] == ["server-unreachable"]
+
+
 def test_workers_that_cannot_keep_time_limits(call: Call) -> None:
     """Nor does it ask for them where nothing can be asked."""
     threads = {"name": "w1", "pool": "threads", "unstoppable": {"slow": ["a", "b"]}}

@@ -61,7 +61,7 @@ class World:
     def server(self, port: int) -> Any:
         return _closing(self, "server", url=f"redis://127.0.0.1:{port}/0", alive=True, directory=Path("/logs"))
 
-    def connect(self, url: str, namespace: str) -> Any:
+    def connect(self, url: str, namespace: str, broker_url: str) -> Any:
         return _closing(self, "cluster", workers=self.beats)
 
     def beats(self) -> list[Any]:

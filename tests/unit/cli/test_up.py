@@ -69,6 +69,9 @@ def test_what_is_started(up: Up, stages: Stages) -> None:
     found = stages.settings
     assert (found.workers, found.concurrency, found.pool, found.namespace) == (3, 4, "threads", "n")
     assert (found.graphs, found.port, found.flower, found.flower_port) == (("a.b", "c:d"), 7, True, 8)
+    assert found.broker_url == ""
+    assert "DISTGRAPH_BROKER_URL" in up("--broker-url", "redis://b").out
+    assert stages.settings.broker_url == "redis://b"
     up("--no-flower")
     assert not stages.settings.flower
 

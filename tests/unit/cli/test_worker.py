@@ -52,6 +52,20 @@ def test_options_reach_the_worker(worker: Worker, started: list[WorkerOptions]) 
     ]
 
 
+def test_a_broker_of_its_own_and_patience_reach_the_worker(
+    worker: Worker, started: list[WorkerOptions], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker("--graphs", "a", "--url", "redis://h", "--broker-url", "redis://b", "--commit-patience", "5")
+    monkeypatch.setenv("DISTGRAPH_BROKER_URL", "redis://env-broker")
+    worker("--graphs", "a")
+    worker("--graphs", "a", "--url", "redis://h")
+    assert [(options.broker_url, options.commit_patience) for options in started] == [
+        ("redis://b", 5.0),
+        ("redis://env-broker", 60.0),
+        ("", 60.0),
+    ]
+
+
 def test_graphs_in_the_current_directory_can_be_served(
     worker: Worker, started: list[WorkerOptions], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -142,6 +156,16 @@ def test_flower_gets_a_new_password_which_is_printed_once_and_never_an_argument(
     assert len(passwords[0]) >= 16
 
 
+def test_flower_watches_the_broker(call: Call, became: Became, port: int) -> None:
+    call("flower", "--port", str(port), "--broker-url", "redis://:hush@b:1/0", become=became)
+    command, env = became.calls[-1]
+    assert env["DISTGRAPH_BROKER_URL"] == "redis://:hush@b:1/0"
+    assert "hush" not in " ".join(command)
+    answer = call("flower", "--port", str(port), "--broker-url", "amqp://b", become=became)
+    assert answer.code == 2
+    assert "amqp is not supported" in answer.err
+
+
 def test_a_password_that_somebody_chose_is_not_printed(
     call: Call, became: Became, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -218,3 +242,5 @@ def test_flower_and_workers_agree_on_the_names_of_a_namespace(monkeypatch: pytes
     assert {name: found[name] for name in ("broker_url", "event_exchange", "control_exchange")} == {
         name: expected("redis://h:1/0", "n")[name] for name in ("broker_url", "event_exchange", "control_exchange")
     }
+    monkeypatch.setenv("DISTGRAPH_BROKER_URL", "redis://b:2/0")
+    assert runpy.run_module("distgraph.cli.flower_broker")["broker_url"] == "redis://b:2/0"

@@ -48,6 +48,17 @@ class TestInPlace:
         cluster.run_until_idle()
         assert len(long.result(0)["trail"]) == 8
 
+    def test_with_the_broker_away_it_goes_on(self) -> None:
+        """Whoever handed its run back would hand it to nobody."""
+        graph = chain(*(Counted(f"n{at}") for at in range(8)))
+        cluster = cluster_of(graph, faults=Faults(node_ms=400), slots=1)
+        run = cluster.submit(graph, {"x": 1})
+        hint = cluster.broker.take()
+        assert isinstance(hint, RunHint)
+        cluster.broker.away = True
+        drive(cluster.slots[0].place, hint)
+        assert len(run.result(0)["trail"]) == 8
+
     def test_a_repeated_hint_does_no_harm(self) -> None:
         node = Counted("a")
         graph = chain(node)

@@ -192,7 +192,7 @@ def environment_of(process: ChildProcess) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
 
 
-def worker(tmp_path: Path, url: str) -> WorkerProcess:
+def worker(tmp_path: Path, url: str, broker_url: str = "") -> WorkerProcess:
     return WorkerProcess(
         graphs=["shop.graphs", "bank:flow"],
         url=url,
@@ -201,6 +201,7 @@ def worker(tmp_path: Path, url: str) -> WorkerProcess:
         log=tmp_path / "log",
         pool="threads",
         concurrency=3,
+        broker_url=broker_url,
         arguments=["--queues", "gpu"],
     )
 
@@ -223,6 +224,38 @@ def test_a_password_is_in_no_command_line(tmp_path: Path) -> None:
         assert "hunter2" not in " ".join(process.command)
         assert "--url" not in process.command
         assert environment_of(process)["DISTGRAPH_URL"] == "redis://:hunter2@127.0.0.1:1/0"
+    finally:
+        process.kill_tree()
+
+
+def test_a_broker_of_its_own_is_an_argument_too(tmp_path: Path) -> None:
+    process = worker(tmp_path, "redis://127.0.0.1:1/0", broker_url="redis://127.0.0.1:2/0")
+    try:
+        assert "--broker-url redis://127.0.0.1:2/0" in " ".join(process.command)
+    finally:
+        process.kill_tree()
+
+
+@pytest.mark.parametrize(
+    ("url", "broker_url"),
+    [("redis://h:1/0", "redis://:hunter2@h:2/0"), ("redis://:hunter2@h:1/0", "redis://h:2/0")],
+)
+def test_where_one_has_a_password_both_are_in_the_environment(tmp_path: Path, url: str, broker_url: str) -> None:
+    """A broker in the environment belongs to the server there."""
+    process = worker(tmp_path, url, broker_url=broker_url)
+    try:
+        assert "redis://" not in " ".join(process.command)
+        environment = environment_of(process)
+        assert (environment["DISTGRAPH_URL"], environment["DISTGRAPH_BROKER_URL"]) == (url, broker_url)
+    finally:
+        process.kill_tree()
+
+
+def test_the_broker_of_this_process_is_not_its_childs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISTGRAPH_BROKER_URL", "redis://elsewhere")
+    process = worker(tmp_path, "redis://127.0.0.1:1/0")
+    try:
+        assert environment_of(process)["DISTGRAPH_BROKER_URL"] == ""
     finally:
         process.kill_tree()
 

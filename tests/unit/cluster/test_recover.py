@@ -43,6 +43,27 @@ def test_a_long_queue_is_not_flooded() -> None:
     assert len(cluster.broker.hints()) == 50
 
 
+def test_with_the_broker_away_nothing_counts_as_hinted() -> None:
+    """All of it is hinted when the broker is back: runs, retries, batches."""
+    cluster = cluster_of(graph := chain(Counted("a")))
+    cluster.broker.away = True
+    runs = [cluster.submit(graph, {"x": at}) for at in range(3)]
+    batch = cluster.bind(graph).submit_batch([{"x": 1}])
+    stamps = [cluster.memory.runs.record(run._address).get("hinted") for run in runs]
+    for _ in range(3):
+        cluster.advance_clock(1_100)
+        cluster.sweep()
+    assert [cluster.memory.runs.record(run._address).get("hinted") for run in runs] == stamps
+    assert not cluster.broker.hints()
+    cluster.broker.away = False
+    cluster.advance_clock(1_100)
+    cluster.sweep()
+    assert {hint[0] for hint in cluster.broker.hints()} == {*(run.run_id for run in runs), batch.batch_id}
+    cluster.run_until_idle()
+    assert [run.result(0)["trail"] for run in runs] == [["a"]] * 3
+    assert batch.status().done == 1
+
+
 def test_two_sweeps_at_once_do_no_harm() -> None:
     node = Counted("a")
     cluster = cluster_of(graph := chain(node))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from distgraph.cluster import slices as module
+from distgraph.cluster.deliver import deliver
 from distgraph.cluster.failures import rebuild
 from distgraph.errors import PoisonTaskError
 from distgraph.testing import Faults, die
@@ -56,6 +57,25 @@ def test_an_item_whose_join_can_no_longer_fire_fails() -> None:
     told = [row.error["message"] for row in batch.failures() if row.error is not None]
     assert [text.split(":")[0] for text in told] == ["In item 1", "In item 3"]
     assert all("waits for 'b', which did not run" in text for text in told)
+
+
+def test_with_the_broker_away_whoever_has_a_hint_goes_on() -> None:
+    """Nobody else would come for the rest; what travels has to wait in any case."""
+    cases: list[tuple[Placement, int]] = [("auto", 300), ("spread", 0)]
+    for placement, done in cases:
+        graph = chain(Counted("a"))
+        cluster = cluster_of(graph, faults=Faults(node_ms=40), slots=1)
+        batch = cluster.submit_batch(graph, items(300), placement=placement)
+        hint = cluster.broker.take()
+        assert hint is not None
+        cluster.broker.away = True
+        deliver(cluster.slots[0].place, hint, lambda: None)
+        status = batch.status()
+        assert (status.done, status.failed) == (done, 0)
+        assert status.queued > 0 or placement == "auto", "it does not make runs of more than its quantum's share"
+        cluster.broker.away = False
+        cluster.run_until_idle()
+        assert batch.status().done == 300
 
 
 class TestLeavingTheSlice:

@@ -27,6 +27,16 @@ def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.queues == ("gpu",)
 
 
+def test_a_broker_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings.load().broker_url == ""
+    monkeypatch.setenv("DISTGRAPH_BROKER_URL", "redis://broker:6379/0")
+    assert Settings.load().broker_url == "redis://broker:6379/0"
+    monkeypatch.setenv("DISTGRAPH_BROKER_URL", "amqp://user:hush@broker//")
+    with pytest.raises(ConfigError, match="DISTGRAPH_BROKER_URL: must look like redis://") as caught:
+        Settings.load()
+    assert "hush" not in str(caught.value)
+
+
 def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compose files pass `NAME=` for what the operator did not choose."""
     for name in Settings.model_fields:
