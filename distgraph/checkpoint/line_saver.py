@@ -19,8 +19,9 @@ from distgraph.checkpoint.base import (
     get_checkpoint_metadata,
 )
 from distgraph.checkpoint.keeper import LineKeeper, busy
-from distgraph.checkpoint.lines import encode_record, encode_value, value_field
+from distgraph.checkpoint.lines import encode_record, value_field
 from distgraph.checkpoint.own import learn, own_codec
+from distgraph.checkpoint.packing import Packing
 from distgraph.checkpoint.parts import Parts, earlier, extended
 from distgraph.checkpoint.parts import parts_of as parts_of_list
 from distgraph.checkpoint.pending import parts_of
@@ -32,6 +33,7 @@ from distgraph.constants import TASKS
 from distgraph.errors import ConfigError, InputError, ThreadBusyError
 from distgraph.ledger.contract.lines import Lines
 from distgraph.ledger.places import Change, Place
+from distgraph.ledger.replies import Answer
 from distgraph.superstep import model
 from distgraph.wire import Codec
 
@@ -74,12 +76,12 @@ class LineSaver(BaseCheckpointSaver[str]):
     def put(
         self, config: Any, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
     ) -> Any:
-        change = self._checkpoint(config, checkpoint, metadata, new_versions)
+        change = self._checkpoint(Packing(self.codec), config, checkpoint, metadata, new_versions)
         self._store([change])
         return config_of(change.place, change.new)
 
     def put_writes(self, config: Any, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> None:
-        self._store([self._writes(config, writes, task_id, task_path)])
+        self._store([self._writes(Packing(self.codec), config, writes, task_id, task_path)])
 
     def put_all(self, ops: Sequence[Op]) -> None:
         """Make several calls in order, in one round trip; one by one where a subclass has methods of its own."""
@@ -87,7 +89,7 @@ class LineSaver(BaseCheckpointSaver[str]):
             for name, args in ops:
                 getattr(self, name)(*args)
             return
-        self._store([self._checkpoint(*args) if name == "put" else self._writes(*args) for name, args in ops])
+        self._store(self._changes(ops))
 
     async def aput_all(self, ops: Sequence[Op]) -> None:
         """``put_all`` under an event loop."""
@@ -97,8 +99,16 @@ class LineSaver(BaseCheckpointSaver[str]):
             return
         await to_thread(self.put_all, ops)
 
+    def _changes(self, ops: Sequence[Op]) -> list[Change]:
+        packing = Packing(self.codec)
+        return [self._checkpoint(packing, *a) if name == "put" else self._writes(packing, *a) for name, a in ops]
+
     def _store(self, changes: Sequence[Change]) -> None:
-        for place, answer in self._lines.put(changes):
+        self._stored(self._lines.put(changes), changes)
+
+    def _stored(self, answers: Sequence[tuple[Place, Answer]], changes: Sequence[Change] = ()) -> None:
+        """``answers`` came, and ``changes`` are on their way or there."""
+        for place, answer in answers:
             if answer.kind == "busy":
                 raise busy(place.thread_id, answer.info, "nothing was stored")
             if answer.kind == "lost":
@@ -122,7 +132,12 @@ class LineSaver(BaseCheckpointSaver[str]):
             self._unpruned.pop(next(iter([*self._unpruned])), None)
 
     def _checkpoint(
-        self, config: Any, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
+        self,
+        packing: Packing,
+        config: Any,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
     ) -> Change:
         codec, values, place = self.codec, checkpoint["channel_values"], _place(config)
         known = self._parts_before(place, get_checkpoint_id(config), checkpoint, new_versions)
@@ -135,7 +150,7 @@ class LineSaver(BaseCheckpointSaver[str]):
             if type(value) is list and channel != TASKS:
                 parts[channel], start = extended(before if channel in grown else (), version, len(value))
                 value = value[start:]
-            sets.append((value_field(channel, version), encode_value(codec, channel, value)))
+            sets.append((value_field(channel, version), packing.value(channel, value)))
         versions = checkpoint["channel_versions"]
         parts = {c: own for c, own in parts.items() if c in values and own[-1].version == versions.get(c)}
         bare = _bare(config, checkpoint, metadata)._replace(logs=earlier(parts))
@@ -171,11 +186,13 @@ class LineSaver(BaseCheckpointSaver[str]):
             # another OS thread may be at it too
             self._known.pop(next(iter([*self._known]), place), None)
 
-    def _writes(self, config: Any, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> Change:
+    def _writes(
+        self, packing: Packing, config: Any, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> Change:
         before = get_checkpoint_id(config)
         if before is None:
             raise ConfigError("The config names no checkpoint: give config['configurable']['checkpoint_id'].")
-        return Change(_place(config), writes=[*parts_of(self.codec, before, writes, task_id, task_path)])
+        return Change(_place(config), writes=[*parts_of(packing, before, writes, task_id, task_path)])
 
     # ------------------------------------------------------------- reading
 

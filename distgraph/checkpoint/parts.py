@@ -2,9 +2,9 @@
 
 A channel's value has a version; its bytes are stored under that version. Where a superstep only appended to a list, what
 is stored under the new version is the end of the list alone, and the checkpoint's record names the versions that hold
-what comes before: its *log*. An end takes over parts that are not longer than itself, so that a list of n items has
-about log n parts: a reader fetches few, and each item is written again about log n times in all. Parts are never
-changed, so forks share them; what no record names any more can go.
+what comes before: its *log*. An end takes over the parts before it, a few at a time, where none of those is longer than
+itself, so that a list of n items has about log n parts: a reader fetches few, and each item is written again about log n
+times in all. Parts are never changed, so forks share them; what no record names any more can go.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from distgraph.superstep.model import Checkpoint
 
 #: Parts of fewer items are always taken over: naming one in each record costs as much as writing it again.
 SHORT = 16
+#: Longer ones are taken over so many at a time: were it fewer, items would be written more often; more, and records would
+#: name more parts.
+FEW = 7
 
 
 class Part(NamedTuple):
@@ -33,8 +36,11 @@ def extended(parts: Sequence[Part], version: Any, total: int) -> tuple[Parts, in
     """The parts of a list that has grown to ``total`` items, and where the last one, which is to be stored, begins."""
     kept = list(parts)
     start = sum(part.items for part in kept)
-    while kept and kept[-1].items <= max(SHORT, total - start):
+    while kept and kept[-1].items <= SHORT:
         start -= kept.pop().items
+    while len(kept) >= FEW and max(part.items for part in kept[-FEW:]) <= total - start:
+        start -= sum(part.items for part in kept[-FEW:])
+        del kept[-FEW:]
     return (*kept, Part(version, total - start)), start
 
 

@@ -6,6 +6,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Literal
 
 from distgraph.checkpoint.base import NULL_TASK_ID, WRITES_IDX_MAP, PendingWrite
+from distgraph.checkpoint.packing import Packing
 from distgraph.ledger.places import Writes
 from distgraph.types import Write
 from distgraph.wire import Codec
@@ -14,7 +15,7 @@ from distgraph.wire import Codec
 OUTPUT = "w"
 
 
-def parts_of(codec: Codec, before: str, writes: Sequence[Write], task: str, path: str) -> Iterator[Writes]:
+def parts_of(packing: Packing, before: str, writes: Sequence[Write], task: str, path: str) -> Iterator[Writes]:
     """The parts that ``put_writes`` stores: each control write replaces its predecessor, the first output stands.
 
     Raises:
@@ -22,7 +23,7 @@ def parts_of(codec: Codec, before: str, writes: Sequence[Write], task: str, path
     """
 
     def part(mode: Literal["first", "last"], kind: str, written: Sequence[Write]) -> Writes:
-        return Writes(mode, before, task, kind, path, _encoded(codec, written))
+        return Writes(mode, before, task, kind, path, packing.writes(written))
 
     output = []
     for channel, value in writes:
@@ -36,14 +37,6 @@ def parts_of(codec: Codec, before: str, writes: Sequence[Write], task: str, path
             yield part("first", f"{OUTPUT}{n}", [write])
     elif output:
         yield part("first", OUTPUT, output)
-
-
-def _encoded(codec: Codec, writes: Sequence[Write]) -> bytes:
-    try:
-        return codec.encode([[channel, value] for channel, value in writes])
-    except Exception as exc:
-        exc.add_note(f"While storing writes to {', '.join(sorted({channel for channel, _ in writes}))}.")
-        raise
 
 
 def merged(codec: Codec, stored: Sequence[Writes], outcomes: Mapping[str, bytes]) -> list[PendingWrite]:

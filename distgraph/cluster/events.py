@@ -106,7 +106,7 @@ def step_entry(run: Run, tasks: Sequence[Task], change: Delta, errors: Mapping[s
         more["updated"] = sorted(shown.intersection(at.updated))
     if errors:
         more["errors"] = errors
-    return codec.encode(["step", at.step, at.id, at.source, rows, kept, gone, starts, more])
+    return codec.encode_around(["step", at.step, at.id, at.source, rows], kept, [gone, starts, more])
 
 
 def go_entry(run: Run, record: bytes | None, asked: Mapping[str, Any]) -> bytes:
@@ -131,7 +131,7 @@ def go_entry(run: Run, record: bytes | None, asked: Mapping[str, Any]) -> bytes:
         if writes:
             rows.append([task.name, task.id, list(task.path), task.node.hidden, [[c, v] for c, v in writes]])
     more = _following(lane, {"whole": True, "first": True, "meta": meta, "epoch": run.epoch})
-    return codec.encode(["go", at.step, at.id, at.source, rows, kept, gone, {}, more])
+    return codec.encode_around(["go", at.step, at.id, at.source, rows], kept, [gone, {}, more])
 
 
 def _row(task: Task, shown: frozenset[str], hidden: bool = False) -> list[Any]:

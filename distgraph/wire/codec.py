@@ -7,6 +7,7 @@ again. There is no second format to fall back to: what cannot be stored exactly 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NoReturn
 
@@ -95,7 +96,23 @@ class Codec:
         Raises:
             CodecError: something in ``value`` cannot be stored; the text names the path to it, its type, what to do.
         """
-        return seal(self.pack(value), secret=self._secret, context=context)
+        return self.seal(self.pack(value), context=context)
+
+    def seal(self, packed: bytes, *, context: bytes = b"") -> bytes:
+        """What ``encode`` makes of a value that is packed already, or put together of packed parts.
+
+        Raises:
+            CodecError: it is beyond the limit.
+        """
+        if len(packed) > self.max_bytes:
+            raise _too_large(len(packed), self.max_bytes)
+        return seal(packed, secret=self._secret, context=context)
+
+    def encode_around(self, before: list[Any], blobs: Mapping[str, bytes], after: list[Any]) -> bytes:
+        """``encode([*before, blobs, *after])``, for bytes that are known to be bytes: they are not looked at one by one."""
+        first, last = (self.pack(fields)[len(array_header(len(fields))) :] for fields in (before, after))
+        packed = Packer(buf_size=_BUFFER).pack(blobs)
+        return self.seal(b"".join((array_header(len(before) + 1 + len(after)), first, packed, last)))
 
     def decode(self, data: Buffer, *, context: bytes = b"") -> Any:
         """The value in an envelope: equal to what was encoded, type for type.
@@ -109,21 +126,22 @@ class Codec:
         """
         return self.unpack(open_sealed(data, secret=self._secret, context=context, max_bytes=self.max_bytes))
 
-    def pack(self, value: Any) -> bytes:
+    def pack(self, value: Any, *, inside: int = 0) -> bytes:
         """``value`` without an envelope: for parts that travel in one envelope together.
+
+        Args:
+            value: as ``encode``.
+            inside: the containers that will be around it there; they count as levels.
 
         Raises:
             CodecError: as ``encode``.
         """
         try:
-            packed = self._pack(value, 0)
+            packed = self._pack(value, 0, self.max_depth - inside)
         except Exception as error:
-            self._refuse(value, error)
+            self._refuse(value, error, self.max_depth - inside)
         if len(packed) > self.max_bytes:
-            raise CodecError(
-                f"Cannot store the value: it takes {len(packed)} bytes packed, the limit is {self.max_bytes} "
-                "(max_bytes). Keep large data in a file or object store and put a reference into the state."
-            )
+            raise _too_large(len(packed), self.max_bytes)
         return packed
 
     def unpack(self, data: Buffer) -> Any:
@@ -146,7 +164,7 @@ class Codec:
             raise CheckpointCorruptError(
                 f"Stored value is damaged: its content cannot be read ({type(error).__name__}: {error})."
             ) from error
-        if self._may_be_deep(payload):
+        if _may_be_deep(payload, self.max_depth):
             shapes = self._by_type
             if not (
                 walk.is_within(value, self.max_depth, shapes) if foreign else walk.is_shallow(value, self.max_depth)
@@ -154,62 +172,56 @@ class Codec:
                 raise _too_deep(self.max_depth)
         return value
 
-    def _pack(self, value: Any, level: int) -> bytes:
-        """Pack ``value``, which stands ``level`` extensions deep; any exception means that it is refused."""
+    def _pack(self, value: Any, level: int, depth: int) -> bytes:
+        """Pack ``value``, which stands ``level`` extensions deep and may nest up to ``depth``.
+
+        Any exception means that it is refused.
+        """
         # The packer recurses on the C stack, up to 511 lists deep in each extension: times 64 that is a crash.
-        if level >= _WARY_FROM and not walk.is_within(value, self.max_depth, {}):
-            raise _too_deep(self.max_depth)
+        if level >= _WARY_FROM and not walk.is_within(value, depth, {}):
+            raise _too_deep(depth)
         #: What the packer did not know by itself.
         foreign: list[Any] = []
-        take = partial(self._take_at, level) if level else partial(self._take_first, foreign)
+        take = partial(self._take_at, level, depth) if level else partial(self._take_first, foreign, depth)
         # A packer for each call: as fast as a shared one, which no two OS threads could use at once.
         packed: bytes = Packer(default=take, strict_types=True, buf_size=_BUFFER).pack(value)
         # Only a payload with enough nesting marks can be too deep, only one with the marks of bytes can hold what
         # msgpack mistakes for bytes. Both are rare in small values, and seen at C speed.
-        deep = level == 0 and self._may_be_deep(packed)
+        deep = level == 0 and _may_be_deep(packed, depth)
         if deep and not foreign:
             deep = False
-            if not walk.is_shallow(value, self.max_depth):
-                raise _too_deep(self.max_depth)
+            if not walk.is_shallow(value, depth):
+                raise _too_deep(depth)
         if deep or 0xC4 in packed or 0xC5 in packed or 0xC6 in packed:
             types, levels = walk.survey(value)
-            plain = levels <= self.max_depth and walk.is_plain(types, self._by_type)
-            if deep and not plain and not walk.is_within(value, self.max_depth, self._by_type):
-                raise _too_deep(self.max_depth)
+            plain = levels <= depth and walk.is_plain(types, self._by_type)
+            if deep and not plain and not walk.is_within(value, depth, self._by_type):
+                raise _too_deep(depth)
             if walk.has_buffers(types):
                 packed = Packer(default=take, strict_types=True, buf_size=_BUFFER).pack(walk.wrap_buffers(value))
         return packed
 
-    def _may_be_deep(self, packed: bytes) -> bool:
-        """Whether a payload has room for more levels than allowed: each takes at least one byte of its own.
-
-        A large one always has: to count would take as long as to look.
-        """
-        limit = self.max_depth
-        size = len(packed)
-        return size > limit and (size > _LARGE or len(packed.translate(None, _NOT_NESTING)) > limit)
-
-    def _take_first(self, foreign: list[Any], value: Any) -> ExtType:
+    def _take_first(self, foreign: list[Any], depth: int, value: Any) -> ExtType:
         """``_take_at`` for the outermost value, noted in ``foreign``."""
         foreign.append(value)
-        return self._take_at(0, value)
+        return self._take_at(0, depth, value)
 
-    def _take_at(self, level: int, value: Any) -> ExtType | str:
+    def _take_at(self, level: int, depth: int, value: Any) -> ExtType | str:
         """The extension for a value that msgpack does not know."""
-        if level >= self.max_depth + _LEAF_LEVELS:
-            raise _too_deep(self.max_depth)
+        if level >= depth + _LEAF_LEVELS:
+            raise _too_deep(depth)
         cls = type(value)
         shape = self._by_type.get(cls)
         if shape is not None:
-            return _extension(kinds.REGISTERED, shape.prefix + self._pack(shape.take(value), level + 1))
+            return _extension(kinds.REGISTERED, shape.prefix + self._pack(shape.take(value), level + 1, depth))
         if cls.__name__ in kinds.TEXTS and isinstance(value, str):
             return str(value)
         kind = kinds.BY_TYPE[cls]  # KeyError: not storable
         if cls in kinds.UNORDERED:
-            parts = sorted(self._pack(part, level + 1) for part in value)
+            parts = sorted(self._pack(part, level + 1, depth) for part in value)
             header: bytes = Packer().pack_array_header(len(parts))
             return _extension(kind.code, header + b"".join(parts))
-        return _extension(kind.code, self._pack(kind.take(value), level + 1))
+        return _extension(kind.code, self._pack(kind.take(value), level + 1, depth))
 
     def _make_first(self, foreign: list[int], code: int, data: bytes) -> Any:
         """``_make_at`` for the outermost value, noted in ``foreign``."""
@@ -252,13 +264,13 @@ class Codec:
                 "changed, or its adapter is wrong."
             ) from error
 
-    def _refuse(self, value: Any, error: Exception | None) -> NoReturn:
+    def _refuse(self, value: Any, error: Exception, depth: int) -> NoReturn:
         """Say what in ``value`` cannot be stored.
 
         Raises:
             CodecError: always.
         """
-        problem = walk.find_problem(value, self._by_type, self.max_depth)
+        problem = walk.find_problem(value, self._by_type, depth)
         if problem is not None:
             raise CodecError(f"Cannot store {problem.path}: {problem.why}.") from error
         raise CodecError(
@@ -266,9 +278,32 @@ class Codec:
         ) from error
 
 
+def array_header(items: int) -> bytes:
+    """How a packed list of so many items begins; behind it come the packed items."""
+    if items < 16:
+        return bytes((0x90 | items,))
+    return b"\xdc" + items.to_bytes(2, "big") if items < 65536 else b"\xdd" + items.to_bytes(4, "big")
+
+
+def _may_be_deep(packed: bytes, limit: int) -> bool:
+    """Whether a payload has room for more levels than allowed: each takes at least one byte of its own.
+
+    A large one always has: to count would take as long as to look.
+    """
+    size = len(packed)
+    return size > limit and (size > _LARGE or len(packed.translate(None, _NOT_NESTING)) > limit)
+
+
 def _extension(code: int, data: bytes) -> ExtType:
     # Past ExtType's own checks, which cost more than the rest of the hook.
     return tuple.__new__(ExtType, (code, data))
+
+
+def _too_large(size: int, limit: int) -> CodecError:
+    return CodecError(
+        f"Cannot store the value: it takes {size} bytes packed, the limit is {limit} (max_bytes). Keep large data in a file "
+        "or object store and put a reference into the state."
+    )
 
 
 def _too_deep(limit: int) -> CodecError:

@@ -122,14 +122,13 @@ def _counted(saver: Saver) -> Callable[[], int]:
     if isinstance(saver, InMemorySaver):
         return lambda: sum(len(data) for _, data in saver.blobs.values())
     assert isinstance(saver, LineSaver)
-    lines, sizes = saver._lines, [0]
-    put = lines.put
+    sizes, stored = [0], saver._stored
 
-    def counting(changes: Any) -> Any:
+    def counting(answers: Any, changes: Any = ()) -> None:
         sizes[0] += sum(len(data) for change in changes for field, data in change.sets if field.startswith("v:"))
-        return put(changes)
+        stored(answers, changes)
 
-    lines.put = counting  # type: ignore[method-assign]
+    saver._stored = counting  # type: ignore[method-assign]
     return lambda: sizes[0]
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distgraph.checkpoint.parts import SHORT, Growth, Part, Parts, extended, joined, parts_of, versions_of
+from distgraph.checkpoint.parts import FEW, SHORT, Growth, Part, Parts, extended, joined, parts_of, versions_of
 from distgraph.superstep.model import EMPTY
 
 pytestmark = pytest.mark.unit
@@ -32,14 +32,25 @@ def test_n_appended_items_are_few_parts_and_few_writes() -> None:
         parts, start = extended(parts, step, step + 1)
         written += step + 1 - start
         most = max(most, len(parts))
-    assert most <= 12
-    assert written < 10_000 * 16
+    assert most <= 24
+    assert written < 10_000 * 12
 
 
 def test_short_ends_are_taken_over() -> None:
     parts, start = extended((Part("a", 100), Part("b", SHORT)), "c", 117)
     assert parts == (Part("a", 100), Part("c", 17))
     assert start == 100
+
+
+def test_long_ends_are_taken_over_a_few_at_a_time() -> None:
+    """Until there are enough of them each superstep writes what it appended and nothing else."""
+    parts: Parts = ()
+    starts = []
+    for step in range(FEW + 2):
+        parts, start = extended(parts, step, (step + 1) * 100)
+        starts.append(start)
+    assert starts == [*range(0, FEW * 100, 100), 0, (FEW + 1) * 100]
+    assert parts == (Part(FEW, (FEW + 1) * 100), Part(FEW + 1, 100))
 
 
 def test_what_a_record_says_leads_back_to_the_parts() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from distgraph.checkpoint.base import NULL_TASK_ID
 from distgraph.checkpoint.own import own_types
+from distgraph.checkpoint.packing import Packing
 from distgraph.checkpoint.pending import merged, parts_of
 from distgraph.constants import INTERRUPT, RESUME
 from distgraph.errors import CheckpointCorruptError, CodecError
@@ -20,7 +21,7 @@ CODEC = Codec(own_types())
 
 
 def parts(writes: list[tuple[str, Any]], task: str = "task", path: str = "~p") -> list[Writes]:
-    return [*parts_of(CODEC, "c1", writes, task, path)]
+    return [*parts_of(Packing(CODEC), "c1", writes, task, path)]
 
 
 def outcome(*writes: tuple[str, Any]) -> bytes:

@@ -383,3 +383,18 @@ def test_a_value_is_not_changed_by_being_stored() -> None:
     assert value["l"] is inner
     assert type(value["b"]) is bytearray
     assert inner[1] == (1, [bytearray(b"y")])  # type: ignore[index]
+
+
+# ---- bytes that are known to be bytes
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_what_stands_around_bytes_is_encoded_as_one_list(signed: bool) -> None:
+    own = Codec(secret=b"s" if signed else None)
+    before, blobs, after = ["step", 1, {"a": b"x"}], {"k": b"", "long": b"y" * 70_000}, [bytearray(b"z"), None]
+    assert own.encode_around(before, blobs, after) == own.encode([*before, blobs, *after])
+    assert own.encode_around([], {}, []) == own.encode([{}])
+    with pytest.raises(CodecError, match="not storable"):
+        own.encode_around([object()], {}, [])
+    with pytest.raises(CodecError, match="max_bytes"):
+        Codec(max_bytes=10).encode_around([], {"k": b"12345678901"}, [])
