@@ -6,16 +6,20 @@ superstep costs one round trip, and sends only what it changed.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 from distgraph.checkpoint.line_saver import LineSaver
 from distgraph.checkpoint.retention import CheckpointRetention
+from distgraph.checkpoint.several import Op, is_own
 from distgraph.closing import Closing
 from distgraph.errors import ConfigError
 from distgraph.ledger.connection import connect
 from distgraph.ledger.direct import DirectScripts
 from distgraph.ledger.keys import Keys
-from distgraph.ledger.lines import LineLedger
+from distgraph.ledger.lines import LineLedger, LinesAhead
+from distgraph.ledger.places import Change, Place
+from distgraph.ledger.replies import Answer
 from distgraph.ledger.scripts import Scripts
 from distgraph.wire import Codec
 
@@ -50,7 +54,8 @@ class RedisSaver(LineSaver, Closing):
             raise ConfigError("RedisSaver needs a client that replies with bytes: make it without decode_responses.")
         # A pool of the caller's may be too small to lend connections for good.
         self._scripts = DirectScripts(self._client) if self._owns else Scripts(self._client)
-        super().__init__(LineLedger(self._scripts, Keys(namespace)), codec, retention)
+        self._ledger = LineLedger(self._scripts, Keys(namespace))
+        super().__init__(self._ledger, codec, retention)
 
     @classmethod
     def from_conn_string(
@@ -72,7 +77,46 @@ class RedisSaver(LineSaver, Closing):
         """
         self._scripts.load()
 
+    def ahead(self, thread_id: str) -> _Ahead | None:
+        """Stores what one run stores, without waiting for the server after each superstep: for durability "async".
+
+        None where a subclass has methods of its own that are to see each call.
+        """
+        if not is_own(self, RedisSaver, "put", "put_writes", "put_all"):
+            return None
+        return _Ahead(self, self._ledger.ahead(thread_id))
+
     def close(self) -> None:
         """Close the connections that this saver opened; using it again opens new ones."""
         if self._owns:
             self._client.close()
+
+
+class _Ahead:
+    """``put_all`` for one run: sent when it returns, answered later. What was refused is raised by one of the next calls."""
+
+    __slots__ = ("_lines", "_saver")
+
+    def __init__(self, saver: RedisSaver, lines: LinesAhead) -> None:
+        self._saver, self._lines = saver, lines
+
+    def put_all(self, ops: Sequence[Op]) -> None:
+        changes = self._saver._changes(ops)
+        self._take(lambda: self._lines.put(changes), changes)
+
+    def wait(self) -> None:
+        """All of it is stored.
+
+        Raises:
+            StoreError: the server cannot be reached or refuses.
+            ThreadBusyError: a run of a cluster holds the thread.
+            InputError: a checkpoint that others build on is gone.
+        """
+        self._take(self._lines.wait, ())
+
+    def _take(self, ask: Callable[[], list[tuple[Place, Answer]]], changes: Sequence[Change]) -> None:
+        try:
+            self._saver._stored(ask(), changes)
+        except BaseException:
+            self._lines.forget()
+            raise

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from distgraph.engine.execute import arun_task, run_task
+from distgraph.types import Durability
 
 T = TypeVar("T")
 
@@ -59,17 +60,45 @@ def call(saver: Any, op: Op) -> Any:
     return getattr(saver, name)(*args)
 
 
-def store(saver: Any, ops: Sequence[Op]) -> None:
-    """Make calls that store something, in order; in one round trip where the saver takes several at a time."""
-    if len(ops) > 1 and hasattr(saver, "put_all") and all(name in _PUTS for name, _ in ops):
-        saver.put_all(ops)
-        return
-    for op in ops:
-        call(saver, op)
+class Stores:
+    """Makes one run's calls that store something, in order; in one round trip where the saver takes several at a time.
+
+    With durability "async", and a saver that can do so, they are sent and their answers looked at later.
+    """
+
+    __slots__ = ("_ahead", "_saver")
+
+    def __init__(self, saver: Any, durability: Durability, thread_id: str | None) -> None:
+        self._saver = saver
+        self._ahead = saver.ahead(thread_id) if durability == "async" and hasattr(saver, "ahead") else None
+
+    def make(self, ops: Sequence[Op]) -> None:
+        """Make these calls.
+
+        Raises:
+            Exception: whatever the saver raises; where answers come later, also for an earlier call.
+        """
+        puts = all(name in _PUTS for name, _ in ops)
+        if self._ahead is not None and puts:
+            self._ahead.put_all(ops)
+        elif len(ops) > 1 and hasattr(self._saver, "put_all") and puts:
+            self._saver.put_all(ops)
+        else:
+            for op in ops:
+                call(self._saver, op)
+
+    def wait(self) -> None:
+        """All of it is stored.
+
+        Raises:
+            Exception: as ``make``.
+        """
+        if self._ahead is not None:
+            self._ahead.wait()
 
 
 async def astore(saver: Any, ops: Sequence[Op]) -> None:
-    """``store`` under an event loop."""
+    """Make calls that store something, in order, under an event loop; in one round trip where the saver can."""
     if len(ops) > 1 and hasattr(saver, "aput_all") and all(name in _PUTS for name, _ in ops):
         await saver.aput_all(ops)
         return

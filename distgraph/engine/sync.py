@@ -21,7 +21,7 @@ from distgraph.engine.children import ThreadChildren
 from distgraph.engine.opening import opening
 from distgraph.engine.request import Request
 from distgraph.engine.retry import run_with_retries
-from distgraph.engine.savers import drive, store
+from distgraph.engine.savers import Stores, drive
 from distgraph.engine.session import Result, Session
 from distgraph.errors import GraphBubbleUp, StepTimeoutError, is_invalid_resume
 from distgraph.superstep.model import Task
@@ -91,7 +91,8 @@ class _Engine:
     def __init__(self, request: Request, ready: deque[Chunk] | None) -> None:
         self.request = request
         self.ready = ready
-        self.session = Session(request, None if ready is None else self._sink)
+        self.session = session = Session(request, None if ready is None else self._sink)
+        self.stores = Stores(session.saver, session.ctx.durability, session.place.thread_id)
         #: The caller's OS thread runs no tasks: it hands out chunks as they come, or watches a deadline.
         self.apart = request.step_timeout is not None or (ready is not None and comes_live(request))
         self.crew: _Crew | None = None
@@ -114,7 +115,7 @@ class _Engine:
             while session.running:
                 if session.caching:
                     drive(take_cached(session), session.saver)
-                    self._flush()
+                    self._send()
                 todo = session.todo()
                 if len(todo) == 1 and not self.apart:
                     self._alone(todo[0])
@@ -123,7 +124,7 @@ class _Engine:
                 self.children.finish(give_up=bool(session.asked))
                 # What the last task wrote is stored with the checkpoint that follows from it: in one round trip.
                 session.step()
-                self._flush()
+                self._keep()
                 if self.ready:
                     yield from self._taken()
             session.close(None)
@@ -149,15 +150,30 @@ class _Engine:
     # ------------------------------------------------------------ the saver, callbacks, chunks
 
     def _flush(self) -> None:
+        """Store what is due, and see that all of it is stored; then tell callbacks what happened."""
+        self._send()
+        with self._storing:
+            self.stores.wait()
         session = self.session
-        if session.ops:
-            with self._storing:
-                due, session.ops = session.ops, []
-                store(session.saver, due)
         if session.events:
             happened, session.events = session.events, []
             for notify, event in happened:
                 notify(event)
+
+    def _send(self) -> None:
+        """Store what is due; with durability "async" the saver may answer later."""
+        session = self.session
+        if session.ops:
+            with self._storing:
+                due, session.ops = session.ops, []
+                self.stores.make(due)
+
+    def _keep(self) -> None:
+        """Store what is due: whoever is shown a chunk finds what it tells of stored."""
+        if self.ready:
+            self._flush()
+        else:
+            self._send()
 
     def _taken(self) -> Iterator[Chunk]:
         ready = self.ready
@@ -168,7 +184,7 @@ class _Engine:
 
     def adopt(self, child: Task) -> None:
         adoption.adopt(self.session, child)
-        self._flush()
+        self._send()
 
     def run_child(self, child: Task) -> list[Write]:
         session = self.session
@@ -182,7 +198,7 @@ class _Engine:
             adoption.lose(session, child, exc)
             raise
         finally:
-            self._flush()
+            self._send()
 
     # ------------------------------------------------------------ one superstep
 
@@ -197,7 +213,7 @@ class _Engine:
         else:
             session.settle(task, writes)
             return
-        self._flush()
+        self._send()
         self._alone(handler)
 
     def _together(self, todo: Sequence[Task]) -> Iterator[Chunk]:
@@ -215,7 +231,7 @@ class _Engine:
             if outcome is None:
                 # All that came meanwhile is stored at once, before anything that may last. What came last of all is
                 # stored with the checkpoint that follows from it.
-                self._flush()
+                self._keep()
                 if self.ready:
                     yield from self._taken()
                 outcome = crew.next(helps, deadline)

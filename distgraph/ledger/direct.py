@@ -5,13 +5,21 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
+from threading import Lock
 from typing import Any
 
 import redis
+from hiredis import pack_command
 
 from distgraph.ledger import seam
 from distgraph.ledger.connection import guard
-from distgraph.ledger.scripts import Call, Scripts
+from distgraph.ledger.scripts import Ahead, Call, Scripts
+
+#: Calls that may be without a reply before the oldest reply is waited for.
+MOST_UNREAD = 32
+#: Bytes of such calls, which are kept to be sent again.
+MOST_BYTES = 512 * 1024
 
 
 class DirectScripts(Scripts):
@@ -36,33 +44,16 @@ class DirectScripts(Scripts):
         return self._run_all(calls)
 
     def _run_all(self, calls: Sequence[Call]) -> list[Any]:
-        commands = [call.command() for call in calls]
-        with guard():
-            replies = self._ask(commands)
-            if any(isinstance(reply, redis.exceptions.NoScriptError) for reply in replies):
-                self.load()
-                replies = self._ask(commands)
-            for reply in replies:
-                if isinstance(reply, Exception):
-                    raise reply
-        return replies
+        lane = _Lane(self)
+        lane.send(calls)
+        lane.wait()
+        return lane.replies()
 
-    def _ask(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """Replies of commands, errors of the server among them; tried again as the client would."""
-        connection = self._connection()
-        try:
-            replies: list[Any] = connection.retry.call_with_retry(
-                lambda: _exchange(connection, commands), lambda _: connection.disconnect()
-            )
-        except BaseException:
-            # Whatever interrupted this: the next call must not read replies that were meant for this one.
-            connection.disconnect()
-            raise
-        finally:
-            self._idle.append(connection)
-        return replies
+    def ahead(self) -> Ahead:
+        return _Lane(self) if seam.nemesis is None else super().ahead()
 
-    def _connection(self) -> Any:
+    def take(self) -> Any:
+        """A connection that nobody uses."""
         if self._pid != os.getpid():
             # A forked child does not speak on its parent's connections.
             self._idle, self._pid = deque(), os.getpid()
@@ -71,13 +62,109 @@ class DirectScripts(Scripts):
         except IndexError:
             return self.client.connection_pool.get_connection()
 
+    def give_back(self, connection: Any) -> None:
+        """Nothing is on its way on this connection any more."""
+        self._idle.append(connection)
 
-def _exchange(connection: Any, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-    connection.send_packed_command(connection.pack_commands(commands))
-    replies: list[Any] = []
-    for _ in commands:
+
+class _Lane(Ahead):
+    """Calls on one connection, which it has as long as replies are missing.
+
+    What has no reply when the connection is lost is sent again, all of it and in its order, as often as the client would.
+    """
+
+    __slots__ = ("_bytes", "_connection", "_direct", "_lock", "_sent", "_unread")
+
+    def __init__(self, scripts: DirectScripts) -> None:
+        super().__init__(scripts)
+        self._direct = scripts
+        #: Whoever needs what was stored reads replies too.
+        self._lock = Lock()
+        self._connection: Any = None
+        #: Calls without a reply; so many of them are on their way on the connection; bytes sent since there were none.
+        self._unread: deque[Call] = deque()
+        self._sent = self._bytes = 0
+
+    def send(self, calls: Sequence[Call]) -> None:
+        with self._lock:
+            self._unread += calls
+            self._advance(MOST_UNREAD)
+
+    def wait(self) -> None:
+        with self._lock:
+            if self._unread:
+                self._advance(0)
+
+    def replies(self) -> list[Any]:
+        with self._lock:
+            found, self._answered = self._answered, []
+        with guard():
+            for reply in found:
+                if isinstance(reply, Exception):
+                    raise reply
+        return found
+
+    def forget(self) -> None:
+        with self._lock:
+            self._cut()
+            self._unread.clear()
+            self._answered.clear()
+            self._part()
+
+    def _advance(self, most: int) -> None:
+        """Send what is not on its way; read until at most so many replies are missing."""
+        with guard():
+            if self._connection is None:
+                self._connection = self._direct.take()
+            try:
+                self._connection.retry.call_with_retry(lambda: self._exchange(most), lambda _: self._cut())
+            except BaseException:
+                # Whatever interrupted this: the next call must not read replies that were meant for this one.
+                self._cut()
+                raise
+            finally:
+                if not self._sent:
+                    self._part()
+
+    def _exchange(self, most: int) -> None:
+        self._push()
+        loaded = False
+        while len(self._unread) > (most if self._bytes <= MOST_BYTES else 0):
+            reply = self._read()
+            if isinstance(reply, redis.exceptions.NoScriptError) and not loaded:
+                # Those behind it may have found the script again: all that is on its way comes again, in its order.
+                for _ in range(1, self._sent):
+                    self._read()
+                self._direct.load()
+                self._sent, loaded = 0, True
+                self._push()
+                continue
+            self._unread.popleft()
+            self._sent -= 1
+            self._answered.append(reply)
+
+    def _push(self) -> None:
+        fresh = [*islice(self._unread, self._sent, None)]
+        if fresh:
+            # Past the client's packer, which looks at each argument first.
+            packed = b"".join([pack_command(call.command()) for call in fresh])
+            # The connection's own test would take a reply that is on its way for its own.
+            self._connection.send_packed_command([packed], check_health=not self._sent)
+            self._bytes = len(packed) + (self._bytes if self._sent else 0)
+            self._sent = len(self._unread)
+
+    def _read(self) -> Any:
         try:
-            replies.append(connection.read_response())
+            return self._connection.read_response()
         except redis.exceptions.ResponseError as error:
-            replies.append(error)
-    return replies
+            return error
+
+    def _cut(self) -> None:
+        if self._sent:
+            self._connection.disconnect()
+            self._sent = 0
+
+    def _part(self) -> None:
+        if self._connection is not None:
+            self._direct.give_back(self._connection)
+            self._connection = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -24,9 +25,22 @@ class LineLedger:
         self.client = scripts.client
         self._runs = RunReads(scripts, keys)
         self._recent: tuple[Place, tuple[str, str, str]] | None = None
+        #: Those that wait for answers.
+        self._ahead: set[LinesAhead] = set()
 
     def _keys(self, place: Place) -> tuple[str, str, str]:
-        """The keys of line, writes and history."""
+        """The keys of line, writes and history, for whoever is to find there what was stored before."""
+        self._catch_up(place.thread_id)
+        return self._named(place)
+
+    def _catch_up(self, thread_id: str | None = None) -> None:
+        """What was stored ahead is there now, of a thread or of all."""
+        if self._ahead:
+            for ahead in self._ahead.copy():
+                if thread_id is None or ahead.thread_id == thread_id:
+                    ahead.calls.wait()
+
+    def _named(self, place: Place) -> tuple[str, str, str]:
         recent = self._recent
         if recent is not None and recent[0] == place:
             return recent[1]
@@ -50,11 +64,18 @@ class LineLedger:
             checkpoint shares values with: then nothing of that change is stored.
         """
         sent = folded(changes)
-        replies = self.scripts.run_all([self._call(change) for change in sent])
+        for thread_id in {change.place.thread_id for change in sent}:
+            self._catch_up(thread_id)
+        replies = self.scripts.run_all([self.call(change) for change in sent])
         return [(change.place, answer_of(reply)) for change, reply in zip(sent, replies, strict=True)]
 
-    def _call(self, change: Change) -> Call:
-        place, keys = change.place, self._keys(change.place)
+    def ahead(self, thread_id: str) -> LinesAhead:
+        """Stores changes of one thread without waiting for the answers."""
+        return LinesAhead(self, thread_id, self._ahead)
+
+    def call(self, change: Change) -> Call:
+        """The call that stores a change."""
+        place, keys = change.place, self._named(change.place)
         named = uuid.uuid4().hex if change.entries else ""
         args: list[Any] = [change.new, place.ns, change.holder, len(change.sets), named, LOG_LENGTH]
         args += (len(change.entries), change.shares, *change.entries)
@@ -180,11 +201,13 @@ class LineLedger:
 
     def nested(self, thread_id: str) -> list[str]:
         """Namespaces of the graphs nested in a thread that have a line."""
+        self._catch_up(thread_id)
         with guard():
             return sorted({text(name) for name in self.client.sscan_iter(self._nested(thread_id), count=MOST)})
 
     def threads(self) -> Iterator[str]:
         """Every thread of the namespace that has a line, in no order; walks all keys of the server."""
+        self._catch_up()
         for partition in range(self.keys.partitions):
             start, seen = f"{self.keys.tag(partition)}line:", set()
             with guard():
@@ -236,3 +259,52 @@ class LineLedger:
                 # last: as long as they are in the set, a deletion that was cut off can be repeated
                 pipe.srem(self._nested(thread_id), *part)
                 pipe.execute()
+
+
+class LinesAhead:
+    """Stores changes of one thread in their order, as ``LineLedger.put``, without waiting for the answers.
+
+    What is stored is sent before ``put`` returns, so that it outlives this process; whoever reads or stores on the thread
+    through the same ledger finds it there.
+    """
+
+    __slots__ = ("_behind", "_lines", "_places", "calls", "thread_id")
+
+    def __init__(self, lines: LineLedger, thread_id: str, behind: set[LinesAhead]) -> None:
+        self._lines, self._behind = lines, behind
+        self.thread_id = thread_id
+        self.calls = lines.scripts.ahead()
+        #: Of the changes without an answer.
+        self._places: deque[Place] = deque()
+
+    def put(self, changes: Sequence[Change]) -> list[tuple[Place, Answer]]:
+        """Store changes; returns the answers that have come meanwhile, of whatever was stored here.
+
+        Raises:
+            StoreError: the server cannot be reached or refuses, now or before.
+        """
+        sent = folded(changes)
+        self._behind.add(self)
+        self._places += [change.place for change in sent]
+        self.calls.send([self._lines.call(change) for change in sent])
+        return self._answers()
+
+    def wait(self) -> list[tuple[Place, Answer]]:
+        """The answers to all the rest.
+
+        Raises:
+            StoreError: as ``put``.
+        """
+        self.calls.wait()
+        answers = self._answers()
+        self._behind.discard(self)
+        return answers
+
+    def forget(self) -> None:
+        """The answers do not matter any more: an earlier one was no."""
+        self._behind.discard(self)
+        self.calls.forget()
+        self._places.clear()
+
+    def _answers(self) -> list[tuple[Place, Answer]]:
+        return [(self._places.popleft(), answer_of(reply)) for reply in self.calls.replies()]

@@ -107,9 +107,54 @@ class Scripts:
                 self.load()
                 return self._pipelined(calls)
 
+    def ahead(self) -> Ahead:
+        """Calls that go out in order, whose replies are looked at later."""
+        return Ahead(self)
+
     def _pipelined(self, calls: Sequence[Call]) -> list[Any]:
         with self.client.pipeline(transaction=False) as pipe:
             send: Any = pipe.execute_command
             for call in calls:
                 send(*call.command())
             return pipe.execute()
+
+
+class Ahead:
+    """Calls that go out in order, at once, whose replies are looked at later. Safe to use from any OS thread.
+
+    These are answered before ``send`` returns: where a connection cannot be kept for one caller.
+    """
+
+    __slots__ = ("_answered", "_scripts")
+
+    def __init__(self, scripts: Scripts) -> None:
+        self._scripts = scripts
+        self._answered: list[Any] = []
+
+    def send(self, calls: Sequence[Call]) -> None:
+        """Send calls. After an error of the connection they are still to be sent.
+
+        Raises:
+            StoreError: the server cannot be reached; it is not known what of all that has no reply is written.
+        """
+        self._answered += self._scripts.run_all(calls)
+
+    def wait(self) -> None:
+        """Until all calls have their replies.
+
+        Raises:
+            StoreError: as ``send``.
+        """
+
+    def replies(self) -> list[Any]:
+        """The replies that came since this was asked last, in the order of the calls.
+
+        Raises:
+            StoreError: the server refused one of these calls.
+        """
+        found, self._answered = self._answered, []
+        return found
+
+    def forget(self) -> None:
+        """Nobody asks for replies any more, nor that calls be sent again."""
+        self._answered.clear()

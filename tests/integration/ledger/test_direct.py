@@ -12,7 +12,7 @@ import redis
 
 from distgraph.errors import ServerUnreachableError, StoreError
 from distgraph.ledger.connection import connect
-from distgraph.ledger.direct import DirectScripts
+from distgraph.ledger.direct import MOST_BYTES, MOST_UNREAD, DirectScripts
 from distgraph.ledger.keys import Keys
 from distgraph.ledger.scripts import Call
 from tests.servers import free_port
@@ -135,6 +135,135 @@ def test_closing_the_client_closes_them(scripts: DirectScripts, redis_url: str, 
     with connect(redis_url) as other:
         assert own(other, namespace) == []
     assert scripts.run(look(namespace)) == []
+
+
+# ------------------------------------------------------------------ ahead of their replies
+
+
+def heads(scripts: DirectScripts, namespace: str, last: int) -> bool:
+    """Whether a hundred checkpoints up to this one are there, in whatever way they came."""
+    found = scripts.run_all([look(namespace), *(look(namespace, f"{n}") for n in range(100, last + 1))])
+    return found[0][0] == f"{last}".encode() and all(reply for reply in found)
+
+
+def test_calls_go_ahead_of_their_replies(scripts: DirectScripts, client: Any, namespace: str) -> None:
+    ahead, came = scripts.ahead(), 0
+    for n in range(100, 200):
+        ahead.send([put(namespace, f"{n}")])
+        came += len(ahead.replies())
+    assert 100 - MOST_UNREAD <= came < 100
+    ahead.wait()
+    assert ahead.replies() == [[b"ok"]] * (100 - came)
+    assert heads(scripts, namespace, 199)
+    assert len(own(client, namespace)) <= 2, "its connection went back"
+    scripts.run(drop(namespace))
+
+
+def test_large_calls_are_waited_for(scripts: DirectScripts, namespace: str) -> None:
+    """What may have to be sent again takes memory here."""
+    ahead, key = scripts.ahead(), Keys(namespace).line("t")
+    large = [Call("look", (key, key), ("x" * (MOST_BYTES // 3),))] * 4
+    for call in large[:3]:
+        ahead.send([call])
+    assert ahead.replies() == [[], [], []]
+    ahead.send([large[3]])
+    assert ahead.replies() == []
+    ahead.wait()
+    assert ahead.replies() == [[]]
+
+
+def test_what_has_no_reply_is_sent_again_when_the_connection_is_cut(
+    scripts: DirectScripts, client: Any, redis_url: str, namespace: str
+) -> None:
+    ahead = scripts.ahead()
+    with connect(redis_url) as other:
+        for n in range(100, 200):
+            ahead.send([put(namespace, f"{n}")])
+            if n % 10 == 9:
+                for address in own(other, namespace):
+                    other.client_kill_filter(addr=address)
+    ahead.wait()
+    assert ahead.replies() == [[b"ok"]] * 100
+    assert heads(scripts, namespace, 199)
+    scripts.run(drop(namespace))
+
+
+def test_scripts_that_are_lost_on_the_way_are_sent_again(scripts: DirectScripts, client: Any, namespace: str) -> None:
+    ahead = scripts.ahead()
+    for n in range(100, 160):
+        if n % 20 == 7:
+            client.script_flush()
+        ahead.send([put(namespace, f"{n}")])
+    ahead.wait()
+    assert ahead.replies() == [[b"ok"]] * 60
+    assert heads(scripts, namespace, 159)
+    scripts.run(drop(namespace))
+
+
+def test_an_error_is_raised_with_the_replies_and_then_forgotten(scripts: DirectScripts, namespace: str) -> None:
+    ahead, wrong = scripts.ahead(), Call("look", ("only one key",), ())
+    for _ in range(3):
+        ahead.send([look(namespace), wrong])
+    ahead.forget()
+    ahead.wait()
+    assert ahead.replies() == []
+    ahead.send([wrong, look(namespace)])
+    ahead.wait()
+    with pytest.raises(StoreError):
+        ahead.replies()
+    assert ahead.replies() == []
+    ahead.send([look(namespace)])
+    ahead.wait()
+    assert ahead.replies() == [[]]
+
+
+def test_an_interrupted_wait_is_made_up_for(
+    scripts: DirectScripts, client: Any, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C while replies are read: those calls are sent again, and nobody else reads their replies."""
+    ahead, kind = scripts.ahead(), client.connection_pool.connection_class
+
+    def interrupted(self: Any, *args: Any, **kwargs: Any) -> Any:
+        raise KeyboardInterrupt
+
+    ahead.send([put(namespace, f"{n}") for n in range(100, 105)])
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, "read_response", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            ahead.wait()
+    assert scripts.run(look(namespace, "none")) == []
+    ahead.wait()
+    assert ahead.replies() == [[b"ok"]] * 5
+    scripts.run(drop(namespace))
+
+
+def test_a_connection_is_not_tested_while_replies_are_missing(redis_url: str, namespace: str) -> None:
+    """A node that runs for long: the test's own reply would be taken for that of a call."""
+    with connect(redis_url) as client:
+        scripts = DirectScripts(client)
+        connection = scripts.take()
+        scripts.give_back(connection)
+        ahead = scripts.ahead()
+        for n in range(100, 110):
+            ahead.send([put(namespace, f"{n}")])
+            connection.next_health_check = 0.0
+        ahead.wait()
+        assert ahead.replies() == [[b"ok"]] * 10
+        assert heads(scripts, namespace, 109)
+        scripts.run(drop(namespace))
+
+
+def test_nobody_answers_ahead() -> None:
+    with connect(f"redis://127.0.0.1:{free_port()}/0") as client:
+        ahead = DirectScripts(client).ahead()
+        for _ in range(2):
+            with pytest.raises(ServerUnreachableError):
+                ahead.send([look("default")])
+        with pytest.raises(ServerUnreachableError):
+            ahead.wait()
+        ahead.forget()
+        ahead.wait()
+        assert ahead.replies() == []
 
 
 def test_nobody_answers() -> None:

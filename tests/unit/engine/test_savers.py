@@ -133,6 +133,66 @@ def test_of_a_fan_out_what_came_last_is_stored_with_the_checkpoint_that_follows(
     assert len({task for task, _, _ in before.pending_writes or ()}) == 5
 
 
+class Later(Whole):
+    """Answers later: what is stored is there when somebody waits for it."""
+
+    def __init__(self, fails: bool = False) -> None:
+        super().__init__()
+        self.fails = fails
+        self.threads: list[str] = []
+        self.behind: list[Op] = []
+
+    def ahead(self, thread_id: str) -> Later:
+        self.threads.append(thread_id)
+        return self
+
+    def put_all(self, ops: Sequence[Op]) -> None:
+        self.behind += ops
+
+    def wait(self) -> None:
+        due, self.behind = self.behind, []
+        if due:
+            super().put_all(due)
+        if self.fails and len(self.portions) > 1:
+            raise ValueError("refused")
+
+
+def three(saver: InMemorySaver) -> Any:
+    steps: Any = [(name, lambda _: {"n": 1}) for name in ("one", "two", "three")]
+    MENDED.append(1)
+    return StateGraph(State).add_sequence(steps).add_edge(START, "one").compile(checkpointer=saver)
+
+
+LATER: Any = {"configurable": {"thread_id": "t"}}
+
+
+def test_with_async_the_answers_are_waited_for_before_the_first_node_and_after_the_last() -> None:
+    saver = Later()
+    assert three(saver).invoke({"n": 0}, LATER) == {"n": 3}
+    assert saver.threads == ["t"]
+    assert [len(portion) for portion in saver.portions] == [1, 8], "the input; START and three nodes"
+    assert three(saver).get_state(LATER).values == {"n": 3}
+
+
+def test_with_async_they_are_waited_for_before_a_chunk_is_read() -> None:
+    saver = Later()
+    for chunk in three(saver).stream({"n": 0}, LATER, stream_mode="values"):
+        assert three(saver).get_state(LATER).values == chunk
+    assert len(saver.portions) == 5
+
+
+@pytest.mark.parametrize("durability", ["sync", "exit"])
+def test_otherwise_nothing_is_ahead(durability: Any) -> None:
+    saver = Later()
+    three(saver).invoke({"n": 0}, LATER, durability=durability)
+    assert saver.threads == []
+
+
+def test_what_is_refused_later_ends_the_run() -> None:
+    with pytest.raises(ValueError, match="refused"):
+        three(Later(fails=True)).invoke({"n": 0}, LATER)
+
+
 def test_what_was_done_is_kept_when_it_cannot_be_applied() -> None:
     """A reducer that fails undoes nothing: the finished task is not run again."""
     ran: list[int] = []
