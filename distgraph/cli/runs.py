@@ -15,6 +15,7 @@ from distgraph.cli.run import read_input, show_result
 from distgraph.cli.session import Session
 from distgraph.cli.stream import stream
 from distgraph.errors import InvalidAnswerError, WaitTimeoutError
+from distgraph.types import Command
 
 if TYPE_CHECKING:
     from distgraph.cluster import RunHandle
@@ -103,12 +104,18 @@ def delete(session: Session, run_id: str) -> int:
     metavar="JSON|@FILE",
     help="The answer; or an object of answers by interrupt id. A run that stands at a breakpoint needs none.",
 )
+@click.option("--update", "change", metavar="JSON|@FILE", help="Change the state first: an object of keys and values.")
+@click.option("--goto", metavar="NODE", multiple=True, help="Run this node next, beside what is due; may be repeated.")
 @click.option("--wait", is_flag=True, help="Wait for what the run comes to, as `distgraph run` does.")
 @global_options
 @click.pass_obj
-def resume(session: Session, run_id: str, given: str | None, wait: bool) -> int:
+def resume(
+    session: Session, run_id: str, given: str | None, change: str | None, goto: tuple[str, ...], wait: bool
+) -> int:
     """Answer what a run asks, and let it go on."""
     value = None if given is None else read_input(given)
+    if change is not None or goto:
+        value = Command(resume=value, update=None if change is None else read_input(change), goto=goto)
     with session.cluster() as cluster:
         show_resumed(session, cluster.run(run_id), value, wait=wait)
     return OK

@@ -18,6 +18,7 @@ from distgraph.cluster.hints import BatchHint
 from distgraph.cluster.lane import Lane
 from distgraph.cluster.nested import drop_nested
 from distgraph.cluster.options import RunOptions
+from distgraph.cluster.outside import FIELD, beside, outside_of
 from distgraph.cluster.pruning import prune
 from distgraph.cluster.run import Run
 from distgraph.cluster.turns import hint_next
@@ -116,6 +117,9 @@ def store(
     if "stop" not in run.record:
         more += [("stop", lane.rules.stop), ("base", " ".join(lane.base))]
         run.record = {**run.record, "stop": str(lane.rules.stop).encode()}
+    if run.record.get(FIELD):
+        more.append((FIELD, b""))
+        run.record = {**run.record, FIELD: b""}
     logged = [events.step_entry(run, tasks, change, failures_of(run, tasks))] if run.options.log else []
     run.first = False
     done = verdict is Verdict.DONE
@@ -242,6 +246,10 @@ def _end(
         fields.append(("asked", codec.encode([task.control(INTERRUPT) for task in asking])))
         fields.append(("askers", " ".join(task.id for task in asking)))
     logged = [events.end_entry(run, status, error=error, tasks=tasks, after=after)] if run.options.log else []
+    kept: list[tuple[str, bytes]] = []
+    meant, outside = outside_of(codec, run.record)
+    if outside and meant == lane.stored.id and lane.wrong is None:
+        kept = beside(place.lines, codec, run.address.thread_id, meant, outside)
     answer = place.runs.commit(
         Commit(
             run.address,
@@ -253,6 +261,7 @@ def _end(
             offered=True,
             fields=fields,
             log=logged,
+            kept=kept,
             batch_epoch=run.batch_epoch,
             row=row,
             compact=bool(row),
@@ -299,6 +308,7 @@ def fail_unread(place: Workplace, address: Address, head: str, record: Record, e
     except DistgraphError:
         # Not even how it is to be run can be read: it was signed with another secret, say.
         options = RunOptions(log=False)
+        record = {name: data for name, data in record.items() if name != FIELD}
     run = Run(
         address,
         served,

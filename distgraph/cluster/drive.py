@@ -17,6 +17,7 @@ from distgraph.cluster.execution import in_this_thread
 from distgraph.cluster.hints import RunHint
 from distgraph.cluster.limits import too_late
 from distgraph.cluster.offer import node_hints, offer, offer_again, put_off, travels, worth_offering
+from distgraph.cluster.outside import stored_outside
 from distgraph.cluster.overlap import Overlap
 from distgraph.cluster.reclaim import poison
 from distgraph.cluster.registry import Served
@@ -25,6 +26,7 @@ from distgraph.cluster.run import Left, Run, hint_of, open_run
 from distgraph.cluster.workplace import CRASHES_ALLOWED, HINT_GRACE_MS, LEASE_CHECK_MS, QUANTUM, Workplace
 from distgraph.constants import START
 from distgraph.errors import CheckpointCorruptError, DistgraphError, StoreError
+from distgraph.ledger.places import Place
 from distgraph.ledger.replies import Address, Record
 from distgraph.superstep.advance import Verdict
 from distgraph.superstep.model import Task
@@ -86,6 +88,9 @@ def carry_on(
         late = record.get("late", b"").decode() or run.ends.over(place.monotonic())
         if late:
             fail(place, run, too_late(run, late))
+            return
+        if run.lane.wrong is not None:
+            fail(place, run, run.lane.wrong)
             return
         if int(record.get("x", b"0")) >= CRASHES_ALLOWED:
             why = record.get("why", b"").decode()
@@ -155,6 +160,10 @@ def _begin(place: Workplace, run: Run) -> bool:
     try:
         with naming(f"Input of run {run.address.run_id!r}"):
             given = run.served.codec.decode(record["input"])
+        if given is not None and lane.stored.id and not run.batch_epoch:
+            # A Command that came to nothing but itself: what it brought is part of the thread.
+            at_rest = place.lines.look(Place(run.address.thread_id), lane.stored.id)
+            lane.take_outside(stored_outside(place.lines, run.served.codec, run.address.thread_id, at_rest))
         lane.begin(given)
         for field, data in record.items():
             if field.startswith("o:"):

@@ -120,9 +120,10 @@ def go_entry(run: Run, record: bytes | None, asked: Mapping[str, Any]) -> bytes:
     lane, codec = run.lane, run.served.codec
     at = lane.at
     meta = decode_record(codec, at.id, record)[1] if record is not None else {}
-    kept, gone = _state(run, lane.raw)
-    if TASKS in lane.raw:
-        kept[TASKS] = lane.raw[TASKS][0].data
+    raw = lane.raw_now(at.values)
+    kept, gone = _state(run, raw)
+    if TASKS in raw:
+        kept[TASKS] = raw[TASKS][0].data
     rows = []
     for task in lane.next.tasks if lane.next is not None else ():
         writes: Sequence[Write] = lane.pending.get(task.id, ())

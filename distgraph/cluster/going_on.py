@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,10 @@ from distgraph.checkpoint.base import NULL_TASK_ID, CheckpointTuple, from_public
 from distgraph.cluster.handle import RunHandle
 from distgraph.cluster.nested import known_answers
 from distgraph.cluster.options import changed
+from distgraph.cluster.outside import FIELD, for_head, recorded
 from distgraph.config import ensure_config
-from distgraph.errors import AlreadyResumedError, InvalidUpdateError, ThreadBusyError, UnknownInterruptError
+from distgraph.engine.opening import command_writes
+from distgraph.errors import AlreadyResumedError, ThreadBusyError, UnknownInterruptError
 from distgraph.ledger.replies import Address
 from distgraph.superstep.model import Program, is_finished
 from distgraph.superstep.plan import plan
@@ -32,7 +35,7 @@ def go_on(graph: ClusterGraph, thread: str, given: Any, config: Any, options: di
     Args:
         graph: the thread's.
         thread: its id.
-        given: None, or a Command that resumes.
+        given: None, or a Command: an answer, an update of the state, nodes to go to.
         config: of the caller.
         options: of the run: of a new one, or of the one that goes on from now on.
 
@@ -40,27 +43,31 @@ def go_on(graph: ClusterGraph, thread: str, given: Any, config: Any, options: di
         UnknownInterruptError: nobody asked that.
         AlreadyResumedError: it was answered meanwhile.
         ThreadBusyError: a run is active on the thread.
-        InvalidUpdateError: a Command that does more than resume.
+        EmptyInputError, InvalidUpdateError: a Command without anything in it; one to a node that is not there.
     """
-    if isinstance(given, Command) and (given.update is not None or given.goto):
-        raise InvalidUpdateError("On a cluster a Command resumes; change the state with update_state first.")
+    writes = command_writes(graph.program, given) if isinstance(given, Command) else []
     answer = given.resume if isinstance(given, Command) else None
     change = partial(changed, config=ensure_config(graph.config, config), **options)
     handle, saved = _last_run(graph, thread), None
     if handle is not None and handle.stands():
         status = handle.status()
         if status == "interrupted" or (answer is not None and status not in ("done", "cancelled")):
-            return handle.go_on(answer, change)
+            return handle.go_on(answer, change, writes)
         if status == "failed":
-            return handle.retry(change)
+            return handle.retry(change, writes)
     if graph.checkpointer is not None:
         saved = graph.checkpointer.get_tuple({"configurable": {"thread_id": thread}})
-    known, head = what_is_known(graph.program, graph._codec, saved, answer)
+    known, head = what_is_known(graph.program, graph._codec, saved, answer, writes)
+    if saved is None and answer is None:
+        known, head = for_head(graph._cluster.ledger.lines, graph._codec, thread, writes)
+        if writes and not head:
+            # Nothing has run on the thread: the Command is its input.
+            return graph._submit(given, config, **options)
     if answer is not None and not head:
         # Read again: who answered in the meantime made a run of it.
         handle = _last_run(graph, thread)
         if handle is not None:
-            return handle.go_on(answer, change)
+            return handle.go_on(answer, change, writes)
         raise UnknownInterruptError(f"Thread {thread!r} asks nothing: there is no question to answer.")
     try:
         return graph._submit(None, config, known=known, head=head, **options)
@@ -76,7 +83,7 @@ def _last_run(graph: ClusterGraph, thread: str) -> RunHandle | None:
 
 
 def what_is_known(
-    program: Program, codec: Codec, saved: CheckpointTuple | None, answer: Any
+    program: Program, codec: Codec, saved: CheckpointTuple | None, answer: Any, writes: Sequence[Write] = ()
 ) -> tuple[dict[str, bytes], str]:
     """What a saver knows of the tasks after a checkpoint, as fields of a run's record.
 
@@ -85,10 +92,11 @@ def what_is_known(
         codec: of its values.
         saved: the thread's head.
         answer: to what its tasks asked; None: there is none.
+        writes: from outside, to be applied there.
 
     Returns:
         (``o:<task>`` what one that has finished wrote, ``n:<task>`` the answers to one that asked, ``asked`` what was
-        asked; the checkpoint's id). The id is '' where nothing is known, or nothing asked.
+        asked, ``outside`` what came from outside; the checkpoint's id). The id is '' where nothing is known, or nothing asked.
 
     Raises:
         UnknownInterruptError: the answer is to something else.
@@ -105,6 +113,9 @@ def what_is_known(
         if is_finished(writes)
     }
     at = from_public(saved)
+    outside = [(channel, value) for task_id, channel, value in saved.pending_writes or () if task_id == NULL_TASK_ID]
+    if told := recorded(codec, at.id, [*outside, *writes]):
+        found[FIELD] = told
     if answer is None:
         return found, at.id if found else ""
     tasks = plan(program, at)

@@ -15,9 +15,12 @@ from distgraph.cluster.following import BLOCK_MS
 from distgraph.cluster.hints import RunHint
 from distgraph.cluster.nested import known_answers
 from distgraph.cluster.options import RunOptions
+from distgraph.cluster.outside import FIELD, recorded, stored_outside
+from distgraph.cluster.replay import outline
 from distgraph.cluster.rows import naming, result_row
 from distgraph.cluster.turns import CANCELLED, DUE_MS, hint_next
 from distgraph.constants import INTERRUPT
+from distgraph.engine.opening import command_writes
 from distgraph.errors import (
     AlreadyResumedError,
     InputError,
@@ -30,11 +33,12 @@ from distgraph.errors import (
     WaitTimeoutError,
 )
 from distgraph.ledger.keys import split_item
+from distgraph.ledger.places import Place
 from distgraph.ledger.replies import Address, Record
 from distgraph.superstep.lifecycle import AT_REST, RunStatus
 from distgraph.superstep.model import Program, is_finished
 from distgraph.superstep.resume import answers_of, is_answer_map, pending_interrupts
-from distgraph.types import Interrupt, Write
+from distgraph.types import Command, Interrupt, Write
 from distgraph.wire import Codec
 
 if TYPE_CHECKING:
@@ -260,18 +264,28 @@ class RunHandle(RunStreams):
 
         Args:
             value: the answer, if one question waits; or ``{interrupt_id: answer}`` for some or all of several. A run
-                that stopped at a breakpoint goes on with ``None``.
+                that stopped at a breakpoint goes on with ``None``. A ``Command`` may change the state too, and choose
+                nodes to go to: ``Command(resume=answer, update={...}, goto="node")``.
 
         Raises:
             UnknownInterruptError: nobody asked that; or the thread has gone on with another run.
             AlreadyResumedError: it was answered already; that answer stands.
             RuntimeError: one answer, but several questions wait.
             ThreadBusyError: another run is active on the thread.
+            EmptyInputError, InvalidUpdateError: a Command without anything in it; one to a node that is not there.
         """
-        return self.go_on(value)
+        if not isinstance(value, Command):
+            return self.go_on(value)
+        return self.go_on(value.resume, writes=command_writes(self._known_program(), value))
 
-    def go_on(self, value: Any, change: Change | None = None) -> RunHandle:
-        """``resume``, with options of the run that ``change`` makes of those it had."""
+    def _known_program(self) -> Program:
+        """The run's graph; or what is known of it where its code is not."""
+        record = self._record()
+        program = self._program or self._cluster.program_of(record)
+        return program or outline(record["graph"].decode(), self._cluster.about(record))
+
+    def go_on(self, value: Any, change: Change | None = None, writes: Sequence[Write] = ()) -> RunHandle:
+        """``resume``, with options of the run that ``change`` makes of those it had, and ``writes`` from outside."""
         pending = self._outcomes()
         try:
             given = answers_for(pending, value) if value is not None else {}
@@ -282,20 +296,26 @@ class RunHandle(RunStreams):
                 ) from None
             raise
         # Where a graph nested in a node stopped at a breakpoint, its task asks nothing and yet waits.
-        drop = [tid for tid, writes in pending.items() if tid in given or _stopped_inside(writes)]
+        # Who asked and is not answered asks anew, of the state as it is now.
+        drop = [
+            tid
+            for tid, wrote in pending.items()
+            if tid in given or _stopped_inside(wrote) or (writes and not is_finished(wrote))
+        ]
         answered: dict[str, bytes | str | int] = {
             f"n:{tid}": self._codec.encode(answers) for tid, answers in given.items()
         }
-        return self._requeue(answered, drop, change)
+        return self._requeue(answered, drop, change, writes)
 
-    def retry(self, change: Change | None = None) -> RunHandle:
+    def retry(self, change: Change | None = None, writes: Sequence[Write] = ()) -> RunHandle:
         """Let a failed run go on where it failed: only what did not finish runs again.
 
         Args:
             change: makes of the options that the run had those it has from now on.
+            writes: from outside, applied before it goes on.
         """
         drop = [tid for tid, writes in self._outcomes().items() if not is_finished(writes)]
-        return self._requeue({}, drop if self.stands() else [], change)
+        return self._requeue({}, drop if self.stands() else [], change, writes)
 
     def stands(self) -> bool:
         """Whether the thread still is where this run left it; else its tasks' outcomes, questions too, are void."""
@@ -312,20 +332,31 @@ class RunHandle(RunStreams):
         return not (is_answer_map(value) and set(value) - asked - {question.id for question in self.interrupts()})
 
     def _requeue(
-        self, fields: dict[str, bytes | str | int], drop: Sequence[str], change: Change | None = None
+        self,
+        fields: dict[str, bytes | str | int],
+        drop: Sequence[str],
+        change: Change | None = None,
+        writes: Sequence[Write] = (),
     ) -> RunHandle:
         record = self._record()
         options = RunOptions.of(self._codec.decode(record["config"]))
         if change is not None:
             options = change(options)
             fields["config"] = self._codec.encode(options.plain())
-        head = self._runs.read_line(self.thread_id, ["head"])[0]
-        if head:
-            name = head.decode()
-            stored = self._runs.read_line(self.thread_id, [f"c:{name}"])[0]
-            if stored is not None:
-                at, _ = decode_record(self._codec, name, stored)
-                fields = {**fields, "stop": at.step + 2 + options.recursion_limit, "go": name}
+        lines = self._cluster.ledger.lines
+        found = lines.look(Place(self.thread_id))
+        if found is not None and found.record is not None:
+            at, _ = decode_record(self._codec, found.checkpoint_id, found.record)
+            before = stored_outside(lines, self._codec, self.thread_id, found)
+            told = recorded(self._codec, at.id, [*before, *writes])
+            fields = {**fields, "stop": at.step + 2 + options.recursion_limit, "go": at.id}
+            if told or FIELD in record:
+                fields[FIELD] = told
+        elif writes:
+            raise InputError(
+                f"Thread {self.thread_id!r} has no checkpoint that a Command could change: run {self.run_id!r} came to none. "
+                "Begin again with an input."
+            )
         answer = self._runs.control("requeue", self._address, uuid.uuid4().hex, fields=fields, drop=drop, due_ms=1000)
         if answer.kind == "busy":
             raise ThreadBusyError(f"Thread {self.thread_id!r} is busy with run {answer.info!r}.", run_id=answer.info)

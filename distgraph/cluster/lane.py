@@ -9,7 +9,7 @@ input in place cannot make placement matter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,8 +36,8 @@ from distgraph.cluster.versions import SHORT, check_reachable, migrated
 from distgraph.cluster.workplace import Workplace
 from distgraph.constants import ERROR, ERROR_SOURCE, INPUT
 from distgraph.engine.context import RunContext
-from distgraph.engine.opening import input_writes
-from distgraph.errors import CheckpointCorruptError, CodecError, EmptyInputError, InvalidUpdateError
+from distgraph.engine.opening import apply_outside, command_writes, input_writes
+from distgraph.errors import CheckpointCorruptError, CodecError, EmptyInputError
 from distgraph.ledger import seam
 from distgraph.superstep.advance import Next, Rules, advance, look, resumed
 from distgraph.superstep.apply import apply_writes
@@ -88,7 +88,7 @@ class Lane:
         self.keep_head: Callable[[], bool] = lambda: False
         self.got_on: Callable[[], object] | None = None
         self.nested = False
-        #: Why the context is none that the graph takes.
+        #: Why it cannot go on: the graph does not take its context, or what came from outside.
         self.wrong: Exception | None = None
         if isinstance(options.context, dict):
             ctx.runtime, self.wrong = with_context(ctx.runtime, served, options.context)
@@ -132,7 +132,7 @@ class Lane:
         """Fix the last superstep allowed: ``stop``, or the recursion limit counted from here.
 
         Raises:
-            ConfigError: the run cannot go on, for the graph does not take its context.
+            Exception: the run cannot go on, for the graph does not take its context, or what came from outside.
         """
         if self.wrong is not None:
             raise self.wrong
@@ -142,6 +142,16 @@ class Lane:
         self.rules = Rules(stop, before, after)
         self.ctx.stop = stop
         return stop
+
+    def take_outside(self, writes: Sequence[Write]) -> None:
+        """Apply what came to the thread from outside; the head stays the same checkpoint. See ``outside.py``.
+
+        Raises:
+            Exception: what a reducer raised, or updates that cannot be reconciled.
+        """
+        if writes:
+            self.at = apply_outside(self.served.program, self.at, writes, self.place.bump)
+            self._growth.rewrote(channel for channel, _ in writes)
 
     def begin(self, given: Any) -> None:
         """Apply the run's input; the checkpoint it makes is not stored yet.
@@ -156,9 +166,7 @@ class Lane:
             self.at = resumed(self.at)
             return
         if isinstance(given, Command):
-            raise InvalidUpdateError(
-                "A Command can resume a run that waits, with handle.resume(value); it starts none."
-            )
+            self.take_outside(command_writes(program, given))
         writes = input_writes(program, given)
         discarded = plan(program, self.at) if self.at is not EMPTY else []
         taken = Task(None, (), (), self.at, name=INPUT)
@@ -180,12 +188,13 @@ class Lane:
         values = self.at.values
         mutable = [name for name in self.served.reads(task.node) if type(values.get(name)) not in SHARED]
         if mutable:
-            codec = self.served.codec
-            # What START has just made of the input is not stored yet.
-            unsaved = {
-                name: (Piece("", encode_value(codec, name, values[name])),) for name in mutable if self._unsaved(name)
-            }
-            task.at = self.at._replace(values=fresh(codec, self.at, {**self.raw, **unsaved}, mutable))
+            task.at = self.at._replace(values=fresh(self.served.codec, self.at, self.raw_now(mutable), mutable))
+
+    def raw_now(self, names: Iterable[str]) -> Raw:
+        """The head's values in bytes, those among ``names`` too that are not stored yet: of START, or from outside."""
+        codec, values = self.served.codec, self.at.values
+        unsaved = {name: (Piece("", encode_value(codec, name, values[name])),) for name in names if self._unsaved(name)}
+        return {**self.raw, **unsaved}
 
     def _unsaved(self, channel: str) -> bool:
         version = self.at.versions.get(channel)

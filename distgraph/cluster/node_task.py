@@ -14,7 +14,7 @@ from distgraph.cluster.limits import ends_of, queue_to_end
 from distgraph.cluster.offer import put_off
 from distgraph.cluster.reclaim import poison
 from distgraph.cluster.registry import Served
-from distgraph.cluster.run import Left, Run, hint_of, load_head, open_run
+from distgraph.cluster.run import Left, Run, hint_of, load_head, open_run, take_outside
 from distgraph.cluster.workplace import CRASHES_ALLOWED, LEASE_CHECK_MS, TREE_DIED, Workplace
 from distgraph.constants import ERROR
 from distgraph.errors import CheckpointCorruptError
@@ -105,6 +105,7 @@ def _opened(place: Workplace, served: Served, address: Address, hint: NodeHint, 
 def _open(place: Workplace, served: Served, address: Address, head: str, claimed: ClaimedTask) -> Run:
     run = open_run(place, served, address, "", claimed.record)
     load_head(place, run.lane, address, head)
+    take_outside(run.lane, claimed.record, head)
     run.lane.limit(int(claimed.record.get("stop", b"0")) or None)
     return run
 

@@ -17,6 +17,7 @@ from distgraph.cluster.handle import RunHandle
 from distgraph.cluster.hints import RunHint
 from distgraph.cluster.limits import limit_fields
 from distgraph.cluster.options import PLACEMENTS, RETRIES, Keep, Retention, options_from
+from distgraph.cluster.outside import for_head
 from distgraph.cluster.pump import pumped
 from distgraph.cluster.shelves import shelf_of
 from distgraph.cluster.turns import CANCELLED, arrive, check_strategy
@@ -126,12 +127,13 @@ class NamedGraph:
     ) -> RunHandle:
         """``submit``; with ``known``, fields of the record that tell what is known of the tasks after ``head``."""
         retain = self._cluster.retain_ms(retention)
-        more_fields: dict[str, bytes | int] = {**({} if retain is None else {"retain": retain}), **(known or {})}
         merged = ensure_config(getattr(self, "config", None), config)
         given_thread = merged.get("configurable", {}).get("thread_id")
         name = str(run_id or merged.get("run_id") or uuid.uuid4())
         thread = str(given_thread) if given_thread is not None else name
         address = Address(check_id("run_id", name), check_id("thread_id", thread))
+        if input is None and known is None:
+            known, head = for_head(self._cluster.ledger.lines, self._codec, thread)
         more["context"] = self._shaped(more.pop("context", None))
         options = options_from(merged, placement=self._placement, step_timeout=self._step_timeout(), **more)
         fingerprint = self._served_version()
@@ -146,7 +148,7 @@ class NamedGraph:
         }
         digest = digest_of([self.name, data.hex(), stored.hex(), thread])
         runs, entry = self._cluster.ledger.runs, self._codec.encode(CANCELLED)
-        told = {**fields, **more_fields}
+        told = {**fields, **({} if retain is None else {"retain": retain}), **(known or {})}
         answer = self._cluster.gate.put(
             partial(arrive, runs, address, digest, told, strategy=strategy, entry=entry, head=head)
         )
@@ -305,6 +307,8 @@ class ClusterGraph(CompiledGraph[Any, Any, Any, Any], NamedGraph):
             "log": log,
         }
         if request.input is None or isinstance(request.input, Command):
+            if thread is None and isinstance(request.input, Command) and request.input.resume is None:
+                return self._submit(request.input, config, **options)
             if thread is None:
                 raise EmptyInputError("Going on needs config['configurable']['thread_id'] of the thread that waits.")
             return go_on(self, str(thread), request.input, config, options)

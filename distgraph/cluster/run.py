@@ -11,10 +11,11 @@ from distgraph.cluster.limits import Ends, ends_of
 from distgraph.cluster.liveness import Called
 from distgraph.cluster.naps import LedgerNaps
 from distgraph.cluster.options import RunOptions
+from distgraph.cluster.outside import outside_of
 from distgraph.cluster.registry import Served
 from distgraph.cluster.rows import naming, result_row
 from distgraph.cluster.workplace import TREE_DIED, Workplace
-from distgraph.errors import CheckpointCorruptError
+from distgraph.errors import CheckpointCorruptError, InvalidUpdateError
 from distgraph.ledger import seam
 from distgraph.ledger.replies import Address, Record
 
@@ -92,9 +93,26 @@ def open_run(place: Workplace, served: Served, address: Address, head: str, reco
         load_head(place, lane, address, head)
         if record.get("at") == head.encode():
             lane.settle(outcomes_at(place, address, head, int(record["epoch"])))
+        take_outside(lane, record, head)
     run = Run(address, served, options, record, lane)
     run.ends = ends_of(record, place.monotonic())
     return run
+
+
+def take_outside(lane: Lane, record: Record, head: str) -> None:
+    """Apply what the record of a run at ``head`` has from outside its tasks."""
+    meant, writes = outside_of(lane.served.codec, record)
+    if meant == head:
+        try:
+            lane.take_outside(writes)
+        except Exception as exc:
+            lane.wrong = exc
+    elif meant and record.get("go", b"") == meant.encode():
+        # Nothing of the run is stored since: somebody has changed the thread in the moment between.
+        lane.wrong = InvalidUpdateError(
+            f"The Command was made for checkpoint {meant}, and the thread stands at {head} since somebody changed it "
+            "meanwhile. Nothing of it was applied: look at the thread's state, and give it again."
+        )
 
 
 class Left(Exception):

@@ -44,6 +44,13 @@ def messages_in(values: Iterable[Any]) -> Iterator[Any]:
             yield from filter(is_message, value)
 
 
+def identify(values: Iterable[Any]) -> None:
+    """Give message objects among ``values`` an id, before several processes apply the same update."""
+    for message in messages_in(values):
+        if _is_object(message) and message.id is None:
+            message.id = str(uuid4())
+
+
 @cache
 def langchain_messages() -> Any:
     """The module that knows message objects, or None where it is not installed."""

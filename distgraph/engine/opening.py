@@ -200,13 +200,9 @@ class _Opening:
         return self.pending.get(NULL_TASK_ID, [])
 
     def _take_command(self, command: Command[Any], forks: bool) -> list[Write]:
-        if command.graph == Command.PARENT:
-            raise InvalidUpdateError("There is no parent graph: only nodes of a nested graph return such a Command.")
+        writes = command_writes(self.program, command)
         if command.resume is not None:
             self._take_answers(command.resume)
-        writes = command_writes(self.program, command)
-        if not writes and command.resume is None:
-            raise EmptyInputError("Received empty Command input: it has no update, no goto and no resume.")
         everything = [*self._from_outside(), *writes]
         if writes and self.session.saver is not None and not forks:
             self.session.keep_from_outside(NULL_TASK_ID, everything)
@@ -273,11 +269,21 @@ class _Opening:
 
 
 def command_writes(program: Program, command: Command[Any]) -> list[Write]:
-    """What a ``Command`` given from outside writes; keys that the graph does not have are dropped."""
+    """What a ``Command`` given from outside writes; keys that the graph does not have are dropped.
+
+    Raises:
+        InvalidUpdateError: it is for a parent graph, or goes to a node that the graph does not have.
+        EmptyInputError: there is nothing in it.
+    """
+    if command.graph == Command.PARENT:
+        raise InvalidUpdateError("There is no parent graph: only nodes of a nested graph return such a Command.")
     updates = [pair for pair in update_pairs(command.update) if pair[0] in program.channels]
     if program.deltas:
         updates = with_message_ids(program, updates)
-    return [*goto_writes(command.goto, program.nodes, "The Command"), *updates] if command.goto else updates
+    writes = [*goto_writes(command.goto, program.nodes, "The Command"), *updates] if command.goto else updates
+    if not writes and command.resume is None:
+        raise EmptyInputError("Received empty Command input: it has no update, no goto and no resume.")
+    return writes
 
 
 def input_writes(program: Program, given: Any) -> list[Write]:

@@ -54,7 +54,7 @@ class Claimed(NamedTuple):
 
 
 #: Fields of the run's record that an attempt of a task needs, besides ``n:<task>``: the answers it was given.
-OF_ATTEMPT = ("epoch", "config", "batch_e", "key", "stop", "go", "x", "why", "retries")
+OF_ATTEMPT = ("epoch", "config", "batch_e", "key", "stop", "go", "outside", "x", "why", "retries")
 
 
 class ClaimedTask(NamedTuple):

@@ -1,4 +1,4 @@
-"""Ten programs as people write them, on the peer and here, in either engine."""
+"""Programs as people write them, on the peer and here, in either engine."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="untyped-decorator"
-"""Ten programs as people write them: what each builds, and how it is used.
+"""Programs as people write them: what each builds, and how it is used.
 
 ``NAME(api)`` builds a program's graph with either library; ``use_NAME(app, api)`` runs it and tells what it saw. The
 graph is compiled by whoever runs it: with a saver in one process, without one for workers.
@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal, TypedDict
 
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
+
+from tests.graphs.commanded import commanded, use_commanded
 
 ON: Any = {"configurable": {"thread_id": "1"}}
 
@@ -483,4 +485,5 @@ PROGRAMS = {
     "memory": (memory, use_memory),
     "speaking": (speaking, use_speaking),
     "workflow": (workflow, use_workflow),
+    "commanded": (commanded, use_commanded),
 }

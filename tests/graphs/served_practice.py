@@ -1,4 +1,4 @@
-"""The ten programs of `practice`, for workers."""
+"""The programs of `practice`, for workers."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ from distgraph.errors import (
     WaitTimeoutError,
 )
 from distgraph.ledger.keys import item_id
-from distgraph.testing.slots import SlotDied
+from distgraph.testing.slots import Guarded, SlotDied
 from distgraph.types import Placement
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class Desk(Cluster):
             fleet=memory.fleet,
             items=memory.items,
             kept=memory.kept,
+            lines=Guarded(memory.lines, process, "lines"),
             namespace="sim",
         )
         self.dispatcher = process.dispatcher  # type: ignore[assignment]

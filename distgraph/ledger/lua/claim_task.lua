@@ -27,7 +27,8 @@ if not tried[3] then redis.call('HSET', tries, 'f:' .. task, now) end
 redis.call('HDEL', run, 'p:' .. task, 'wake')
 if wake then redis.call('ZREM', naps, task) end
 redis.call('ZREM', due, 't:' .. ARGV[1] .. '\n' .. task)
-local record, fields = {}, {'epoch', 'config', 'batch_e', 'key', 'stop', 'go', 'x', 'why', 'retries', 'n:' .. task}
+local fields = {'epoch', 'config', 'batch_e', 'key', 'stop', 'go', 'outside', 'x', 'why', 'retries', 'n:' .. task}
+local record = {}
 for at, value in ipairs(redis.call('HMGET', run, unpack(fields))) do
   if value then
     record[#record + 1] = fields[at]

@@ -152,12 +152,13 @@ def test_outcomes_of_another_checkpoint_close_no_barrier(server_world: ServerWor
 
 def test_a_claim_brings_the_tries_so_far_and_what_an_attempt_needs_of_the_run(world: World) -> None:
     fields = {"config": b"c", "stop": 9, "n:T1": b"answers", "n:T2": b"others", "input": b"large"}
+    fields["outside"] = b"told"
     driven(world, **fields)  # type: ignore[arg-type]
     advanced(world)
     offer(world, 2)
     world.pass_ms(9)
     claimed = claim_task(world, "T1", B)
-    needed = {"epoch": b"1", "config": b"c", "stop": b"9", "x": b"0", "n:T1": b"answers"}
+    needed = {"epoch": b"1", "config": b"c", "stop": b"9", "x": b"0", "n:T1": b"answers", "outside": b"told"}
     assert claimed == ClaimedTask("ok", "", 0, 0, world.now_ms, needed)
     assert world.runs.claims(RUN) == {"T1": B}
 

@@ -86,6 +86,12 @@ def test_a_run_goes_on_with_an_answer(line: Line, asked: Any) -> None:
     assert "does not wait" in line("runs", "resume", asked.run_id, code=2) or asked.status() == "done"
 
 
+def test_an_answer_that_changes_the_state_and_the_way(cluster: EmbeddedCluster, line: Line, asked: Any) -> None:
+    assert "nowhere" in line("runs", "resume", asked.run_id, "--goto", "nowhere", code=2)
+    words = ["--value", '{"approved": true}', "--update", '{"draft": "About snow"}', "--goto", "draft", "--wait"]
+    assert json.loads(line("runs", "resume", asked.run_id, *words))["published"] == "About snow"
+
+
 def test_one_of_several_questions(cluster: EmbeddedCluster, line: Line) -> None:
     run = cluster.bind(hard.polls).submit({"names": []})
     wait_until(lambda: run.status() == "interrupted", 20)

@@ -1,4 +1,4 @@
-"""The ten programs of `tests/graphs/practice` on two workers: what they see is what they see in one process."""
+"""The programs of `tests/graphs/practice` on two workers: what they see is what they see in one process."""
 
 from __future__ import annotations
 

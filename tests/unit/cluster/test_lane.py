@@ -110,9 +110,12 @@ def test_no_input_and_nothing_to_go_on_with() -> None:
         lane_of(chain(Counted("a"))).begin(None)
 
 
-def test_a_command_starts_no_run() -> None:
-    with pytest.raises(InvalidUpdateError, match="A Command can resume"):
-        lane_of(chain(Counted("a"))).begin(Command(resume=1))
+def test_a_command_starts_a_run_as_its_input() -> None:
+    lane = lane_of(chain(Counted("a")))
+    lane.begin(Command(update={"x": 3}))
+    assert (lane.at.source, lane.at.values["x"]) == ("input", 3)
+    with pytest.raises(InvalidUpdateError, match="no parent graph"):
+        lane_of(chain(Counted("a"))).begin(Command(update={"x": 3}, graph=Command.PARENT))
 
 
 @pytest.mark.parametrize("placement", ["local", "spread"])
