@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
@@ -9,6 +10,7 @@ from distgraph.errors import ConfigError
 from distgraph.runtime import current_scope
 from distgraph.suggestions import did_you_mean
 from distgraph.types import StreamWriter
+from distgraph.warnings import DistgraphWarning
 
 
 class RunnableConfig(TypedDict, total=False):
@@ -33,6 +35,8 @@ class RunnableConfig(TypedDict, total=False):
 DEFAULT_RECURSION_LIMIT = 10007
 CONFIG_KEYS = frozenset(RunnableConfig.__annotations__)
 _MERGED = ("metadata", "configurable")
+#: Keys of a config that mean nothing inside ``configurable``, where nobody heeds them.
+_OUTSIDE = frozenset({"recursion_limit", "max_concurrency", "callbacks", "configurable"})
 #: Keys of ``configurable`` that may stand beside it, as they do in many programs.
 _MOVED = frozenset({"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"})
 
@@ -62,6 +66,8 @@ def _merge_into(merged: dict[str, Any], config: Mapping[str, Any]) -> None:
         if key in _MERGED:
             if not isinstance(value, Mapping):
                 raise ConfigError(f"config[{key!r}] must be a dict, got {value!r:.80} ({type(value).__name__}).")
+            if key == "configurable":
+                _warn_misplaced(value)
             merged[key] = {**merged.get(key, {}), **value}
         elif key == "tags":
             if isinstance(value, str) or not isinstance(value, Iterable):
@@ -73,6 +79,15 @@ def _merge_into(merged: dict[str, Any], config: Mapping[str, Any]) -> None:
             merged[key] = value
         else:
             merged["configurable"] = {**merged.get("configurable", {}), key: value}
+
+
+def _warn_misplaced(configurable: Mapping[str, Any]) -> None:
+    """Keys of the caller's own are free; but these would look as if they were heeded, and are not."""
+    for key in _OUTSIDE.intersection(configurable):
+        text = (
+            f"misplaced-key: {key!r} stands inside config['configurable'], where it has no effect. Put it beside that: "
+        )
+        warnings.warn(f"{text}{{{key!r}: ..., 'configurable': {{...}}}}.", DistgraphWarning, stacklevel=5)
 
 
 def _check_moved(key: Any) -> None:
@@ -102,6 +117,8 @@ def _check(config: dict[str, Any]) -> None:
     if width is not None and (isinstance(width, bool) or not isinstance(width, int) or width < 1):
         raise ConfigError(f"max_concurrency must be an int of at least 1, got {width!r}.")
     thread_id = config.get("configurable", {}).get("thread_id")
+    if isinstance(thread_id, bytes):
+        raise ConfigError(f"thread_id must be a text, got bytes {thread_id!r:.80}. Give thread_id.decode().")
     if thread_id is not None:
         check_id("thread_id", str(thread_id))
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import count
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -238,7 +239,7 @@ class TaskScope:
         napped: sleeps without a key met by this attempt.
     """
 
-    __slots__ = ("answers", "asked", "children", "config", "napped", "ns", "runtime", "session")
+    __slots__ = ("answers", "children", "config", "napped", "ns", "questions", "runtime", "session")
 
     def __init__(
         self,
@@ -252,7 +253,8 @@ class TaskScope:
         self.runtime = runtime
         self.ns = ns
         self.answers = answers if answers is not None else []
-        self.asked = 0
+        #: Numbers of interrupts; a node may ask from several OS threads, and no two get the same.
+        self.questions = count()
         self.napped = 0
         #: Nested graph calls made by this attempt; numbers their namespaces.
         self.children = 0
@@ -276,7 +278,10 @@ class TaskScope:
 
     def ask(self, value: Any, response_schema: Any) -> Any:
         """The answer to the next interrupt, or a stop."""
-        index, self.asked = self.asked, self.asked + 1
+        return self.answer(next(self.questions), value, response_schema)
+
+    def answer(self, index: int, value: Any, response_schema: Any) -> Any:
+        """The answer to the interrupt of that number, or a stop."""
         if index < len(self.answers):
             return self.answers[index]
         from distgraph.digests import interrupt_id

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
 from distgraph.cluster.batch import Batch
 from distgraph.cluster.batch import submit as submit_batch
@@ -288,6 +288,22 @@ class ClusterGraph(CompiledGraph[Any, Any, Any, Any], NamedGraph):
             return None, "0"
         address = Address(last, str(thread))
         return RunHandle(self._cluster, address, self._codec, self.program), runs.log_end(address)
+
+    def profile(self, input: Any, config: Any = None, **options: Any) -> NoReturn:
+        """Refused: a profile is of a run in one process.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError(
+            f"A profile watches one run in one process, and {self.name!r} is bound to a cluster; nothing was run. Call "
+            "graph.profile(...) on the graph that was bound. What a run on workers does is shown by stream(..., "
+            'stream_mode="debug"), with times, and by Flower.'
+        )
+
+    async def aprofile(self, input: Any, config: Any = None, **options: Any) -> NoReturn:
+        """Refused, as ``profile``."""
+        self.profile(input, config, **options)
 
     async def _arun(self, request: Request) -> tuple[Any, Any]:
         return await asyncio.to_thread(self._run, request)

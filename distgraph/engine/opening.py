@@ -116,6 +116,11 @@ class _Opening:
         elif given is not None:
             self._take_input(given)
         elif self.place.scope is None:
+            if self.place.wanted:
+                raise EmptyInputError(
+                    f"Thread {self.place.thread_id!r} has no checkpoint {self.place.wanted!r} to go on from. Look at the ids "
+                    "in get_state_history, or pass an input."
+                )
             raise EmptyInputError(
                 f"Received no input for {self.program.inputs}: this thread has nothing to resume. Pass an input."
             )

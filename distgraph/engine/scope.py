@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import count
 from time import time
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,8 @@ class NodeScope(TaskScope):
         self.ctx = self.session = ctx
         self.task = task
         self.answers = list(answers) if answers else []
-        self.asked = self.napped = 0
+        self.questions = count()
+        self.napped = 0
         self.children = 0
         self.attempt = attempt
         self.first_attempt_time = first_attempt_time
@@ -82,13 +84,13 @@ class NodeScope(TaskScope):
         return self._runtime
 
     def ask(self, value: Any, response_schema: Any) -> Any:
-        index = self.asked
+        index = next(self.questions)
         if index >= len(self.answers):
             known, answer = self.ctx.take_answer()
             if known:
                 self.answers.append(answer)
         shown = shown_schema(response_schema)
-        answer = super().ask(value, shown)
+        answer = self.answer(index, value, shown)
         if response_schema is None:
             return answer
         return checked(answer, response_schema, index, Interrupt(value, interrupt_id(self.ns, index), shown))

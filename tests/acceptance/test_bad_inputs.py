@@ -150,10 +150,17 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[BaseException], str]] = {
     "38 no thread": (lambda: invoke(saver=True), ValueError, "requires one or more"),
     "39 None for a thread": (on(None), ValueError, "requires one or more"),
     "40 an empty thread": (on(""), ValueError, "1 to 512 bytes"),
+    "45 bytes for a thread": (on(b"t"), ValueError, "must be a text, got bytes"),
     "43 a long thread": (on("x" * 513), ValueError, "1 to 512 bytes"),
     "44 half a character": (on("\ud800"), ValueError, "lone surrogate"),
     "46 an unknown stream mode": (lambda: [*compiled().stream({"n": 1}, stream_mode="value")], ValueError, "'values'"),
     "47 an unknown durability": (lambda: invoke(durability="always"), ValueError, "Unknown durability"),
+    "48 a checkpoint that is not there": (
+        lambda: resumed(None, checkpoint_id="1" * 36),
+        ValueError,
+        "has no checkpoint",
+    ),
+    "49 a checkpoint of another thread": (lambda: elsewhere(), ValueError, "Thread 'other' has no checkpoint"),
     "50 a thread that never ran": (lambda: resumed(None), ValueError, "nothing to resume"),
     "55 no input": (lambda: compiled().invoke(None), ValueError, "no input"),
     "58 a list as input": (lambda: invoke([1]), ValueError, r"Expected dict, got \[1\] .list. as the input"),
@@ -169,6 +176,7 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[BaseException], str]] = {
     "67 a number": (returns(3), ValueError, "Expected dict"),
     "71 two writers": (lambda: compiled(a=twice, b=twice).invoke({"n": 1}), ValueError, "only one value per step"),
     "72 a reducer that fails": (returns({"log": 3}), TypeError, "can only concatenate"),
+    "73 a reducer without a result": (lambda: reduced_by(lambda a, b: NotImplemented), CodecError, "not storable"),
     "75 a way to nowhere": (routes("b"), ValueError, "unknown node 'b'"),
     "76 a way to None": (routes(None), ValueError, "valid destination"),
     "77 a result without a way": (routes("z", {"x": "a"}), KeyError, "It has: 'x'"),
@@ -195,6 +203,25 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[BaseException], str]] = {
 }
 
 
+def validating() -> Any:
+    """A graph whose state is a pydantic model."""
+    from pydantic import create_model
+
+    schema = create_model("Checked", n=(int, ...))
+    return StateGraph(schema).add_node("a", lambda state: None).add_edge(START, "a").compile()
+
+
+def reduced_by(reducer: Callable[[Any, Any], Any]) -> Any:
+    """Every state of a run whose key has this reducer, the latest first."""
+    schema: Any = TypedDict("schema", {"log": Annotated[list[Any], reducer]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        graph = StateGraph(schema).add_node("a", lambda state: {"log": [1]}).add_edge(START, "a")
+        app = graph.compile(checkpointer=InMemorySaver())
+    app.invoke({"log": [0]}, ON)
+    return [state.values["log"] for state in app.get_state_history(ON)]
+
+
 def three_values() -> Any:
     def reduce(a: int, b: int, c: int) -> int:
         return a
@@ -206,8 +233,17 @@ def other_reducer() -> Any:
     return TypedDict("Other", {"log": Annotated[list[Any], operator.concat]})  # type: ignore[operator]
 
 
-def resumed(answer: Any) -> Any:
-    return builder().compile(checkpointer=InMemorySaver()).invoke(answer, ON)
+def resumed(answer: Any, **more: Any) -> Any:
+    where: Any = {"configurable": {**ON["configurable"], **more}}
+    return builder().compile(checkpointer=InMemorySaver()).invoke(answer, where)
+
+
+def elsewhere() -> Any:
+    """A checkpoint of one thread, asked for in another."""
+    graph = builder().compile(checkpointer=InMemorySaver())
+    graph.invoke({"n": 1}, ON)
+    found = graph.get_state(ON).config["configurable"]["checkpoint_id"]
+    return graph.invoke(None, {"configurable": {"thread_id": "other", "checkpoint_id": found}})
 
 
 @pytest.mark.parametrize("case", ERRORS)
@@ -284,7 +320,56 @@ def test_69_a_key_nobody_declared_is_dropped_with_a_warning_and_refused_when_str
         compiled(a=lambda state: unknown, strict=True).invoke({"n": 1})
 
 
+@pytest.mark.parametrize("key", ["recursion_limit", "max_concurrency"])
+def test_35_a_key_of_the_config_inside_configurable_warns(key: str) -> None:
+    with pytest.warns(UserWarning, match=f"misplaced-key: '{key}' stands inside"):
+        invoke(config={"configurable": {key: 5}})
+
+
+def test_56_an_input_of_unknown_keys_warns() -> None:
+    with pytest.warns(UserWarning, match="unknown-key: The input has 'nn'.* Did you mean 'n'"):
+        invoke({"nn": 1})
+
+
+def test_70_a_key_that_is_no_text_warns() -> None:
+    with pytest.warns(UserWarning, match="unknown-key: Node 'a' wrote 1"):
+        compiled(a=lambda state: {1: 2}).invoke({"n": 1})
+
+
+def test_59_a_value_that_a_validating_schema_refuses() -> None:
+    """As the schema's own library says it: with the path, and its own class."""
+    with pytest.raises(ValueError, match=r"\nn\n.*valid integer"):
+        validating().invoke({"n": "x"})
+
+
 # ------------------------------------------------------------ what is fine
+
+
+def test_57_an_empty_input_starts_a_run() -> None:
+    assert compiled(a=twice).invoke({}) == {"n": 2, "log": []}
+
+
+def test_51_a_run_that_has_ended_tells_its_result_again() -> None:
+    graph = builder(a=twice).compile(checkpointer=InMemorySaver())
+    assert graph.invoke({"n": 1}, ON) == graph.invoke(None, ON)
+
+
+def test_74_a_reducer_that_changes_its_left_argument_changes_no_state_before() -> None:
+    def extending(before: list[Any], more: list[Any]) -> list[Any]:
+        before.extend(more)
+        return before
+
+    assert reduced_by(extending) == [[0, 1], [0], []]
+
+
+def test_32_a_graph_inside_itself_is_the_graph_as_it_was() -> None:
+    """So there is no circle: what compile() gave does not grow with its builder."""
+    made = builder(a=twice)
+    inner = made.compile()
+    with pytest.warns(UserWarning, match="changed-after-compile"):
+        made.add_node("again", inner).add_edge("a", "again")
+    assert made.compile().invoke({"n": 1})["n"] == 2
+    assert "again" not in inner.nodes
 
 
 def test_41_a_number_is_a_thread_by_its_text() -> None:

@@ -175,6 +175,7 @@ PROVOKED: dict[str, Callable[[], object]] = {
     ),
     "changed-after-compile": changed_later,
     "unknown-key": lambda: graph(b=misspells).add_edge("a", "b").compile().invoke({"value": 0}),
+    "misplaced-key": lambda: graph().compile().invoke({"value": 0}, {"configurable": {"recursion_limit": 5}}),
     "mutated-input": lambda: graph(b=mutates).add_edge("a", "b").compile(debug=True).invoke({"found": []}),
 }
 
@@ -182,7 +183,7 @@ PROVOKED: dict[str, Callable[[], object]] = {
 def codes_in_source() -> set[str]:
     """First arguments of ``Problem(...)`` and ``lint(...)``, and what warnings begin with."""
     found: set[str] = set()
-    for room in ("graph", "engine"):
+    for room in (".", "graph", "engine"):
         for path in (ROOT / "distgraph" / room).glob("*.py"):
             for part in ast.walk(ast.parse(path.read_text())):
                 if (

@@ -276,6 +276,7 @@ TABLE: dict[str, dict[str, str | tuple[str, ...]]] = {
             "threads.answers_of_all_kinds",
             "lines.answers_to_unknown_questions",
         ),
+        "questions of one node from several OS threads": "threads.questions_from_several_os_threads",
         "invoke(None) asks again": ("threads.asking", "page An answer that names no question"),
         "without a saver": "threads.asking_without_a_saver",
         "breakpoints": (

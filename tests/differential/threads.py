@@ -2,6 +2,8 @@
 
 import asyncio
 import operator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Annotated, Any, TypedDict
 
 from tests.differential.harness import Api, outcome
@@ -237,6 +239,22 @@ def questions_and_retries(api: Api) -> Any:
     builder.add_edge(api.START, "n")
     graph = builder.compile(checkpointer=api.InMemorySaver())
     return graph.invoke({}, ONE), graph.invoke(api.Command(resume="x"), ONE), calls
+
+
+def questions_from_several_os_threads(api: Api) -> Any:
+    """In the context of the node, one after the other; without it nobody knows who asks."""
+
+    def ask(question: str) -> Any:
+        return pool.submit(copy_context().run, api.interrupt, question).result()
+
+    def bare(state: State) -> Any:
+        return {"log": [pool.submit(api.interrupt, "who?").result()]}
+
+    with ThreadPoolExecutor(2) as pool:
+        graph = line(api, lambda state: {"log": [ask("a?"), ask("b?")]})
+        given: list[Any] = [{}, api.Command(resume="x"), api.Command(resume="y")]
+        seen = [graph.invoke(each, ONE) for each in given]
+        return seen, outcome(lambda: line(api, bare).invoke({}, ONE))
 
 
 def asking_without_a_saver(api: Api) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -22,6 +24,18 @@ from distgraph.runtime import (
 )
 
 pytestmark = pytest.mark.unit
+
+
+def test_no_two_questions_of_a_node_get_one_answer() -> None:
+    """However many OS threads ask at once."""
+    scope, interval = TaskScope({}, DEFAULT_RUNTIME, answers=list(range(4000))), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            given = [*pool.map(lambda _: [scope.ask("?", None) for _ in range(500)], range(8))]
+    finally:
+        sys.setswitchinterval(interval)
+    assert sorted(answer for answers in given for answer in answers) == list(range(4000))
 
 
 def test_an_effect_happens_once() -> None:
