@@ -137,7 +137,6 @@ class NamedGraph:
         more["context"] = self._shaped(more.pop("context", None))
         options = options_from(merged, placement=self._placement, step_timeout=self._step_timeout(), **more)
         fingerprint = self._served_version()
-        more_fields.update(limit_fields(options))
         data, stored = packed(self._codec, input, options, merged)
         fields: dict[str, Any] = {
             "graph": self.name,
@@ -148,7 +147,8 @@ class NamedGraph:
         }
         digest = digest_of([self.name, data.hex(), stored.hex(), thread])
         runs, entry = self._cluster.ledger.runs, self._codec.encode(CANCELLED)
-        told = {**fields, **({} if retain is None else {"retain": retain}), **(known or {})}
+        kept = {} if retain is None else {"retain": retain}
+        told = {**fields, **kept, **limit_fields(options), **(known or {})}
         answer = self._cluster.gate.put(
             partial(arrive, runs, address, digest, told, strategy=strategy, entry=entry, head=head)
         )

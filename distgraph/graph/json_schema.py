@@ -86,9 +86,7 @@ def readable(hint: Any) -> Any:
 def _replaced(hint: Any, made: dict[Any, Any]) -> Any:
     if isinstance(hint, type) and hasattr(hint, "__required_keys__") and hint.__class__.__module__ == "typing":
         if hint not in made:
-            # Of one that mentions itself the old kind stays inside.
-            made[hint] = hint
-            made[hint] = _typed_dict(hint, made)
+            _remake(hint, made)
         return made[hint]
     args = get_args(hint)
     if not args or get_origin(hint) is Literal:
@@ -103,8 +101,11 @@ def _replaced(hint: Any, made: dict[Any, Any]) -> Any:
     return hint.copy_with(fresh) if hasattr(hint, "copy_with") else get_origin(hint)[fresh]
 
 
-def _typed_dict(old: Any, made: dict[Any, Any]) -> Any:
+def _remake(old: Any, made: dict[Any, Any]) -> None:
     fields: dict[str, Any] = {}
+    # It is there before its fields are: they may mention it.
+    new: Any = ReadableDict(old.__name__, {})  # type: ignore[misc]
+    made[old] = new
     for key, hint in get_type_hints(old, include_extras=True).items():
         left_out = key in old.__optional_keys__
         while get_origin(hint) in (Required, NotRequired):
@@ -113,9 +114,9 @@ def _typed_dict(old: Any, made: dict[Any, Any]) -> Any:
             (hint,) = get_args(hint)
         found = _replaced(hint, made)
         fields[key] = NotRequired[found] if left_out else found
-    new: Any = ReadableDict(old.__name__, fields)  # type: ignore[misc]
+    left = frozenset(key for key, hint in fields.items() if get_origin(hint) is NotRequired)
+    new.__annotations__, new.__optional_keys__, new.__required_keys__ = fields, left, frozenset(fields) - left
     new.__doc__, new.__module__ = old.__doc__, old.__module__
-    return new
 
 
 def _default(typ: Any, key: str, hint: Any) -> Any:

@@ -107,6 +107,20 @@ def test_every_kind_of_typed_dict_is_read_on_every_python() -> None:
     }
 
 
+class Tree(TypingDict, total=False):
+    name: Required[str]
+    kids: list[Tree]
+    by: dict[str, Tree | None]
+
+
+def test_a_typed_dict_that_mentions_itself() -> None:
+    for found in (json_schema(Tree, {}, "tree"), context_schema(Tree) or {}):
+        tree = found["$defs"]["Tree"]
+        assert (found["$ref"], tree["required"]) == ("#/$defs/Tree", ["name"])
+        assert tree["properties"]["kids"]["items"] == {"$ref": "#/$defs/Tree"}
+        assert {"$ref": "#/$defs/Tree"} in tree["properties"]["by"]["additionalProperties"]["anyOf"]
+
+
 def test_a_context_must_be_a_record() -> None:
     assert context_schema(None) is None
     assert context_schema(Model)["title"] == "Model"  # type: ignore[index]
