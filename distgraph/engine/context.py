@@ -56,6 +56,7 @@ class RunContext:
         stop: the last superstep allowed.
         emit: None where nobody reads a stream.
         modes: stream modes that somebody reads.
+        pieces: models tell the events of which a message is made; shared with nested graphs.
         naps: sleeps of its tasks.
         nested_emit: where chunks of graphs nested in nodes go too; None: nowhere.
         nested_modes: stream modes that are wanted of them.
@@ -84,6 +85,7 @@ class RunContext:
         "nested_modes",
         "ns",
         "ns_tuple",
+        "pieces",
         "program",
         "replay",
         "resume_map",
@@ -132,7 +134,7 @@ class RunContext:
         self.around: Callable[[], None] | None = None
         self.children: Children | None = None
         self.naps = Naps()
-        self.resuming = self.unsure = False
+        self.resuming = self.unsure = self.pieces = False
         self.replay: Replay | None = None
         self.nested_emit: Emit | None = None
         self.nested_modes: frozenset[str] = frozenset()

@@ -35,6 +35,16 @@ def message_id(message: Any) -> Any:
     return message.get("id") if isinstance(message, dict) else message.id
 
 
+def begun_by(piece: Any) -> Any:
+    """The id of the message that a ``message-start`` begins, or None; some releases of LangChain name it otherwise."""
+    return piece.get("id") or piece.get("message_id")
+
+
+def is_of_tool(message: Any) -> bool:
+    """Whether a message is what a tool answered."""
+    return "tool" in ((message.get("role"), message.get("type")) if isinstance(message, dict) else (message.type,))
+
+
 def messages_in(values: Iterable[Any]) -> Iterator[Any]:
     """The messages among ``values``, and in lists among them."""
     for value in values:

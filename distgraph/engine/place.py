@@ -94,6 +94,18 @@ def place_of(request: Request) -> Place:
     return Place(config, scope, ns, wanted, saver, None if thread_id is None else str(thread_id))
 
 
+def namespace_of(config: Mapping[str, Any] | None, saver: Any) -> tuple[str, ...]:
+    """The namespace of a graph that is run now with ``config``; () at the root."""
+    around = _scope.get()
+    _, scope = _config_of(config, around if isinstance(around, NodeScope) else None)
+    if scope is None:
+        return ()
+    begun = scope.children
+    ns = _ns_of(scope, saver is True)
+    scope.children = begun
+    return tuple(ns.split(NS_SEP))
+
+
 def told_by(configurable: Mapping[str, Any]) -> dict[str, Any]:
     """What the metadata of a run has from its config's ``configurable``."""
     return {key: configurable[key] for key in _TOLD if configurable.get(key)}
@@ -165,8 +177,11 @@ def context_of(request: Request, place: Place, sink: Callable[[Any], None] | Non
         debug=request.debug or (parent is not None and parent.debug),
         durability=request.durability or (parent.durability if parent is not None else "async"),
     )
+    ctx.pieces = request.pieces
     if parent is not None:
         ctx.loose, ctx.seen, ctx.unsure = parent.loose, parent.seen, parent.unsure
+        # A node that reads messages of a graph it runs reads them as it asked for them.
+        ctx.pieces = request.pieces or (parent.pieces and "messages" not in request.modes)
         if not parent.naps.waits:
             ctx.naps = parent.naps
     if place.scope is not None:

@@ -22,6 +22,7 @@ class Request:
         config: the caller's config over the graph's own; may be partial.
         context: what nodes see as ``runtime.context``.
         modes: stream modes that somebody reads. Nothing is computed for others.
+        pieces: ``messages`` chunks of models are the events of which LangChain makes a message, instead of parts of it.
         output_keys: channel(s) of ``values`` and ``updates`` chunks and of the result; None: the streamed ones.
         interrupt_before: nodes to stop before, or "*"; None: the program's own.
         interrupt_after: nodes to stop after, or "*"; None: the program's own.
@@ -43,6 +44,7 @@ class Request:
     config: Mapping[str, Any] | None = None
     context: Any = None
     modes: frozenset[str] = frozenset()
+    pieces: bool = False
     output_keys: str | Sequence[str] | None = None
     interrupt_before: Stops | Sequence[str] | Literal["*"] | None = None
     interrupt_after: Stops | Sequence[str] | Literal["*"] | None = None

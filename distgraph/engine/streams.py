@@ -12,7 +12,7 @@ from typing import Any
 
 from distgraph.constants import ERROR, INTERRUPT, METADATA, RETURN
 from distgraph.engine.context import RunContext
-from distgraph.engine.messages import message_id, messages_in
+from distgraph.engine.messages import is_of_tool, message_id, messages_in
 from distgraph.superstep.advance import Pending
 from distgraph.superstep.model import Checkpoint, Program, Task, is_finished
 from distgraph.superstep.resume import pending_interrupts
@@ -198,6 +198,8 @@ class Streams:
         metadata: dict[str, Any] | None = None
         for number, message in enumerate(messages_in(value for _, value in writes)):
             known = message_id(message)
+            if self.ctx.pieces and is_of_tool(message):
+                continue
             if known is None or known not in self.ctx.seen:
                 self.ctx.seen.add(known)
                 # Who sorts messages by where they come from knows these by this name.

@@ -9,11 +9,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from contextvars import Token
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from distgraph.constants import TAG_NOSTREAM
-from distgraph.engine.messages import message_id
+from distgraph.engine.messages import begun_by, message_id
 
 if TYPE_CHECKING:
     from distgraph.engine.context import RunContext
@@ -98,7 +99,7 @@ class TokenHandler:
         """No message."""
 
     def on_stream_event(self, *args: Any, **more: Any) -> None:
-        """The pieces are told otherwise too."""
+        """The parts are told otherwise too."""
 
     def tap_output_iter(self, run_id: Any, output: Any) -> Any:
         """That a handler has this makes models tell the pieces, though they were asked for the whole answer."""
@@ -107,6 +108,52 @@ class TokenHandler:
     def tap_output_aiter(self, run_id: Any, output: Any) -> Any:
         """The same of async models."""
         return output
+
+
+class PieceHandler(TokenHandler):
+    """Sends the events of which LangChain makes a message: its begin, pieces of its blocks, its end.
+
+    A message that was told so, or that is a tool's, is not sent whole.
+    """
+
+    def on_stream_event(self, event: dict[str, Any], *, run_id: Any, **more: Any) -> None:
+        """A model has made a piece of a message."""
+        metadata = self._calls.get(run_id)
+        if metadata is None or self._ctx.emit is None:
+            return
+        if event.get("event") == "message-start":
+            self._ctx.seen.add(begun_by(event))
+            metadata = self._calls[run_id] = {**metadata, "run_id": str(run_id)}
+        self._ctx.emit(self._ctx.ns_tuple, "messages", (event, metadata))
+
+    def on_llm_new_token(self, token: str, **more: Any) -> None:
+        """A part of a message, as only models tell that a node calls by ``stream``: the whole comes at its end."""
+
+    def on_llm_end(self, response: Any, *, run_id: Any, **more: Any) -> None:
+        """A model has answered: news to the readers, unless it told the pieces."""
+        if "run_id" not in self._calls.get(run_id, ()):
+            super().on_llm_end(response, run_id=run_id, **more)
+            return
+        self._calls.pop(run_id)
+        message = getattr(response.generations[0][0], "message", None) if response.generations else None
+        if message is not None:
+            message.id = message.id or str(uuid4())
+            self._ctx.seen.add(message.id)
+
+
+@cache
+def _piece_handler() -> type[PieceHandler]:
+    """The handler by which models know that their pieces are wanted: they look for a class of LangChain's."""
+    try:
+        from langchain_core.tracers._streaming import _V2StreamingCallbackHandler as Marker
+    except ImportError:
+        return PieceHandler
+    return type("PieceHandler", (PieceHandler, Marker), {})
+
+
+def handler_for(ctx: RunContext, metadata: Mapping[str, Any]) -> TokenHandler:
+    """What tells the readers of ``ctx`` what models say."""
+    return (_piece_handler() if ctx.pieces else TokenHandler)(ctx, metadata)
 
 
 class ProgressHandler:
@@ -140,7 +187,7 @@ def for_models(scope: NodeScope, config: dict[str, Any]) -> dict[str, Any]:
     for key in ("run_id", "run_name"):
         config.pop(key, None)
     if ctx.emit is not None and "messages" in ctx.modes:
-        config["callbacks"] = [*(config.get("callbacks") or ()), TokenHandler(ctx, config["metadata"])]
+        config["callbacks"] = [*(config.get("callbacks") or ()), handler_for(ctx, config["metadata"])]
     if scope.progress is not None:
         config["callbacks"] = [*(config.get("callbacks") or ()), ProgressHandler(scope.made_progress)]
     return config

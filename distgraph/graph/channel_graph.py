@@ -33,6 +33,7 @@ class Pregel(GraphFace[StateT, ContextT, InputT, OutputT]):
         input_channels: channel that takes the input, or channels that take its keys.
         output_channels: channel(s) of the result.
         stream_channels: channel(s) of ``stream_mode="values"``; all by default.
+        stream_transformers: make projections of every run that ``stream_events(version="v3")`` makes.
         live: nodes call tasks, whose chunks are to come while the nodes run.
 
     Raises:
@@ -48,6 +49,7 @@ class Pregel(GraphFace[StateT, ContextT, InputT, OutputT]):
         output_channels: str | Sequence[str],
         stream_channels: str | Sequence[str] | None = None,
         stream_mode: Modes = "values",
+        stream_transformers: Sequence[Any] | None = None,
         interrupt_before_nodes: All | Sequence[str] = (),
         interrupt_after_nodes: All | Sequence[str] = (),
         step_timeout: float | None = None,
@@ -89,6 +91,7 @@ class Pregel(GraphFace[StateT, ContextT, InputT, OutputT]):
             raise refusal(*problems, what=f"Graph {name!r}")
         self.name = name
         self.stream_mode = stream_mode
+        self.stream_transformers = tuple(stream_transformers or ())
         self.step_timeout = step_timeout
         self.debug = debug
         self.checkpointer = checkpointer

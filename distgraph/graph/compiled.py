@@ -52,7 +52,7 @@ class CompiledGraph(Pregel[StateT, ContextT, InputT, OutputT]):
         self.store = store
         self.debug = debug
         self.name = name
-        self.transformers = transformers
+        self.stream_transformers = tuple(transformers or ())
         self.context_schema = builder.context_schema
         self.stream_mode = "updates"
         self.output_instance = mapper_of(builder.output_schema)

@@ -1,4 +1,4 @@
-"""``astream_events``: one flat stream of what starts, tells and ends, in the form that LangChain's tools read (v2).
+"""``stream_events`` and ``astream_events``, "v2": one flat stream of what starts, tells and ends, as LangChain's tools read it.
 
 It is made of the graph's own stream. A node is a run whose id is its task's, inside the run of its graph.
 """
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from distgraph.config import RunnableConfig
 
 Ns = tuple[str, ...]
+#: Stream modes that events are made of.
+_MODES = ("values", "updates", "custom", "messages", "debug")
 
 
 class GraphEvent(TypedDict):
@@ -181,25 +183,57 @@ def _made(
     )
 
 
-async def events_of(
-    graph: Any,
-    input: Any,
-    config: RunnableConfig | None,
-    version: str,
-    filters: Mapping[str, Sequence[str] | None],
-    options: Mapping[str, Any],
+class _Reading:
+    """One run that is read as events.
+
+    Raises:
+        ConfigError: another version.
+        TypeError: a filter that does not exist.
+    """
+
+    def __init__(
+        self, graph: Any, input: Any, config: RunnableConfig | None, version: str, options: Mapping[str, Any]
+    ) -> None:
+        if version != "v2":
+            raise ConfigError(f"Events have versions 'v2' and 'v3', not {version!r}. Or read stream(...).")
+        self._wanted = Wanted({key: options[key] for key in options if key.startswith(("include_", "exclude_"))})
+        self._made = Events(graph.name, graph.program, {**(graph.config or {}), **(config or {})}, input)
+        #: What the filters leave, for ``stream``.
+        self.options = {key: value for key, value in options.items() if not key.startswith(("include_", "exclude_"))}
+
+    def begin(self) -> Iterator[GraphEvent]:
+        """The first event, if it is wanted."""
+        return filter(self._wanted, [self._made.start()])
+
+    def of(self, chunk: tuple[Ns, str, Any]) -> Iterator[GraphEvent]:
+        """The events of one chunk that are wanted."""
+        return filter(self._wanted, self._made.of(*chunk))
+
+    def end(self) -> Iterator[GraphEvent]:
+        """The last event, if it is wanted."""
+        return filter(self._wanted, [self._made.end()])
+
+
+def events_of(
+    graph: Any, input: Any, config: RunnableConfig | None, version: str, options: Mapping[str, Any]
+) -> Iterator[GraphEvent]:
+    """See ``GraphFace.stream_events``."""
+    reading = _Reading(graph, input, config, version, options)
+    yield from reading.begin()
+    for chunk in graph.stream(input, config, stream_mode=_MODES, subgraphs=True, **reading.options):
+        yield from reading.of(chunk)
+    yield from reading.end()
+
+
+async def aevents_of(
+    graph: Any, input: Any, config: RunnableConfig | None, version: str, options: Mapping[str, Any]
 ) -> AsyncIterator[GraphEvent]:
     """See ``GraphFace.astream_events``."""
-    if version != "v2":
-        raise ConfigError(f"astream_events has version 'v2' alone, not {version!r}. Or read astream(...).")
-    wanted = Wanted(filters)
-    made = Events(graph.name, graph.program, {**(graph.config or {}), **(config or {})}, input)
-    modes: list[Any] = ["values", "updates", "custom", "messages", "debug"]
-    if wanted(first := made.start()):
-        yield first
-    async for ns, mode, chunk in graph.astream(input, config, stream_mode=modes, subgraphs=True, **options):
-        for event in made.of(ns, mode, chunk):
-            if wanted(event):
-                yield event
-    if wanted(last := made.end()):
-        yield last
+    reading = _Reading(graph, input, config, version, options)
+    for event in reading.begin():
+        yield event
+    async for chunk in graph.astream(input, config, stream_mode=_MODES, subgraphs=True, **reading.options):
+        for event in reading.of(chunk):
+            yield event
+    for event in reading.end():
+        yield event

@@ -6,8 +6,8 @@ A subclass may run requests elsewhere: it overrides ``_run``, ``_stream``, ``_ar
 from __future__ import annotations
 
 import copy as copying
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Self, Unpack
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, Unpack, overload
 
 from distgraph.config import RunnableConfig, ensure_config
 from distgraph.engine.caching import cache_namespace
@@ -25,6 +25,7 @@ from distgraph.typing import ContextT, InputT, OutputT, StateT
 
 if TYPE_CHECKING:
     from distgraph.graph.events import GraphEvent
+    from distgraph.stream.run_stream import AsyncGraphRunStream, GraphRunStream
 
 
 class GraphFace(Subscripted, Piped, Batches, Threads, Generic[StateT, ContextT, InputT, OutputT]):
@@ -37,6 +38,7 @@ class GraphFace(Subscripted, Piped, Batches, Threads, Generic[StateT, ContextT, 
         checkpointer: saver, or None, True, False as ``compile`` explains.
         step_timeout: seconds one superstep may take; None: no limit.
         stream_mode: what ``stream`` gives unless told otherwise.
+        stream_transformers: make projections of every run that ``stream_events(version="v3")`` makes.
         on_cluster: workers run it.
         compatible_with: other versions whose runs this one may go on with; ``StateGraph.compile`` explains it.
         migrate: the state of another version -> that of this one.
@@ -55,6 +57,7 @@ class GraphFace(Subscripted, Piped, Batches, Threads, Generic[StateT, ContextT, 
     compatible_with: Sequence[str] | Callable[[str], bool] = ()
     migrate: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     stream_mode: Modes = "values"
+    stream_transformers: Sequence[Any] = ()
     #: Build instances of the output and state schemas, for ``version="v2"``; None where plain dicts are the instances.
     output_instance: Callable[[Any], Any] | None = None
     state_instance: Callable[[Any], Any] | None = None
@@ -233,32 +236,103 @@ class GraphFace(Subscripted, Piped, Batches, Threads, Generic[StateT, ContextT, 
             if isinstance(chunks, AsyncGenerator):
                 await chunks.aclose()
 
-    async def astream_events(
+    @overload
+    def stream_events(
+        self,
+        input: InputT | Command[Any] | None,
+        config: RunnableConfig | None = None,
+        *,
+        version: Literal["v3"],
+        transformers: Sequence[Any] | None = None,
+        **options: Any,
+    ) -> GraphRunStream: ...
+
+    @overload
+    def stream_events(
         self,
         input: InputT | Command[Any] | None,
         config: RunnableConfig | None = None,
         *,
         version: str = "v2",
         **options: Any,
-    ) -> AsyncIterator[GraphEvent]:
-        """Run the graph and yield what starts, tells and ends: the graph, its nodes, graphs nested in them.
+    ) -> Iterator[GraphEvent]: ...
+
+    def stream_events(
+        self,
+        input: InputT | Command[Any] | None,
+        config: RunnableConfig | None = None,
+        *,
+        version: str = "v2",
+        transformers: Sequence[Any] | None = None,
+        **options: Any,
+    ) -> GraphRunStream | Iterator[GraphEvent]:
+        """Run the graph and read it as an object with projections (version "v3"), or as a flat stream of events ("v2").
 
         Args:
             input: as ``invoke``.
             config: as ``invoke``.
-            version: "v2", the form of the events.
-            **options: include_names, include_types ("chain", "chat_model"), include_tags, exclude_names, exclude_types,
-                exclude_tags: lists that say which events are wanted; the others as ``astream``.
+            version: "v3": the run as an object, whose projections (``values``, ``messages``, ``subgraphs``, ...) make it
+                go on when they are read. "v2": an iterator of what starts, tells and ends: the graph, its nodes, graphs
+                nested in them.
+            transformers: of "v3": classes, or functions of a namespace, that make further projections; besides those
+                that ``compile`` was given.
+            **options: as ``stream``; of "v3" without stream_mode and subgraphs. Of "v2" also include_names,
+                include_types ("chain", "chat_model"), include_tags, exclude_names, exclude_types, exclude_tags: lists
+                that say which events are wanted.
 
         Raises:
-            ConfigError: another version (a ValueError).
-            Exception: as ``astream``.
+            ConfigError: another version, or two projections of one name (a ValueError).
+            TypeError: a transformer that is none, or an option that is not taken.
+            RuntimeError: a transformer for async runs alone.
         """
+        if version == "v3":
+            from distgraph.graph.projections import check_options, open_run
+
+            check_options(options)
+            return open_run(self, input, config, transformers, options)
         from distgraph.graph.events import events_of
 
-        filters = {key: options.pop(key) for key in list(options) if key.startswith(("include_", "exclude_"))}
-        async for event in events_of(self, input, config, version, filters, options):
-            yield event
+        return events_of(self, input, config, version, options)
+
+    @overload
+    def astream_events(
+        self,
+        input: InputT | Command[Any] | None,
+        config: RunnableConfig | None = None,
+        *,
+        version: Literal["v3"],
+        transformers: Sequence[Any] | None = None,
+        **options: Any,
+    ) -> Awaitable[AsyncGraphRunStream]: ...
+
+    @overload
+    def astream_events(
+        self,
+        input: InputT | Command[Any] | None,
+        config: RunnableConfig | None = None,
+        *,
+        version: str = "v2",
+        **options: Any,
+    ) -> AsyncIterator[GraphEvent]: ...
+
+    def astream_events(
+        self,
+        input: InputT | Command[Any] | None,
+        config: RunnableConfig | None = None,
+        *,
+        version: str = "v2",
+        transformers: Sequence[Any] | None = None,
+        **options: Any,
+    ) -> Awaitable[AsyncGraphRunStream] | AsyncIterator[GraphEvent]:
+        """``stream_events`` under an event loop: ``await`` it for version "v3", iterate it for "v2"."""
+        if version == "v3":
+            from distgraph.graph.projections import aopen_run, check_options
+
+            check_options(options)
+            return aopen_run(self, input, config, transformers, options)
+        from distgraph.graph.events import aevents_of
+
+        return aevents_of(self, input, config, version, options)
 
     # ------------------------------------------------------------ cached results
 

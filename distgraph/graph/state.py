@@ -379,7 +379,7 @@ class StateGraph(Subscripted, Generic[StateT, ContextT, InputT, OutputT]):
             interrupt_after: nodes to stop after, or "*".
             debug: print updates and values, and detect nodes that change their input in place.
             name: by which workers know the graph.
-            transformers: accepted for programs that pass them; used by ``stream_events``.
+            transformers: make projections of every run that ``stream_events(version="v3")`` makes.
             strict: refuse what is otherwise a warning.
             compatible_with: other versions of this graph whose runs workers may go on with in this one, once no worker
                 of their own lives: fingerprints (or the 12 characters of them that are shown), or a function of one.

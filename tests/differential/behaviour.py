@@ -242,7 +242,11 @@ TABLE: dict[str, dict[str, str | tuple[str, ...]]] = {
         "lists of modes": ("running.all_modes_of_a_line", "page A tuple of stream modes"),
         "subgraphs": "nesting.graphs_as_nodes",
         "version v2": "running.versions_two",
-        "events of version 3": "page `stream`, `stream_events",
+        "events of version 3": (
+            *("projecting.events", "projecting.async_events", "projecting.projections", "projecting.interleaved"),
+            *("projecting.runs_of_nested_graphs", "projecting.questions", "projecting.failures", "projecting.messages"),
+            *("projecting.transformers_of_users", "projecting.left_early", "projecting.async_left_early"),
+        ),
         "order within a superstep": (
             "running.all_modes_of_a_line",
             "differential/test_random_graphs.py::test_random_graphs_agree",

@@ -8,12 +8,24 @@ from typing import Any
 
 import pytest
 
-from tests.differential import building, functional, growing, keeping, lines, names, nesting, running, speaking, threads
+from tests.differential import (
+    building,
+    functional,
+    growing,
+    keeping,
+    lines,
+    names,
+    nesting,
+    projecting,
+    running,
+    speaking,
+    threads,
+)
 from tests.differential.harness import OURS, PEER, observe
 
 pytestmark = pytest.mark.differential
 
-MODULES = (building, running, threads, nesting, keeping, functional, growing, names, speaking, lines)
+MODULES = (building, running, threads, nesting, keeping, functional, growing, names, speaking, projecting, lines)
 
 
 def programs(module: ModuleType) -> list[Any]:

@@ -44,6 +44,11 @@ NAMES = {
     "runtime": "Runtime RunControl DEFAULT_RUNTIME get_runtime ExecutionInfo ServerInfo",
     "store.base": "BaseStore",
     "store.memory": "InMemoryStore",
+    "stream": "StreamTransformer StreamChannel ProtocolEvent",
+    "stream.run_stream": "GraphRunStream AsyncGraphRunStream SubgraphRunStream AsyncSubgraphRunStream",
+    "stream.stream_channel": "StreamChannel",
+    "stream.transformers": "CustomTransformer TasksTransformer CheckpointsTransformer DebugTransformer UpdatesTransformer "
+    "LifecycleTransformer SubgraphTransformer ValuesTransformer MessagesTransformer",
     "types": "All CachePolicy Command Durability GraphOutput Interrupt Overwrite PregelTask RetryPolicy Send StateSnapshot "
     "StateUpdate StreamMode StreamPart StreamWriter TimeoutPolicy interrupt",
     "warnings": "LangGraphDeprecationWarning LangGraphDeprecatedSinceV05 LangGraphDeprecatedSinceV10",
@@ -51,7 +56,6 @@ NAMES = {
 #: Modules and names of the peer that programs do not need, or that are another package's; ops/docs/differences.md.
 ELSEWHERE = {
     "prebuilt": "agents ready made: a package of its own, of LangChain's objects",
-    "stream": "beta: events of version 3",
     "utils": "kept there for older programs, to be removed",
     "pregel.debug": "the engine's own",
     "pregel.main": "the engine's own: Pregel and NodeBuilder are in `pregel`",
@@ -66,6 +70,13 @@ ELSEWHERE = {
     "managed.base.ManagedValueMapping": "the engine's own",
     "managed.base.ManagedValueSpec": "the engine's own",
     "runtime.BaseUser": "of the client of the peer's server",
+    "stream.run_stream.ProtocolEvent": "imported there from `stream`",
+    "stream.run_stream.StreamMux": "the engine's own",
+    "stream.run_stream.convert_to_protocol_event": "the engine's own",
+    "stream.transformers.GraphDrained": "imported there from `errors`",
+    "stream.transformers.GraphInterrupt": "imported there from `errors`",
+    "stream.transformers.ProtocolEvent": "imported there from `stream`",
+    "stream.transformers.StreamChannel": "imported there from `stream.stream_channel`",
     "types.PregelExecutableTask": "the engine's own",
     "types.ensure_valid_checkpointer": "the engine's own",
 }
@@ -75,6 +86,8 @@ EVERY = [(module, name) for module, names in NAMES.items() for name in names.spl
 LEFT_OUT = {
     "BaseCallbackHandler",
     "CompiledStateGraph",  # made by compile()
+    "GraphRunStream",  # made by stream_events()
+    "AsyncGraphRunStream",
     "JsonPlusSerializer.__unpack_ext_hook__",
     "InMemorySaver.factory",
     "MemorySaver.factory",
@@ -82,7 +95,6 @@ LEFT_OUT = {
     "Pregel.stream_eager",
     "Pregel.trigger_to_nodes",
     "Pregel.node_error_handler_map",
-    "Pregel.stream_transformers",
     "task.__func_or_none__",
 }
 METHODS = {
@@ -90,7 +102,7 @@ METHODS = {
     "set_finish_point set_conditional_entry_point set_node_defaults",
     ("pregel", "Pregel"): "invoke ainvoke stream astream batch abatch get_state aget_state get_state_history "
     "aget_state_history update_state aupdate_state bulk_update_state abulk_update_state with_config copy clear_cache "
-    "aclear_cache",
+    "aclear_cache stream_events astream_events",
     ("pregel", "NodeBuilder"): "subscribe_only subscribe_to read_from do write_to meta add_retry_policies "
     "add_cache_policy set_timeout build",
     (
@@ -102,6 +114,10 @@ METHODS = {
     ("cache.memory", "InMemoryCache"): "get clear aget aclear",
     ("runtime", "Runtime"): "merge override patch_execution_info",
     ("runtime", "RunControl"): "request_drain",
+    ("stream", "StreamTransformer"): "init process aprocess finalize afinalize fail afail schedule",
+    ("stream", "StreamChannel"): "push close fail tee atee",
+    ("stream", "GraphRunStream"): "interleave abort",
+    ("stream", "AsyncGraphRunStream"): "output interrupted interrupts abort",
 }
 
 

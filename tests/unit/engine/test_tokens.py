@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from distgraph.engine.context import RunContext
-from distgraph.engine.tokens import ProgressHandler, TokenHandler, for_models, without_tokens
+from distgraph.engine.tokens import PieceHandler, ProgressHandler, TokenHandler, for_models, without_tokens
 from distgraph.graph import START, MessagesState, StateGraph
 from tests.unit.engine.small import line
 
@@ -48,6 +48,28 @@ def test_pieces_are_sent_and_the_whole_is_not_sent_again() -> None:
     assert ctx.seen == {"1"}
 
 
+def test_pieces_of_messages_are_sent_as_they_are() -> None:
+    """The whole, and what a node returns of it, is not sent again: readers know it by the id of its first piece."""
+    sent, ctx = listening()
+    handler = PieceHandler(ctx, {"langgraph_node": "a"})
+    handler.on_chat_model_start({}, [], run_id=1)
+    for event in (begin := {"event": "message-start", "id": "1"}), (end := {"event": "message-finish"}):
+        handler.on_stream_event(event, run_id=1)
+    handler.on_llm_new_token("x", run_id=1, chunk=SimpleNamespace(message=said("x", "2")))
+    handler.on_llm_end(answer(said("x", "3")), run_id=1)
+    handler.on_stream_event(begin, run_id=2)
+    assert sent == [("messages", each, {"langgraph_node": "a", "run_id": "1"}) for each in (begin, end)]
+    assert ctx.seen == {"1", "3"}
+
+
+def test_a_model_that_makes_no_pieces_of_messages_is_heard_at_its_end() -> None:
+    sent, ctx = listening()
+    handler = PieceHandler(ctx, {})
+    handler.on_chat_model_start({}, [], run_id=1)
+    handler.on_llm_end(answer(whole := said("x", None)), run_id=1)
+    assert sent == [("messages", whole, {})] and whole.id
+
+
 def test_an_answer_without_pieces_is_sent_whole_and_named() -> None:
     sent, ctx = listening()
     handler = TokenHandler(ctx, {})
@@ -81,6 +103,15 @@ def test_only_who_is_read_gets_a_handler() -> None:
     assert "run_name" not in config
     assert without_tokens(config)["callbacks"] == ["own"]
     assert for_models(scope(RunContext(line("a"))), {"metadata": {}}) == {"metadata": {}}
+
+
+def test_readers_of_pieces_get_a_handler_that_langchain_knows() -> None:
+    from langchain_core.tracers._streaming import _V2StreamingCallbackHandler as Marker
+
+    _, ctx = listening()
+    ctx.pieces = True
+    (handler,) = for_models(scope(ctx), {"metadata": {}})["callbacks"]
+    assert isinstance(handler, PieceHandler) and isinstance(handler, Marker)
 
 
 def test_what_is_called_tells_limits_on_idling_that_it_makes_progress() -> None:

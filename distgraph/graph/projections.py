@@ -1,0 +1,111 @@
+"""``stream_events(version="v3")``: a run as an object whose projections are read (``distgraph.stream``)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from distgraph.config import RunnableConfig, ensure_config
+from distgraph.engine.place import namespace_of
+from distgraph.engine.request import Request
+from distgraph.graph.calls import prepare
+from distgraph.graph.chunks import Chunk, Shape
+from distgraph.stream.mux import StreamMux
+from distgraph.stream.run_stream import AsyncGraphRunStream, GraphRunStream
+from distgraph.stream.transformer import StreamTransformer
+from distgraph.stream.transformers import BUILTIN
+
+if TYPE_CHECKING:
+    from distgraph.graph.face import GraphFace
+
+_OWN = ("stream_mode", "subgraphs")
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Refuse what a run that is read by projections decides by itself.
+
+    Raises:
+        TypeError: it is among ``options``.
+    """
+    given = [name for name in _OWN if name in options]
+    if given:
+        raise TypeError(
+            f"stream_events and astream_events with version='v3' do not accept {', '.join(given)}: a run streams the modes "
+            "that its transformers read, of nested graphs too. Give transformers=[...], or use stream(...)."
+        )
+
+
+def open_run(
+    graph: GraphFace[Any, Any, Any, Any],
+    input: Any,
+    config: RunnableConfig | None,
+    transformers: Sequence[Any] | None,
+    options: Mapping[str, Any],
+) -> GraphRunStream:
+    """A run that goes on as it is read; see ``GraphFace.stream_events``."""
+    mux, request, shape = _begun(graph, input, config, transformers, options, is_async=False)
+    return GraphRunStream(_parts(graph._stream(request), shape), mux)
+
+
+async def aopen_run(
+    graph: GraphFace[Any, Any, Any, Any],
+    input: Any,
+    config: RunnableConfig | None,
+    transformers: Sequence[Any] | None,
+    options: Mapping[str, Any],
+) -> AsyncGraphRunStream:
+    """``open_run`` under an event loop."""
+    mux, request, shape = _begun(graph, input, config, transformers, options, is_async=True)
+    return AsyncGraphRunStream(_aparts(graph._astream(request), shape), mux)
+
+
+def _begun(
+    graph: GraphFace[Any, Any, Any, Any],
+    input: Any,
+    config: RunnableConfig | None,
+    transformers: Sequence[Any] | None,
+    options: Mapping[str, Any],
+    *,
+    is_async: bool,
+) -> tuple[StreamMux, Request, Shape]:
+    factories = [*BUILTIN, *_checked(graph.stream_transformers), *_checked(transformers or ())]
+    merged = ensure_config(graph.config, config)
+    scope = () if graph.on_cluster else namespace_of(merged, graph.checkpointer)
+    mux = StreamMux(factories, is_async=is_async, scope=scope)
+    modes: Any = sorted({mode for each in mux.transformers for mode in each.required_stream_modes})
+    given: Any = {**options, "subgraphs": True}
+    context = given.pop("context", None)
+    request, shape = prepare(graph, input, config, context, modes, "v2", given, None)
+    request.pieces = True
+    return mux, request, shape
+
+
+def _checked(transformers: Iterable[Any]) -> Iterator[Callable[[tuple[str, ...]], StreamTransformer]]:
+    for each in transformers:
+        if isinstance(each, StreamTransformer) or not callable(each):
+            what = (
+                f"the pre-built instance {type(each).__name__}(...)"
+                if callable(getattr(each, "init", None))
+                else repr(each)
+            )
+            raise TypeError(
+                f"Transformers must be scope-aware callables, got {what}: give the class, or "
+                "lambda scope: MyTransformer(scope, ...). Every run, and every graph nested in it, gets one of its own."
+            )
+        yield each
+
+
+def _parts(chunks: Iterator[Chunk], shape: Shape) -> Iterator[Any]:
+    for chunk in chunks:
+        yield from shape(chunk)
+
+
+async def _aparts(chunks: AsyncIterator[Chunk], shape: Shape) -> AsyncIterator[Any]:
+    try:
+        async for chunk in chunks:
+            for part in shape(chunk):
+                yield part
+    finally:
+        close = getattr(chunks, "aclose", None)
+        if close is not None:
+            await close()
