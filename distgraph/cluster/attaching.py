@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from distgraph.cluster.following import Follower, RunEvent
-from distgraph.cluster.options import RunOptions
+from distgraph.cluster.options import FULL, RunOptions
 from distgraph.cluster.pump import pumped
 from distgraph.cluster.replay import Replay, outline
 from distgraph.errors import ConfigError
@@ -136,7 +136,7 @@ class RunStreams:
                 f"Run {self.run_id!r} keeps no log of its events: items of batches keep none, nor runs submitted with "
                 "log=False. Wait for its result, or look at its state."
             )
-        if subgraphs and options.log != "full":
+        if subgraphs and options.log not in FULL:
             raise ConfigError(
                 f"Run {self.run_id!r} keeps no events of nested graphs. Submit it with log='full', or stream it from "
                 "remote.stream(..., subgraphs=True) on."
@@ -145,7 +145,7 @@ class RunStreams:
         if program is None:
             program = outline(record["graph"].decode(), self._cluster.about(record))
         config = options.config(self._address.thread_id)
-        return Replay(self._codec, program, config, modes, keys, nested=subgraphs)
+        return Replay(self._codec, program, config, modes, keys, nested=subgraphs, pieces=options.log == "pieces")
 
     def _follower(self, replay: Replay) -> Follower:
         return Follower(self._runs, self._address, replay, self._rests)

@@ -18,9 +18,12 @@ PLACEMENTS = ("auto", "spread", "local")
 #: How long a run or batch is kept after its end, unless its submitter says otherwise. Seconds.
 RETENTION = 7 * 86_400.0
 RETENTIONS = ("all", "latest")
-LOGS = (True, False, "full")
 #: How often the tasks of a run, or of an item, are tried again in all, unless its submitter says otherwise.
 RETRIES = 10_000
+#: Kinds of logs that have all: of nested graphs too, and what models say while they say it. In "pieces" that is the
+#: events of which messages are made, as ``stream_events(version="v3")`` reads them; else it is parts of messages.
+FULL = ("full", "pieces")
+LOGS = (True, False, *FULL)
 #: Which checkpoints stay: all, the run's latest, so many of the thread's, those made within a time, or a rule of both.
 Keep = Literal["all", "latest"] | int | timedelta | CheckpointRetention
 #: How long something is kept: seconds, a timedelta, None for ever, or what the cluster's client was told.
@@ -45,7 +48,7 @@ class RunOptions:
         keep: "all" checkpoints or the "latest" alone.
         prune: of those: how many of the thread's newest stay, and for how many seconds; None: no limit.
         log: keep a log of events, so that a client can attach from the start; "full": also of nested graphs, and the
-            tokens of models.
+            tokens of models; "pieces": the same for ``stream_events(version="v3")``.
         retries: how often its tasks may be tried again, all together; None: as often as their policies say.
         time_limit: for all of it, from when it is first taken. Seconds; None: no limit.
         step_timeout: for each of its supersteps. Seconds; None: no limit.
@@ -174,7 +177,7 @@ def options_from(config: Mapping[str, Any], *, placement: str, **more: Any) -> R
         raise ConfigError(f"placement {placement!r} does not exist. Use one of {', '.join(PLACEMENTS)}.")
     more.update(_kept(more.get("keep", "all")))
     if more.get("log", True) not in LOGS:
-        raise ConfigError(f"log {more['log']!r} does not exist. Use True, False or 'full'.")
+        raise ConfigError(f"log {more['log']!r} does not exist. Use True, False, 'full' or 'pieces'.")
     _check_retries(more.get("retries"))
     for limit in ("time_limit", "step_timeout"):
         more[limit] = seconds_of(limit, more.get(limit))
@@ -213,5 +216,5 @@ def changed(
         retries=stored.retries,
         time_limit=stored.time_limit,
         step_timeout=stored.step_timeout,
-        log="full" if "full" in (asked.log, stored.log) else stored.log,
+        log=asked.log if asked.log in FULL else stored.log,
     )

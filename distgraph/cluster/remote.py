@@ -57,7 +57,7 @@ class NamedGraph:
         run_id: str | None = None,
         context: Any = None,
         keep: Keep = "all",
-        log: bool | Literal["full"] = True,
+        log: bool | Literal["full", "pieces"] = True,
         interrupt_before: Any = (),
         interrupt_after: Any = (),
         multitask_strategy: MultitaskStrategy = "reject",
@@ -75,7 +75,7 @@ class NamedGraph:
             keep: "all" checkpoints of the run, or its "latest" alone; or, of all that the thread has, so many of the newest (a
                 number; a few more while the run goes on), those made within a timedelta, or a ``CheckpointRetention``.
             log: keep a log of its events, so that ``stream`` can attach from the start; "full" keeps also those of graphs
-                nested in its nodes, and the tokens of its models.
+                nested in its nodes, and the tokens of its models; "pieces" the same for ``stream_events(version="v3")``.
             interrupt_before: nodes to stop before, or "*".
             interrupt_after: nodes to stop after, or "*".
             multitask_strategy: where the thread has an active run: "reject" this one, "enqueue" it, "interrupt" that
@@ -271,7 +271,7 @@ class ClusterGraph(CompiledGraph[Any, Any, Any, Any], NamedGraph):
             # Before anything is changed: it may be this run that goes on.
             last._replay(last._record(), *wanted)
         full = request.subgraphs or "messages" in request.modes
-        handle = self._start(request, log="full" if full else True)
+        handle = self._start(request, log="pieces" if request.pieces else "full" if full else True)
         follower = handle._follower(handle._replay(handle._record(), *wanted))
         if last is not None and handle.run_id == last.run_id:
             follower.behind(end)

@@ -17,7 +17,7 @@ from distgraph.cluster.events import LIVE, NESTED, Frame
 from distgraph.cluster.failures import rebuild
 from distgraph.constants import CACHED, ERROR, INTERRUPT, PULL, PUSH, TASKS
 from distgraph.engine.context import RunContext
-from distgraph.engine.messages import message_id, messages_in
+from distgraph.engine.messages import begun_by, message_id, messages_in
 from distgraph.engine.place import told_by
 from distgraph.engine.streams import Keys, Streams, asked_values, checkpoint_chunk, keeps_state
 from distgraph.superstep.model import EMPTY, Checkpoint, Node, Program, Task, is_finished, make_program
@@ -71,6 +71,7 @@ class Replay:
         modes: that are wanted.
         keys: of ``values`` and ``updates``; None: the graph's own.
         nested: chunks of nested graphs are wanted too.
+        pieces: of the log of a run whose models told the events of which messages are made.
 
     Attributes:
         ended: how the run came to rest, if the last entry said so: status and error.
@@ -85,12 +86,14 @@ class Replay:
         keys: Keys | None = None,
         *,
         nested: bool = False,
+        pieces: bool = False,
     ) -> None:
         self.codec, self.program, self.modes, self.nested = codec, program, frozenset(modes), nested
         self.ended: tuple[str, Any] | None = None
         configurable = config.get("configurable") or {}
         config = {**config, "metadata": {**told_by(configurable), **(config.get("metadata") or {})}}
         self._ctx = RunContext(program, config=config, emit=self._take, modes=self.modes)
+        self._ctx.pieces = pieces
         self._keys = program.streamed if keys is None else keys
         self._wanted = {self._keys} if isinstance(self._keys, str) else set(self._keys)
         self._streams = _ReadStreams(self._ctx, self._keys)
@@ -275,7 +278,7 @@ class Replay:
         if name and self._had_before((*ns, mode, name)):
             return
         if mode == "messages":
-            self._ctx.seen.update(message_id(message) for message in messages_in(payload[:1]))
+            self._saw(payload[0])
         # What has a name is settled, though it is told at once.
         self._hand_out(tuple(ns), mode, payload, *(("", "") if name and not ns else (attempt, task)))
 
@@ -285,8 +288,14 @@ class Replay:
             if self._had_before((*attempt, *ns, mode, key)):
                 continue
             if mode == "messages":
-                self._ctx.seen.update(message_id(message) for message in messages_in(payload[:1]))
+                self._saw(payload[0])
             self._hand_out(tuple(ns), mode, payload)
+
+    def _saw(self, told: Any) -> None:
+        """Readers know this message, or the one that this piece begins."""
+        if isinstance(told, dict) and told.get("event") == "message-start":
+            self._ctx.seen.add(begun_by(told))
+        self._ctx.seen.update(message_id(message) for message in messages_in([told]))
 
     def _had_before(self, name: tuple[Any, ...]) -> bool:
         had = name in self._nested

@@ -10,7 +10,7 @@ from distgraph.cluster.lane import WRITER, Lane
 from distgraph.cluster.limits import Ends, ends_of
 from distgraph.cluster.liveness import Called
 from distgraph.cluster.naps import LedgerNaps
-from distgraph.cluster.options import RunOptions
+from distgraph.cluster.options import FULL, RunOptions
 from distgraph.cluster.outside import outside_of
 from distgraph.cluster.registry import Served
 from distgraph.cluster.rows import naming, result_row
@@ -71,7 +71,7 @@ def open_run(place: Workplace, served: Served, address: Address, head: str, reco
         options = RunOptions.of(served.codec.decode(record["config"]))
     shelf = place.shelf(served)
     emit = events.emitter(place, served, address) if options.log else None
-    full = options.log == "full"
+    full = options.log in FULL
     effects = events.LedgerEffects(place, served.codec, address)
     naps = LedgerNaps(place.runs, address)
     ctx = context_for(
@@ -87,6 +87,7 @@ def open_run(place: Workplace, served: Served, address: Address, head: str, reco
         shelf=shelf,
     )
     if full:
+        ctx.pieces = options.log == "pieces"
         ctx.nested_emit, ctx.nested_modes = emit, events.NESTED_MODES
     lane = Lane(place, served, options, ctx)
     if head:
