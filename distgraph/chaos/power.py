@@ -24,7 +24,7 @@ from distgraph.chaos.rest import crashes, keys_of, settle, unrest
 from distgraph.chaos.stand import Broken
 from distgraph.cluster import Cluster
 from distgraph.cluster.embedded import EmbeddedCluster
-from distgraph.errors import BatchNotFoundError, DistgraphError, GraphNotFoundError
+from distgraph.errors import BatchLostError, BatchNotFoundError, DistgraphError, GraphNotFoundError
 from distgraph.examples import sums
 
 Level = Literal["standard", "fsync"]
@@ -232,7 +232,7 @@ class _Trial:
             self._submit_again()
         try:
             status = self.batch.wait(PATIENCE)
-        except (TimeoutError, BatchNotFoundError) as error:
+        except (TimeoutError, BatchNotFoundError, BatchLostError) as error:
             raise Broken(f"{error} Held or owed: {unrest(self.cluster)[:10]}") from None
         self._check_items(status)
         self._check_run()

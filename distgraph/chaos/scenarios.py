@@ -457,6 +457,7 @@ WAYS: dict[str, tuple[Way, ...]] = {
     "drop_thread": (_client(changed_thread),),
     "drop_run": (_client(deleted_run),),
     "forget": (_worker(ghost),),
+    "go_on": (_worker(asked_run),),
     "got_on": (_worker(fallen_flow),),
     "hold": (_worker(nesting_run),),
     "hinted": (_worker(unhinted_run),),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from distgraph.errors import (
+    BatchCancelledError,
     BatchExistsError,
     BatchNotFoundError,
     CheckpointCorruptError,
@@ -55,7 +56,7 @@ _BY_KIND: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
     (
         (
             *(RunNotFoundError, RunActiveError, BatchNotFoundError, RunExistsError, BatchExistsError),
-            *(GraphMismatchError, EventsTrimmedError),
+            *(GraphMismatchError, EventsTrimmedError, BatchCancelledError),
         ),
         USAGE,
     ),

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from distgraph.cluster.handle import RunHandle
 from distgraph.cluster.hints import BatchHint
-from distgraph.cluster.rows import item_data, item_key, naming, split_row
-from distgraph.cluster.sizes import check_input
-from distgraph.errors import BatchExistsError, BatchNotFoundError, InputError, WaitTimeoutError
+from distgraph.cluster.rows import item_key, naming, split_row
+from distgraph.errors import BatchLostError, WaitTimeoutError
 from distgraph.ledger.keys import CHUNK, item_id
-from distgraph.ledger.replies import Address
+from distgraph.ledger.replies import Address, BatchCounts
 from distgraph.superstep.lifecycle import RunStatus
 from distgraph.wire import Codec
 
 if TYPE_CHECKING:
     from distgraph.cluster.client import Cluster
+    from distgraph.cluster.submission import Submission
     from distgraph.types import Interrupt
 
 #: Waits between looks at a batch grow from the first to the last. Seconds.
@@ -91,13 +88,31 @@ class ItemResult:
 
 
 class Batch:
-    """One batch. Cheap to make; every method asks the ledger."""
+    """One batch. Cheap to make; every method asks the ledger.
 
-    def __init__(self, cluster: Cluster, batch_id: str, codec: Codec, manifest: Mapping[str, Any]) -> None:
-        self._cluster, self._codec, self._manifest = cluster, codec, manifest
+    It knows what it was told: a server that was rolled back, and has lost a part of the batch, is found out by the next
+    look (``status``, ``wait``, ``results``). The handle of the submitter sends again what was lost, if it was given a list
+    or a tuple of items; any other raises BatchLostError.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        batch_id: str,
+        codec: Codec,
+        manifest: Mapping[str, Any],
+        submission: Submission | None = None,
+    ) -> None:
+        self._cluster, self._codec, self._manifest, self._submission = cluster, codec, manifest, submission
         self._ledger = cluster.ledger.batches
         self.batch_id = batch_id
         self._seen: list[tuple[float, int]] = []
+        #: What was told before, and must not be less later: of how many items it is, how many of them were done.
+        self._total_told: int | None = manifest["total"] if submission is None else submission.total
+        self._done_told = 0
+        #: Names of pauses that were seen, and of those that were ended.
+        self._pauses: set[str] = set()
+        self._pauses_over: set[str] = set()
 
     def __repr__(self) -> str:
         return f"Batch({self.batch_id!r})"
@@ -110,11 +125,13 @@ class Batch:
     # ------------------------------------------------------------- looking
 
     def status(self) -> BatchStatus:
-        """Count the items by where they stand."""
-        manifest = self._ledger.manifest(self.batch_id)
-        if manifest is None:
-            raise self._cluster.no_batch(self.batch_id)
-        counts = self._ledger.counts(self.batch_id)
+        """Count the items by where they stand.
+
+        Raises:
+            BatchNotFoundError: it is not there any more.
+            BatchLostError: the server has lost a part of it, which this handle cannot send again.
+        """
+        manifest, counts = self._look()
         sealed = manifest["total"] is not None or "cancelled" in counts.states
         total = counts.total if manifest["total"] is None else int(manifest["total"])
         rested = counts.done + counts.failed
@@ -139,6 +156,50 @@ class Batch:
             persistence=self._cluster.persistence,
         )
 
+    def _look(self) -> tuple[Mapping[str, Any], BatchCounts]:
+        """Manifest and counters. What a server that was rolled back has lost is told it again, or said."""
+        manifest, counts = self._read()
+        lost = self._lost(manifest, counts)
+        if lost and self._submission is not None and self._submission.send_again():
+            self.hint()
+            manifest, counts = self._read()
+            lost = self._lost(manifest, counts)
+        if lost:
+            raise BatchLostError(
+                f"Batch {self.batch_id!r}: the server was rolled back and has lost a part of it: {lost}. Submit the same "
+                f"items again with batch_id={self.batch_id!r}: those that are still there are not sent twice."
+            )
+        if manifest["total"] is not None:
+            self._total_told = int(manifest["total"])
+        self._done_told = max(self._done_told, counts.done)
+        self._pauses_over |= self._pauses - counts.pauses
+        self._pauses |= counts.pauses
+        if self._pauses_over & counts.pauses:
+            # It was ended, and the server has forgotten that.
+            self.unpause()
+            counts = self._ledger.counts(self.batch_id)
+        return manifest, counts
+
+    def _read(self) -> tuple[Mapping[str, Any], BatchCounts]:
+        manifest = self._ledger.manifest(self.batch_id)
+        if manifest is None:
+            raise self._cluster.no_batch(self.batch_id)
+        return manifest, self._ledger.counts(self.batch_id)
+
+    def _lost(self, manifest: Mapping[str, Any], counts: BatchCounts) -> str:
+        """What of the batch the server has lost; '' if nothing, or it is cancelled and takes no more."""
+        sealed: int | None = manifest["total"]
+        total = self._total_told if sealed is None else sealed
+        if total is None or "cancelled" in counts.states or (sealed is not None and counts.total >= sealed):
+            return ""
+        # Whoever deletes it takes its items first.
+        now = self._ledger.manifest(self.batch_id)
+        if now is None:
+            raise self._cluster.no_batch(self.batch_id)
+        if now["dropped"]:
+            return ""
+        return f"{counts.total} of {total} items are there" if counts.total < total else "it waits for more items"
+
     def _rate(self, rested: int, manifest: Mapping[str, Any], total: int) -> float | None:
         """Items per second: over the last seconds of watching, or since the submission."""
         now = time.monotonic()
@@ -162,6 +223,7 @@ class Batch:
 
         Raises:
             WaitTimeoutError: some are not; the batch goes on.
+            BatchNotFoundError, BatchLostError: as ``status``.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         pause, longest = POLL
@@ -187,22 +249,35 @@ class Batch:
 
         Args:
             ordered: by index. (They come chunk by chunk in any case, so this costs nothing.)
+
+        Raises:
+            BatchNotFoundError, BatchLostError: as ``status``; at the end also if results are missing that were there.
         """
-        cancelled = "cancelled" in self._ledger.counts(self.batch_id).states
-        total = self._total()
+        manifest, counts = self._look()
+        cancelled = "cancelled" in counts.states
+        total = counts.total if manifest["total"] is None else int(manifest["total"])
+        done = 0
         asking = self._ledger.asking(self.batch_id)
-        for chunk in range(self._chunks()):
+        for chunk in range(-(-total // CHUNK)):
             rows = self._ledger.rows(self.batch_id, chunk)
             first = chunk * CHUNK
             here = rows.keys() | {index for index in asking if index // CHUNK == chunk}
             for index in range(first, min(total, first + CHUNK)) if cancelled else sorted(here):
                 if index in rows:
-                    yield self._result(index, rows[index])
+                    result = self._result(index, rows[index])
+                    done += result.status == "done"
+                    yield result
                 elif cancelled:
                     yield ItemResult(index, None, item_id(self.batch_id, index), "cancelled")
                 elif (run := self._run(index)).status() == RunStatus.INTERRUPTED:
                     key = self._key_of(index)
                     yield ItemResult(index, key, run.run_id, "interrupted", interrupts=run.interrupts())
+        if done < self._done_told:
+            self._read()
+            raise BatchLostError(
+                f"Batch {self.batch_id!r}: {done} results are there, of {self._done_told} items that were done: the server "
+                "was rolled back. Workers do the others again: wait(), and read the results again."
+            )
 
     def interrupted(self) -> Iterator[RunHandle]:
         """The runs of items that wait for an answer; ``resume`` gives it."""
@@ -247,15 +322,9 @@ class Batch:
         with naming(f"Key of item {index} of batch {self.batch_id!r}"):
             return self._codec.decode(key) if key else None
 
-    def _total(self) -> int:
-        manifest = self._ledger.manifest(self.batch_id)
-        if manifest is None:
-            raise self._cluster.no_batch(self.batch_id)
-        total = manifest["total"]
-        return int(total) if total is not None else self._ledger.counts(self.batch_id).total
-
     def _chunks(self) -> int:
-        return -(-self._total() // CHUNK)
+        manifest, counts = self._read()
+        return -(-max(manifest["total"] or 0, self._total_told or 0, counts.total) // CHUNK)
 
     # ------------------------------------------------------------- steering
 
@@ -270,12 +339,13 @@ class Batch:
 
     def pause(self) -> None:
         """Start no more items; those that run go on to their end."""
-        self._ledger.control(self.batch_id, "pause")
+        self._ledger.control(self.batch_id, "pause", uuid.uuid4().hex)
 
     def unpause(self) -> None:
         """Start items again."""
+        self._pauses_over |= self._ledger.counts(self.batch_id).pauses
         self._ledger.control(self.batch_id, "continue")
-        self._hint()
+        self.hint()
 
     def retry_failed(self) -> int:
         """Run the failed items again, each from where it failed; how many."""
@@ -294,7 +364,7 @@ class Batch:
             raise self._cluster.no_batch(self.batch_id)
         again = self._ledger.retry_failed(self.batch_id, chunks, only)
         if again:
-            self._hint()
+            self.hint()
         return again
 
     def delete(self) -> None:
@@ -305,7 +375,8 @@ class Batch:
         Raises:
             BatchNotFoundError: there is no such batch.
         """
-        if not self.status().finished:
+        manifest, counts = self._read()
+        if not counts.at_rest(manifest["total"]):
             self.cancel()
         chunks = self._chunks()
         self._ledger.drop(self.batch_id, uuid.uuid4().hex)
@@ -313,101 +384,8 @@ class Batch:
         self._ledger.control(self.batch_id, "cancel")
         self._ledger.delete(self.batch_id, chunks)
 
-    def _hint(self) -> None:
+    def hint(self) -> None:
+        """Tell workers that there are items to take."""
         count = max(2, 2 * self._cluster.slot_count())
         hint = BatchHint(self.batch_id, self._manifest["graph"], self._manifest["pinned"])
         self._cluster.dispatcher.publish([hint] * min(count, 64))
-
-
-def submit(
-    cluster: Cluster,
-    graph: str,
-    fingerprint: str,
-    codec: Codec,
-    items: Iterable[Any],
-    options: bytes,
-    *,
-    batch_id: str | None,
-    key: str | Callable[[Any], Any] | None,
-    retain_ms: int | None,
-) -> Batch:
-    """Put a batch on the ledger: manifest, items chunk by chunk as they come, seal.
-
-    The same call again with the same id goes on where an earlier one stopped: chunks are known by their digests.
-
-    Raises:
-        BatchExistsError: a batch of that id has another graph, options or items; it stays as it is.
-        BatchNotFoundError: it is being deleted; or was deleted, or lost by the server, while its items were sent.
-        CodecError: an item cannot be stored; what was submitted before it stays, unsealed.
-        StateTooLargeError: an item is larger than is stored; likewise.
-        OverloadedError: there is no room; likewise, and the same call goes on later.
-    """
-    name = batch_id or uuid.uuid4().hex
-    told = {"graph": graph, "fp": fingerprint, "config": options.hex()}
-    manifest = cluster.ledger.batches.open(name, told, cluster.now_ms(), retain_ms=retain_ms)
-    if manifest["dropped"]:
-        raise BatchNotFoundError(f"Batch {name!r} is being deleted. Submit it in a moment, or with another batch_id.")
-    if any(manifest[field] != value for field, value in told.items()):
-        raise BatchExistsError(
-            f"Batch {name!r} exists with another graph, version or options. Use another batch_id, or delete that batch."
-        )
-    batch = Batch(cluster, name, codec, manifest)
-    total, content = _add_items(batch, codec, items, key)
-    sealed = cluster.ledger.batches.seal(name, total, content)
-    if not sealed:
-        raise BatchNotFoundError(
-            f"Batch {name!r} is not there any more: it was deleted while its items were sent, or the server lost it in a "
-            "roll-back. Submit it again with the same batch_id: items that are still there are not sent twice."
-        )
-    if sealed != content:
-        raise BatchExistsError(f"Batch {name!r} exists with other items. Use another batch_id, or delete that batch.")
-    if total:
-        batch._hint()
-    return batch
-
-
-def _add_items(batch: Batch, codec: Codec, items: Iterable[Any], key: Any) -> tuple[int, str]:
-    ledger, source, gate = batch._ledger, iter(items), batch._cluster.gate
-    whole = hashlib.blake2b(digest_size=16)
-    total = chunk = 0
-    while values := list(islice(source, CHUNK)):
-        packed = [_packed(codec, key, value, total + at) for at, value in enumerate(values)]
-        digest = hashlib.blake2b(b"".join(packed), digest_size=16).hexdigest()
-        sealed = batch._manifest["total"]
-        # A sealed batch takes no more; those it has are compared.
-        more = sealed is not None and total + len(values) > int(sealed)
-        answer = (
-            "conflict" if more else gate.put(partial(ledger.add, batch.batch_id, chunk, digest, packed, due_ms=1000))
-        )
-        if answer == "cancelled":
-            break
-        if answer == "conflict":
-            raise BatchExistsError(
-                f"Batch {batch.batch_id!r} exists with other items (the first difference is among items {total} to "
-                f"{total + len(values) - 1}). Use another batch_id, or delete that batch."
-            )
-        if answer == "new" and chunk % 8 == 0:
-            batch._hint()
-        whole.update(digest.encode())
-        total += len(values)
-        chunk += 1
-    return total, whole.hexdigest()
-
-
-def _packed(codec: Codec, key: Any, value: Any, index: int) -> bytes:
-    try:
-        return check_input("The item", item_data(codec, _key(key, value), value))
-    except Exception as exc:
-        exc.add_note(f"Item {index} of the batch. The items before it are submitted; the batch is not sealed.")
-        raise
-
-
-def _key(key: Any, value: Any) -> Any:
-    if key is None:
-        return None
-    if callable(key):
-        return key(value)
-    try:
-        return value[key]
-    except (KeyError, TypeError) as exc:
-        raise InputError(f"The item has no {key!r} to take its key from.") from exc

@@ -65,7 +65,9 @@ def tell_start(place: Workplace, run: Run) -> None:
         ids = run.record["askers"].decode().split()
         asked = dict(zip(ids, run.served.codec.decode(run.record["asked"]), strict=True))
     record = place.runs.read_line(run.address.thread_id, [f"c:{run.lane.at.id}"])[0]
-    place.runs.append_log(run.address, [events.go_entry(run, record, asked)])
+    entry = events.go_entry(run, record, asked)
+    # Refused: somebody else drives it, or has brought it to its end, and tells that.
+    place.runs.go_on(run.address, run.epoch, run.lane.stored.id, entry)
 
 
 def close(place: Workplace, run: Run, tasks: Sequence[Task]) -> bool:

@@ -25,7 +25,7 @@ from distgraph.cluster.rows import naming
 from distgraph.cluster.run import Left, Run, hint_of, open_run
 from distgraph.cluster.workplace import CRASHES_ALLOWED, HINT_GRACE_MS, LEASE_CHECK_MS, QUANTUM, Workplace
 from distgraph.constants import START
-from distgraph.errors import CheckpointCorruptError, DistgraphError, StoreError
+from distgraph.errors import CheckpointCorruptError, DistgraphError, GraphSleep, StoreError
 from distgraph.ledger.places import Place
 from distgraph.ledger.replies import Address, Record
 from distgraph.superstep.advance import Verdict
@@ -79,8 +79,19 @@ def carry_on(
     head: str,
     record: Record,
     settled: Mapping[str, list[Write]] | None = None,
+    waiting: Mapping[str, float | GraphSleep] | None = None,
 ) -> None:
-    """Drive a run whose lease this slot holds, for a quantum; ``settled`` are tasks it has run already, by id."""
+    """Drive a run whose lease this slot holds, for a quantum.
+
+    Args:
+        place: where it is driven.
+        served: its graph.
+        address: the run's.
+        head: its checkpoint, as it was claimed.
+        record: its record, likewise.
+        settled: tasks of its superstep that were run here before, by id.
+        waiting: tasks of it that are to be tried again, after how many seconds; or that sleep. The others are hinted.
+    """
     try:
         run = open_run(place, served, address, head, record)
         run.lane.pending.update(settled or {})
@@ -101,7 +112,12 @@ def carry_on(
         if run.suspect and not place.alone(True):
             place.runs.release(address, place.slot, due_ms=ALONE_MS)
             return
-        _drive_until_rest(place, run)
+        if waiting:
+            run.lane.limit(int(record["stop"]))
+            tasks = run.lane.look().tasks
+            _put_off(place, run, tasks, {task: waiting[task.id] for task in tasks if task.id in waiting})
+        else:
+            _drive_until_rest(place, run)
     except StoreError:
         raise
     except Left as left:

@@ -8,8 +8,8 @@ One entry per superstep, appended by the very commit that applies it, so the log
                                                    a task that travelled and took long, and its error handler's, told at
                                                    once and by the settlement that stands; its superstep's entry has it too
     ["go", the same]                               the run begins at a checkpoint that was there, or goes on; with all of
-                                                   the state, and what is known of the tasks that follow. Whoever drives
-                                                   the run says it: readers pass over a second one of its epoch
+                                                   the state, and what is known of the tasks that follow. Told once in an
+                                                   epoch; logs of a release before have it again and again
     ["end", status, error record or None, [interrupts of a task, ...], more]
     ["nested", [run's epoch, task's attempts], [[namespace, mode, name, payload], ...]]
                                                    of graphs nested in a task that keep checkpoints: appended with the

@@ -98,7 +98,7 @@ class Reclaimer:
         crashed: bool = True,
         why: str = "",
     ) -> None:
-        """Make a dead slot's unfinished items ready again.
+        """Make a dead slot's unfinished items ready again; which these are, the ledger decides.
 
         Args:
             batch_id: the batch.
@@ -110,21 +110,16 @@ class Reclaimer:
             crashed: False where the slot was stopped, not killed by what it ran: nobody is suspect.
             why: what it died of; without one its whole worker died.
         """
-        done = self.batches.settled_items(batch_id, taken)
-        first = taken.chunk * CHUNK
-        left = [index for index in range(first + taken.start, first + taken.stop) if index not in done]
-        alone = culprit if culprit is not None else (left[0] if taken.flag == "a" and left else None)
+        # A suspect has a slice of its own.
+        alone = culprit if culprit is not None else taken.chunk * CHUNK + taken.start if taken.flag == "a" else None
         alone = alone if crashed else None
-        innocent = culprit is not None or not crashed
-        spans = _spans(taken.chunk, [i - first for i in left if i != alone], "r" if innocent else "a")
-        row, allowed = b"", CRASHES_ALLOWED
-        if alone is not None and alone not in done:
-            spans.append(f"{taken.chunk}:{alone - first}:{alone - first + 1}:{'a' if culprit is None else 'c'}")
-            # The death that made it a suspect was one of its three.
-            allowed -= taken.flag == "a"
-            row = self._quarantine(batch_id, alone, why)
-        answer = self.batches.give_back(batch_id, slice_id, slot, taken, spans, crashed=alone, allowed=allowed, row=row)
-        log.warning("batch %s: %s items taken over from slot %s (%s)", batch_id, len(left), slot, answer.kind)
+        # The death that made it a suspect was one of its three.
+        allowed = CRASHES_ALLOWED - (taken.flag == "a")
+        row = b"" if alone is None else self._quarantine(batch_id, alone, why)
+        flag = "a" if crashed and culprit is None else "r"
+        answer = self.batches.give_back(batch_id, slice_id, slot, taken, flag, crashed=alone, allowed=allowed, row=row)
+        told = f"items {taken.start} to {taken.stop - 1} of chunk {taken.chunk}"
+        log.warning("batch %s: %s taken over from slot %s (%s)", batch_id, told, slot, answer.kind)
         self.hint_batch(batch_id, 1, first=True)
 
     def _quarantine(self, batch_id: str, index: int, why: str) -> bytes:
@@ -140,18 +135,6 @@ class Reclaimer:
     def publish(self, hints: Sequence[Hint], *, first: bool = False) -> None:
         """Send hints."""
         self.dispatcher.publish(hints, first=first)
-
-
-def _spans(chunk: int, offsets: Sequence[int], flag: str) -> list[str]:
-    """Ranges that cover ``offsets`` (sorted)."""
-    spans: list[str] = []
-    start = 0
-    for position, offset in enumerate(offsets):
-        if position == 0 or offset != offsets[position - 1] + 1:
-            start = offset
-        if position == len(offsets) - 1 or offsets[position + 1] != offset + 1:
-            spans.append(f"{chunk}:{start}:{offset + 1}:{flag}")
-    return spans
 
 
 def poison(what: str, crashes: int, why: str, again: str = "it") -> PoisonTaskError:

@@ -10,7 +10,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
 from distgraph.cluster.batch import Batch
-from distgraph.cluster.batch import submit as submit_batch
 from distgraph.cluster.crossing import packed, packed_options
 from distgraph.cluster.going_on import go_on
 from distgraph.cluster.handle import RunHandle
@@ -20,6 +19,7 @@ from distgraph.cluster.options import PLACEMENTS, RETRIES, Keep, Retention, opti
 from distgraph.cluster.outside import for_head
 from distgraph.cluster.pump import pumped
 from distgraph.cluster.shelves import shelf_of
+from distgraph.cluster.submission import submit as submit_batch
 from distgraph.cluster.turns import CANCELLED, arrive, check_strategy
 from distgraph.config import check_id, ensure_config
 from distgraph.constants import COPY, INTERRUPT
@@ -176,7 +176,8 @@ class NamedGraph:
         """Put a batch of runs on the ledger; returns when the last item is there, and workers have long begun.
 
         Args:
-            items: inputs, one a run; any iterable, consumed as it is sent.
+            items: inputs, one a run; any iterable, consumed as it is sent. A list or tuple is kept by the handle: what
+                a server that is rolled back loses of it is sent again.
             batch_id: names the batch: the same call again, after a death of the submitter too, goes on with it.
             key: names items in the results: a function of the item, or the name of one of its fields.
             config: for all runs; a thread_id in it is not used.
@@ -191,6 +192,8 @@ class NamedGraph:
             GraphNotFoundError, GraphMismatchError: no worker serves this graph, or this version of it.
             BatchNotFoundError: the batch of that id is being deleted.
             BatchExistsError: a batch of that id has other content.
+            BatchCancelledError: it was cancelled while its items were sent; it holds those that came before.
+            BatchLostError: the server was rolled back meanwhile, and items that came from an iterator are lost.
             CodecError: an item cannot be stored.
         """
         merged = ensure_config(getattr(self, "config", None), config)

@@ -151,7 +151,7 @@ class Replay:
         self._following(frame, {})
 
     def _go(self, frame: Frame) -> None:
-        """The run begins from a checkpoint that was there, or goes on. Whoever drives it may say so several times."""
+        """The run begins from a checkpoint that was there, or goes on. A release before may have said so several times."""
         epoch = frame.more["epoch"]
         if epoch <= self._epoch:
             return

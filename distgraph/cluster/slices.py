@@ -23,10 +23,9 @@ from distgraph.cluster.lane import Lane
 from distgraph.cluster.limits import limit_fields
 from distgraph.cluster.naps import LedgerNaps
 from distgraph.cluster.nested import drop_nested
-from distgraph.cluster.offer import node_hints, put_off, worth_offering
+from distgraph.cluster.offer import worth_offering
 from distgraph.cluster.overlap import Overlap
 from distgraph.cluster.rows import naming, result_row, split_item_data
-from distgraph.cluster.run import Left, open_run
 from distgraph.cluster.sizes import VALUE
 from distgraph.cluster.slice_items import BatchPlan, Item
 from distgraph.cluster.workplace import HINTS_A_SLOT, LEASE_CHECK_MS, QUANTUM, TREE_DIED, Workplace
@@ -446,15 +445,11 @@ class Slice:
 
         What was refused, or done and forgotten, a server that was rolled back may have put back: nobody else has it.
         """
-        batch_id, taken = self.plan.batch_id, self.taken
-        settled = self.place.batches.settled_items(batch_id, taken)
-        left = [at for at in range(taken.start, taken.stop) if taken.chunk * CHUNK + at not in settled]
-        spans = [f"{taken.chunk}:{at}:{at + 1}:r" for at in left]
-        self.place.batches.give_back(batch_id, self.slice_id, self.place.slot, taken, spans)
+        self.place.batches.give_back(self.plan.batch_id, self.slice_id, self.place.slot, self.taken)
 
     def _abandon(self) -> None:
         """The batch was cancelled: nothing of it is wanted any more."""
-        self.place.batches.give_back(self.plan.batch_id, self.slice_id, self.place.slot, self.taken, [])
+        self._give_back()
         for item in self.promoted:
             self.place.runs.control("cancel", item.address, self.place.nonce().decode())
 
@@ -485,17 +480,4 @@ class Slice:
         claimed = place.runs.claim(item.address, place.slot, sweep_ms=LEASE_CHECK_MS)
         if claimed.kind != "ok":
             return
-        if not item.retry:
-            carry_on(place, item.served, item.address, claimed.head, claimed.record, item.settled)
-            return
-        try:
-            run = open_run(place, item.served, item.address, claimed.head, claimed.record)
-        except Left:
-            return
-        run.lane.limit(int(claimed.record["stop"]))
-        run.lane.pending.update(item.settled)
-        tasks = run.lane.look().tasks
-        for task in tasks:
-            if task.id in item.retry:
-                put_off(place, run, task, 1, item.retry[task.id], offered=False)
-        place.dispatcher.publish(node_hints(run, [t for t in tasks if t.id not in item.retry and not t.writes]))
+        carry_on(place, item.served, item.address, claimed.head, claimed.record, item.settled, item.retry)

@@ -32,6 +32,8 @@
     │   │   └── BatchExpiredError      it has been, and its retention is over
     │   ├── RunExistsError             the id is taken by a run with another input
     │   ├── BatchExistsError           the id is taken by a batch with other content
+    │   ├── BatchCancelledError        the batch was cancelled while its items were sent
+    │   ├── BatchLostError             the server was rolled back and lost a part of the batch
     │   ├── ThreadBusyError            the thread has an active run already
     │   ├── StateTooLargeError         a value, a task's writes or a state is larger than is stored
     │   ├── GraphMismatchError         workers serve another version of the graph
@@ -380,6 +382,22 @@ class BatchExistsError(RunError):
     """The batch id is taken by a batch with other content."""
 
     code = "BATCH_EXISTS"
+
+
+class BatchCancelledError(RunError):
+    """The batch was cancelled while its items were sent. It holds those that came before, and takes no more. ``batch_id``."""
+
+    code = "BATCH_CANCELLED"
+
+    def __init__(self, message: str, *, batch_id: str = "") -> None:
+        super().__init__(message)
+        self.batch_id = batch_id
+
+
+class BatchLostError(RunError):
+    """The server was rolled back and has lost a part of the batch; the text says which, and how it goes on."""
+
+    code = "BATCH_LOST"
 
 
 class ThreadBusyError(RunError):

@@ -247,13 +247,13 @@ class BatchLedger(BatchLife):
         slice_id: str,
         slot: str,
         taken: Taken,
-        spans: Sequence[str],
+        flag: str = "r",
         *,
         crashed: int | None = None,
         allowed: int = 3,
         row: bytes = b"",
     ) -> Answer:
-        """End a slice before its items, making ``spans`` ready again; counts a crash for item ``crashed``."""
+        """End a slice before its items: those that have not settled are ready again; counts a crash for ``crashed``."""
         part = self.keys.chunk_partition(batch_id, taken.chunk)
         keys = (
             self.keys.batch(part, "batch", batch_id),
@@ -264,8 +264,13 @@ class BatchLedger(BatchLife):
             self.keys.batch(part, "out", batch_id, taken.chunk),
             self.keys.dead(part),
         )
-        args = (batch_id, slice_id, slot, "" if crashed is None else crashed, allowed, row, *spans)
-        return answer_of(self.scripts.run(Call("batch_return", keys, args)))
+        first = taken.chunk * CHUNK
+        threads = (item_id(batch_id, index) for index in range(first + taken.start, first + taken.stop))
+        runs = (self.keys.of(thread, "run", thread) for thread in threads)
+        blamed = "" if crashed is None else crashed
+        span = f"{taken.chunk}:{taken.start}:{taken.stop}"
+        args = (batch_id, slice_id, slot, flag, blamed, allowed, row, span, first)
+        return answer_of(self.scripts.run(Call("batch_return", (*keys, *runs), args)))
 
     def got_on(self, batch_id: str, slice_id: str, slot: str, taken: Taken) -> bool:
         """Forget the crashes of the one item of a slice."""
@@ -293,7 +298,7 @@ class BatchLedger(BatchLife):
         out = BatchCounts()
         with guard(), self.client.pipeline(transaction=False) as pipe:
             for part in range(self.keys.partitions):
-                names = ["total", "done", "failed", "cancelled", "promoted", "state"]
+                names = ["total", "done", "failed", "cancelled", "promoted", "state", "pause"]
                 pipe.hmget(self.keys.batch(part, "batch", batch_id), names)
                 pipe.lrange(self.keys.batch(part, "ready", batch_id), 0, -1)
                 pipe.hvals(self.keys.batch(part, "slices", batch_id))
@@ -309,12 +314,14 @@ class BatchLedger(BatchLife):
             out.asking += asking
             if counters[5]:
                 out.states.add(text(counters[5]))
+            if counters[5] == b"paused":
+                out.pauses.add(text(counters[6] or b""))
             out.ready += sum(t.stop - t.start for t in map(Taken.parse, map(text, ready)))
             out.in_slices += sum(t.stop - t.start for t in (Taken.parse(text(v).rpartition("|")[2]) for v in slices))
         return out
 
-    def control(self, batch_id: str, what: str) -> None:
-        """``cancel``, ``pause`` or ``continue`` in every partition."""
+    def control(self, batch_id: str, what: str, name: str = "") -> None:
+        """``cancel``, ``pause`` (by that name) or ``continue`` in every partition."""
         calls = [
             Call(
                 "batch_control",
@@ -323,7 +330,7 @@ class BatchLedger(BatchLife):
                     self.keys.batch(part, "ready", batch_id),
                     self.keys.due(part),
                 ),
-                (batch_id, what),
+                (batch_id, what, name),
             )
             for part in range(self.keys.partitions)
         ]

@@ -10,7 +10,8 @@ touch one tag and the state can be spread over several servers later. ``T`` is `
                                                                                              refusal, an hour without it
     T:run:<run>             HASH    the run's record; p:<task> path of one that waits;       delete of run or batch
                                     wake: ms until which all that is out sleeps; ends,
-                                    step_ends: ms when its time limits are over.
+                                    step_ends: ms when its time limits are over; told:
+                                    epoch whose beginning its log has told.
     T:open:<run>            HASH    task -> outcome: the barrier of the current superstep.   the commit that closes it
     T:claims:<run>          HASH    task -> slot that runs it.                               the commit that closes it
     T:tries:<run>           HASH    a:<task> attempts, f: ms of the first, x: crashes, w: why the commit that closes it

@@ -173,6 +173,8 @@ class BatchCounts:
     #: Items in slices, by span.
     in_slices: int = 0
     states: set[str] = field(default_factory=set)
+    #: Names of the pauses that stand.
+    pauses: set[str] = field(default_factory=set)
 
     def at_rest(self, total: int | None) -> bool:
         """Whether every item of a batch of ``total`` items (None: more may come) has come to its end."""

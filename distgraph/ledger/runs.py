@@ -174,6 +174,11 @@ class RunLedger(RunReads):
         keys = (self._run(address, "run"), self._due(address))
         return answer_of(self.scripts.run(Call("release_run", keys, (address.run_id, slot, due_ms))))
 
+    def go_on(self, address: Address, epoch: int, head: str, entry: bytes) -> Answer:
+        """Tell the run's readers once that it goes on in this epoch, at the checkpoint ``head``."""
+        keys = (self._run(address, "run"), self.keys.line(address.thread_id), self._run(address, "log"))
+        return answer_of(self.scripts.run(Call("go_on", keys, (epoch, head, LOG_LENGTH, entry))))
+
     # ------------------------------------------------------------- its tasks
 
     def claim_task(self, address: Address, slot: str, epoch: int, head: str, task_id: str) -> ClaimedTask:

@@ -178,16 +178,21 @@ class Batches(Protocol):
         slice_id: str,
         slot: str,
         taken: Taken,
-        spans: Sequence[str],
+        flag: Literal["r", "a"] = "r",
         *,
         crashed: int | None = None,
         allowed: int = 3,
         row: bytes = b"",
     ) -> Answer:
-        """End a slice before its items: ``spans`` are ready again, before all others; none if the batch was cancelled.
+        """End a slice before its items: those that have not settled are ready again, before all others.
 
-        ``crashed``: the item a crash is counted for. At ``allowed`` crashes it gets ``row``, unless it has one, and is
-        among the dead.
+        Nothing is if the batch was cancelled. An item has settled if it has its row, or goes on as a run of its own, in
+        this very moment: a server that was rolled back may have forgotten what the caller saw.
+
+        ``flag``: r, they were taken before; a, they are suspects of a worker's death.
+
+        ``crashed``: the item a crash is counted for, unless it has settled. It is ready after the others, as a suspect
+        (flag a) or as one that has crashed (flag r). At ``allowed`` crashes it gets ``row`` instead, and is among the dead.
 
         Returns:
             ``ok`` or ``quarantined`` with the crashes counted for the item (0: none was); ``stale`` if the slice is not
@@ -209,8 +214,11 @@ class Batches(Protocol):
         """The batch's counters, summed over the partitions. Not one moment's view."""
         ...
 
-    def control(self, batch_id: str, what: Literal["cancel", "pause", "continue"]) -> None:
-        """Change every partition, one after the other. Cancelled is final: later commits and chunks are refused."""
+    def control(self, batch_id: str, what: Literal["cancel", "pause", "continue"], name: str = "") -> None:
+        """Change every partition, one after the other. Cancelled is final: later commits and chunks are refused.
+
+        ``name``: of the pause, by which :meth:`counts` tells it from others while it stands.
+        """
         ...
 
     def on_their_own(self, batch_id: str) -> list[int]:

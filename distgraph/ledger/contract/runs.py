@@ -141,6 +141,15 @@ class Runs(Protocol):
         """
         ...
 
+    def go_on(self, address: Address, epoch: int, head: str, entry: bytes) -> Answer:
+        """Append to the run's log that it goes on at ``head``, or begins there; once for each epoch.
+
+        Returns:
+            ``ok``: it was told, by whoever was first; ``stale`` because of gone, epoch, the status, or head: somebody who
+            was taken for dead must not tell it of a run that has gone on, or ended, meanwhile.
+        """
+        ...
+
     # ---- tasks
 
     def claim_task(self, address: Address, slot: str, epoch: int, head: str, task_id: str) -> ClaimedTask:

@@ -1,7 +1,8 @@
 -- Change a partition of a batch as a whole, also one that has no items yet: a submitter may still be adding some.
 --
 -- KEYS  batch HASH   ready LIST   due ZSET
--- ARGV  batch id, 'cancel' | 'pause' | 'continue'
+-- ARGV  batch id, 'cancel' | 'pause' | 'continue', the name of the pause: who saw its end knows it again where a server
+--       that was rolled back has forgotten that
 -- -> {'ok', state}: 'cancelled' (which is final), 'paused' or ''
 local batch, ready, due = KEYS[1], KEYS[2], KEYS[3]
 local what = ARGV[2]
@@ -18,6 +19,6 @@ if what == 'cancel' then
   return {'ok', 'cancelled'}
 end
 local state = what == 'pause' and 'paused' or ''
-redis.call('HSET', batch, 'state', state)
+redis.call('HSET', batch, 'state', state, 'pause', what == 'pause' and ARGV[3] or '')
 if what == 'continue' and redis.call('EXISTS', ready) == 1 then redis.call('ZADD', due, 0, 'b:' .. ARGV[1]) end
 return {'ok', state}

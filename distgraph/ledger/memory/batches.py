@@ -138,12 +138,13 @@ class MemoryBatches(MemoryBatchLife):
             out.promoted += part.promoted
             out.asking += len(self.state.asking.look(at))
             out.states |= {part.state} - {""}
+            out.pauses |= {part.pause} if part.state == "paused" else set()
             out.ready += sum(taken.stop - taken.start for taken in self.state.ready.get(at, ()))
             out.in_slices += sum(taken.stop - taken.start for _, taken in self.state.slices.look(at).values())
         return out
 
     @atomic
-    def control(self, batch_id: str, what: str) -> None:
+    def control(self, batch_id: str, what: str, name: str = "") -> None:
         for partition in range(self.keys.partitions):
             at = (batch_id, partition)
             part = self.state.parts.get(at, Part())
@@ -154,7 +155,8 @@ class MemoryBatches(MemoryBatchLife):
                 self.state.ready.drop(at)
                 self._settle_debt(at)
                 continue
-            self.state.parts[at] = part._replace(state="paused" if what == "pause" else "")
+            paused = ("paused", name) if what == "pause" else ("", "")
+            self.state.parts[at] = part._replace(state=paused[0], pause=paused[1])
             if what == "continue" and at in self.state.ready:
                 self._owe(at, 0)
 

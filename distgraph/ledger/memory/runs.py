@@ -161,6 +161,24 @@ class MemoryRuns(MemoryTasks, MemoryArrivals):
         self._owe(key, now + due_ms)
         return Answer("ok", str(now))
 
+    @atomic
+    def go_on(self, address: Address, epoch: int, head: str, entry: bytes) -> Answer:
+        key = self.state.key(address)
+        record = self.state.records.look(key)
+        if record.get("told") == stored(epoch):
+            return OK
+        if not record:
+            return stale("gone")
+        if record["epoch"] != stored(epoch):
+            return stale("epoch")
+        if record["status"] != b"running":
+            return stale(record["status"].decode())
+        if self._head(address) != head:
+            return stale("head")
+        self._set(key, {"told": epoch})
+        self._log(key, entry)
+        return OK
+
     # ------------------------------------------------------------- control and recovery
 
     @atomic

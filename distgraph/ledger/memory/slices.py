@@ -128,7 +128,7 @@ class MemorySlices(Items):
         slice_id: str,
         slot: str,
         taken: Taken,
-        spans: Sequence[str],
+        flag: str = "r",
         *,
         crashed: int | None = None,
         allowed: int = 3,
@@ -139,22 +139,23 @@ class MemorySlices(Items):
         mine = self.state.slices.look(at).get(slice_id)
         if mine is None and part.returned is not None and part.returned[:2] == (slice_id, slot):
             return Answer(part.returned[2], str(part.returned[3]))
-        if mine is None or mine[0] != slot:
+        if mine is None or (mine[0], *mine[1][:3]) != (slot, *taken[:3]):
             return Answer("stale")
-        counted = 0 if crashed is None else self._count_crash(at, crashed)
-        answer = "quarantined" if crashed is not None and counted >= allowed else "ok"
-        if (
-            crashed is not None
-            and answer == "quarantined"
-            and crashed not in self.state.rows.look((batch_id, taken.chunk))
-        ):
+        left = self._unsettled(at, mine[1])
+        blamed = crashed is not None and crashed in left
+        counted = self._count_crash(at, crashed) if crashed is not None and blamed else 0
+        answer = "quarantined" if blamed and counted >= allowed else "ok"
+        if crashed is not None and answer == "quarantined":
             self.state.rows.at((batch_id, taken.chunk))[crashed] = row
             self.state.dead.at(at[1])[item_id(batch_id, crashed)] = self.state.now_ms()
             part = part._replace(failed=part.failed + 1)
         self.state.parts[at] = part._replace(returned=(slice_id, slot, answer, counted))
         self._end_slice(at, slice_id)
-        if spans and part.state != "cancelled":
-            self._make_ready(at, before=[Taken.parse(span) for span in spans])
+        again = _spans(taken.chunk, [index for index in left if index != crashed], flag)
+        if crashed is not None and blamed and answer == "ok":
+            again += _spans(taken.chunk, [crashed], "c" if flag == "r" else flag)
+        if again and part.state != "cancelled":
+            self._make_ready(at, before=again)
             self._owe(at, self.state.now_ms())
         return Answer(answer, str(counted))
 
@@ -167,6 +168,15 @@ class MemorySlices(Items):
         self.state.slices.at(at)[slice_id] = (slot, mine[1]._replace(flag="r"))
         self.state.crashes.at(at).drop(taken.chunk * CHUNK + taken.start)
         return True
+
+    def _unsettled(self, at: At, of: Taken) -> list[int]:
+        """Indexes of items of a slice that neither have their rows nor go on as runs of their own."""
+        rows, first = self.state.rows.look((at[0], of.chunk)), of.chunk * CHUNK
+        return [
+            index
+            for index in range(first + of.start, first + of.stop)
+            if index not in rows and RunKey(at[1], item_id(at[0], index)) not in self.state.records
+        ]
 
     # ------------------------------------------------------------- what they share
 
@@ -195,3 +205,14 @@ class MemorySlices(Items):
 
     def _settle_debt(self, at: At) -> None:
         self.state.due.at(at[1]).drop(f"b:{at[0]}")
+
+
+def _spans(chunk: int, indexes: Sequence[int], flag: str) -> list[Taken]:
+    """Ranges that cover ``indexes`` (in order)."""
+    spans: list[Taken] = []
+    for offset in (index - chunk * CHUNK for index in indexes):
+        if spans and spans[-1].stop == offset:
+            spans[-1] = spans[-1]._replace(stop=offset + 1)
+        else:
+            spans.append(Taken(chunk, offset, offset + 1, flag, ""))
+    return spans

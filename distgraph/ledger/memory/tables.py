@@ -122,6 +122,8 @@ class Part(NamedTuple):
 
     epoch: int | None = None
     state: str = ""
+    #: The name of the pause that stands.
+    pause: str = ""
     total: int = 0
     done: int = 0
     failed: int = 0

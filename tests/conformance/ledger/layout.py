@@ -90,7 +90,7 @@ def _part(state: State, keys: Keys, batch: str, partition: int, part: Part) -> d
     for (name, chunk), done in state.finished.items():
         if name == batch and keys.chunk_partition(batch, chunk) == partition:
             fields[f"k:{chunk}"] = done
-    for name in ("total", "done", "failed", "cancelled", "promoted", "state"):
+    for name in ("total", "done", "failed", "cancelled", "promoted", "state", "pause"):
         fields[name] = getattr(part, name)
     if part.epoch is not None:
         fields["e"] = part.epoch
@@ -149,14 +149,14 @@ COUNTERS = (b"total", b"done", b"failed", b"cancelled", b"promoted")
 
 
 def same_form(dump: Dump) -> Dump:
-    """Without what means the same as its absence: counters of 0, the state ''."""
+    """Without what means the same as its absence: counters of 0, a state or pause of ''."""
     out: Dump = {}
     for key, content in dump.items():
         if ":batch:" in key and isinstance(content, dict):
             content = {
                 name: value
                 for name, value in content.items()
-                if not (name in COUNTERS and value == b"0") and not (name == b"state" and value == b"")
+                if not (name in COUNTERS and value == b"0") and not (name in (b"state", b"pause") and value == b"")
             }
         if content:
             out[key] = content

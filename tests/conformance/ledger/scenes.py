@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 from distgraph.ledger.keys import CHUNK
 from distgraph.ledger.replies import Address, Answer, Claimed, Commit, ItemStep, Taken
@@ -193,7 +193,7 @@ def promoted(world: World, index: int = 0, count: int = 3) -> tuple[Taken, Addre
 def give_back(
     world: World,
     of: Taken,
-    spans: Sequence[str] = (),
+    flag: Literal["r", "a"] = "r",
     *,
     slice_id: str = "s1",
     slot: str = A,
@@ -201,4 +201,4 @@ def give_back(
     allowed: int = 3,
     row: bytes = b"f-poison",
 ) -> Answer:
-    return world.batches.give_back(BATCH, slice_id, slot, of, spans, crashed=crashed, allowed=allowed, row=row)
+    return world.batches.give_back(BATCH, slice_id, slot, of, flag, crashed=crashed, allowed=allowed, row=row)

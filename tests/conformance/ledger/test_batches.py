@@ -201,7 +201,7 @@ def test_partitions_with_items_that_were_taken_before_come_first(world: World) -
     of = take(world, "s1", chunk=2)
     assert of is not None
     assert world.batches.ready_partitions(BATCH) == sorted(part_of(world, chunk) for chunk in (0, 1))
-    give_back(world, of, ["2:0:2:a"])
+    give_back(world, of, "a")
     fresh = sorted(part_of(world, chunk) for chunk in (0, 1))
     assert world.batches.ready_partitions(BATCH) == [part_of(world, 2), *fresh]
 
@@ -249,7 +249,7 @@ def test_a_cancelled_batch_takes_nothing_back(world: World) -> None:
     of = take(world, k=2)
     assert of is not None
     world.batches.control(BATCH, "cancel")
-    assert give_back(world, of, ["0:0:2:r"]).kind == "ok"
+    assert give_back(world, of).kind == "ok"
     assert world.batches.ready_partitions(BATCH) == []
     world.pass_ms(10 * LOOK_MS)
     assert world.runs.sweep(part_of(world), most=9, push_ms=0).due == []
@@ -414,3 +414,18 @@ def test_a_batch_is_pinned_to_another_version(world: World) -> None:
     assert (found["fp"], found["pinned"]) == ("v1", "v2")
     with unchanged(world):
         world.batches.repin("nobody", "v2")
+
+
+def test_a_pause_is_known_by_its_name_while_it_stands(world: World) -> None:
+    """Who saw its end knows it again where a server that was rolled back has forgotten that."""
+    added(world)
+    assert world.batches.counts(BATCH).pauses == set()
+    world.batches.control(BATCH, "pause", "p1")
+    assert world.batches.counts(BATCH).pauses == {"p1"}
+    world.batches.control(BATCH, "pause", "p2")
+    assert world.batches.counts(BATCH).pauses == {"p2"}
+    world.batches.control(BATCH, "continue")
+    assert world.batches.counts(BATCH).pauses == set()
+    world.batches.control(BATCH, "pause", "p3")
+    world.batches.control(BATCH, "cancel")
+    assert world.batches.counts(BATCH).pauses == set()

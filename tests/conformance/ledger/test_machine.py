@@ -51,6 +51,12 @@ class Runs(Twins):
         how: Literal["keep", "drop"] = "keep" if submitted.kind in ("new", "waits", "same") else "drop"
         self.both("reserve", lambda w: w.runs.reserve(address, how))
 
+    @rule(n=numbers, fit=fits)
+    def go_on(self, n: int, fit: bool) -> None:
+        address = self.about[n]
+        epoch = int(self.twin.runs.record(address).get("epoch", b"1"))
+        self.both("go_on", lambda w: w.runs.go_on(address, epoch, self.head(address, fit), b"go"))
+
     @rule(n=numbers, entry=st.binary(max_size=3))
     def log(self, n: int, entry: bytes) -> None:
         address = self.about[n]
@@ -121,13 +127,12 @@ class Items(Twins):
         allowed=st.integers(1, 3),
         fit=fits,
     )
-    def give_back(self, name: str, slot: str, flag: str, culprit: int | None, allowed: int, fit: bool) -> None:
+    def give_back(self, name: str, slot: str, flag: Any, culprit: int | None, allowed: int, fit: bool) -> None:
         holder, of = self.taken(name, slot, fit)
-        spans = [] if flag == "a" and culprit == 1 else [of._replace(flag=flag).span()]
         self.both(
             "give_back",
             lambda w: w.batches.give_back(
-                BATCH, name, holder, of, spans, crashed=culprit, allowed=allowed, row=b"f-poison"
+                BATCH, name, holder, of, flag, crashed=culprit, allowed=allowed, row=b"f-poison"
             ),
         )
 
@@ -140,7 +145,7 @@ class Items(Twins):
     @rule(what=st.sampled_from(["pause", "continue", "continue", "cancel"]), really=rarely)
     def control_batch(self, what: Any, really: bool) -> None:
         if what != "cancel" or really:
-            self.both("control_batch", lambda w: w.batches.control(BATCH, what))
+            self.both("control_batch", lambda w: w.batches.control(BATCH, what, "a pause"))
 
     @rule()
     def retry_failed(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -82,9 +82,10 @@ def test_a_batch_taken_empty_is_not_due(world: World) -> None:
 def test_what_crashed_comes_alone(world: World) -> None:
     of = taken(world, 4)
     assert world.batches.next_flag(BATCH, part_of(world)) == ""
-    give_back(world, of, ["0:0:3:c", "0:3:4:r"])
+    assert give_back(world, of, crashed=1) == Answer("ok", "1")
+    assert [take(world, name) for name in ("s2", "s3")] == [Taken(0, 0, 1, "r", "0"), Taken(0, 2, 4, "r", "0")]
     assert world.batches.next_flag(BATCH, part_of(world)) == "c"
-    assert take(world, "s2") == Taken(0, 0, 1, "c", "0")
+    assert take(world, "s4") == Taken(0, 1, 2, "c", "0")
 
 
 def test_a_cancelled_batch_has_another_epoch(world: World) -> None:
@@ -98,7 +99,7 @@ def test_a_cancelled_batch_has_another_epoch(world: World) -> None:
 def test_a_suspect_comes_alone(world: World) -> None:
     """One of these items killed its process: the next crash names it."""
     of = taken(world, 4)
-    give_back(world, of, ["0:0:4:a"])
+    give_back(world, of, "a")
     assert take(world, "s2", B) == Taken(0, 0, 1, "a", "0")
     assert take(world, "s3", B) == Taken(0, 1, 2, "a", "0")
 
@@ -250,7 +251,7 @@ def test_what_is_handed_back_is_taken_next(world: World) -> None:
     of = take(world, "s1", A, 6)
     assert of is not None
     item_commit(world, of, end(0), end(2))
-    assert give_back(world, of, ["0:1:2:r", "0:3:6:r"]) == Answer("ok", "0")
+    assert give_back(world, of) == Answer("ok", "0")
     assert world.batches.counts(BATCH) == BatchCounts(total=10, done=2, ready=8)
     assert [take(world, name, B) for name in ("s2", "s3", "s4")] == [
         Taken(0, 1, 2, "r", "0"),
@@ -261,7 +262,7 @@ def test_what_is_handed_back_is_taken_next(world: World) -> None:
 
 def test_a_batch_handed_back_is_due_at_once(world: World) -> None:
     of = taken(world)
-    give_back(world, of, ["0:0:3:r"])
+    give_back(world, of)
     assert [entry.kind for entry in world.runs.sweep(part_of(world), most=9, push_ms=0).due] == ["batch"]
 
 
@@ -276,38 +277,59 @@ def test_a_slice_with_nothing_left_just_ends(world: World) -> None:
 def test_only_the_slot_of_a_slice_gives_it_back(world: World) -> None:
     of = taken(world)
     with unchanged(world):
-        assert give_back(world, of, ["0:0:3:r"], slot=B) == Answer("stale")
-        assert give_back(world, of, ["0:0:3:r"], slice_id="s9") == Answer("stale")
+        assert give_back(world, of, slot=B) == Answer("stale")
+        assert give_back(world, of, slice_id="s9") == Answer("stale")
 
 
 def test_giving_back_twice_answers_the_same(world: World) -> None:
     of = taken(world)
-    first = give_back(world, of, ["0:0:3:a"], crashed=1)
+    first = give_back(world, of, "a", crashed=1)
     assert first == Answer("ok", "1")
     with unchanged(world):
-        assert give_back(world, of, ["0:0:3:a"], crashed=1) == first
+        assert give_back(world, of, "a", crashed=1) == first
 
 
 def test_a_poisonous_item_is_quarantined_at_the_limit(world: World) -> None:
     """The batch goes on without it, and tells why."""
     of = taken(world, 2)
-    for crashes in (1, 2):
-        assert give_back(world, of, ["0:0:2:a"], slice_id=f"s{crashes}", crashed=0, allowed=3).info == str(crashes)
-        found = take(world, f"s{crashes + 1}", k=1)
-        assert found is not None
-        of = found
-    assert give_back(world, of, slice_id="s3", crashed=0, allowed=3) == Answer("quarantined", "3")
+    assert give_back(world, of, crashed=0, allowed=3) == Answer("ok", "1")
+    assert take(world, "other") == Taken(0, 1, 2, "r", "0")
+    again = Taken(0, 0, 1, "c", "0")
+    assert take(world, "s2") == again
+    assert give_back(world, again, slice_id="s2", crashed=0, allowed=3) == Answer("ok", "2")
+    assert take(world, "s3") == again
+    assert give_back(world, again, slice_id="s3", crashed=0, allowed=3) == Answer("quarantined", "3")
     assert world.batches.rows(BATCH, 0) == {0: b"f-poison"}
-    assert world.batches.counts(BATCH).failed == 1
-    assert take(world, "s4") == Taken(0, 1, 2, "a", "0")
+    assert world.batches.counts(BATCH) == BatchCounts(total=2, failed=1, in_slices=1)
+    assert take(world, "s4") is None
+    assert give_back(world, Taken(0, 1, 2, "r", "0"), slice_id="other") == Answer("ok", "0")
+    assert take(world, "s4") == Taken(0, 1, 2, "r", "0")
 
 
 def test_a_row_that_is_there_stands_against_the_quarantine(world: World) -> None:
     of = taken(world, 1)
     item_commit(world, of, end(0))
-    assert give_back(world, of, crashed=0, allowed=1).kind == "quarantined"
+    assert give_back(world, of, crashed=0, allowed=1) == Answer("ok", "0")
     assert world.batches.counts(BATCH) == BatchCounts(total=1, done=1)
     assert world.batches.rows(BATCH, 0) == {0: b"d-result"}
+
+
+@pytest.mark.parametrize("flag", ["r", "a"])
+def test_what_has_settled_in_this_moment_is_not_ready_again(world: World, flag: Literal["r", "a"]) -> None:
+    """The ledger decides, not what the caller saw a moment before."""
+    of = taken(world, 6)
+    item_commit(world, of, end(1), promote(2), go_on(3), end(5, row=b"f"))
+    assert give_back(world, of, flag, crashed=2, allowed=1) == Answer("ok", "0")
+    assert world.batches.counts(BATCH) == BatchCounts(total=6, done=1, failed=1, promoted=1, ready=3)
+    ready = [take(world, f"s{at}") for at in (2, 3, 4, 5)]
+    spans = [(0, 1), (3, 5)] if flag == "r" else [(0, 1), (3, 4), (4, 5)]
+    assert [of for of in ready if of] == [Taken(0, start, stop, flag, "0") for start, stop in spans]
+
+
+def test_a_slice_of_other_items_is_not_given_back(world: World) -> None:
+    of = taken(world)
+    with unchanged(world):
+        assert give_back(world, of._replace(stop=2)) == Answer("stale")
 
 
 def test_settled_items(world: World) -> None:
@@ -396,7 +418,7 @@ def test_a_run_whose_name_looks_like_an_item_leaves_nothing_of_a_batch(world: Wo
 def test_a_driver_taken_for_dead_does_not_take_the_run_of_another_for_its_own(world: World) -> None:
     """Both had the item in their slices, both find that it must go on as a run: one of them makes it."""
     of = taken(world, 1)
-    give_back(world, of, ["0:0:1:r"])
+    give_back(world, of)
     again = take(world, "s2", B)
     assert again is not None
     assert item_commit(world, again, promote(0, C1), slice_id="s2", slot=B) == [True]

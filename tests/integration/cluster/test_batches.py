@@ -12,6 +12,7 @@ import pytest
 
 from distgraph.cluster.embedded import EmbeddedCluster
 from distgraph.errors import (
+    BatchCancelledError,
     BatchExistsError,
     BatchNotFoundError,
     CodecError,
@@ -201,7 +202,7 @@ class TestSteering:
         assert {result.status for result in results} == {"done", "cancelled"}
 
     def test_cancel_while_it_is_submitted(self, cluster: EmbeddedCluster) -> None:
-        """No more items are asked for, and the batch is at rest though it was never complete."""
+        """No more items are asked for, the submitter is told, and the batch is at rest with those that came before."""
         name = new_id()
         asked: list[int] = []
 
@@ -212,11 +213,15 @@ class TestSteering:
                     cluster.batch(name).cancel()
                 yield item
 
-        batch = cluster.bind(sums.graph).submit_batch(items(), batch_id=name)
-        status = batch.wait(10)
-        assert status.finished
-        assert status.done + status.cancelled == 2 * CHUNK
+        bound = cluster.bind(sums.graph)
+        with pytest.raises(BatchCancelledError, match=f"holds the {2 * CHUNK} that came before"):
+            bound.submit_batch(items(), batch_id=name)
+        status = cluster.batch(name).wait(10)
+        assert (status.finished, status.sealed, status.total) == (True, True, 2 * CHUNK)
+        assert status.done + status.cancelled == len(list(cluster.batch(name).results())) == 2 * CHUNK
         assert len(asked) == 3 * CHUNK
+        with pytest.raises(BatchCancelledError, match=f"holds the {2 * CHUNK} that came before"):
+            bound.submit_batch(items(), batch_id=name)
 
     def test_an_item_of_a_cancelled_batch(self, cluster: EmbeddedCluster) -> None:
         batch = cluster.bind(sums.graph).submit_batch(sums.items(600, delay_ms=1))

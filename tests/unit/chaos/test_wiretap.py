@@ -69,7 +69,7 @@ CASES: list[tuple[Use, Any, Event]] = [
         {"op": "take", "f": "ok", "batch": "b", "slice": "s1", "slot": "boot:7.0", "chunk": 1, "start": 44, "stop": 46},
     ),
     (
-        lambda runs, batches: batches.give_back("b", "s1", "boot:7.0", SPAN, ["1:44:45:r"]),
+        lambda runs, batches: batches.give_back("b", "s1", "boot:7.0", SPAN),
         [b"ok", 0],
         {"op": "leave", "f": "ok", "slice": "s1", "slot": "boot:7.0"},
     ),

@@ -204,6 +204,8 @@ EXPECTED = {
     "ResultExpiredError": 2,
     "RunActiveError": 2,
     "BatchExistsError": 2,
+    "BatchCancelledError": 2,
+    "BatchLostError": 1,
     "RunExistsError": 2,
     "ConfigError": 2,
     "InputError": 2,

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from distgraph.errors import BatchExistsError, BatchNotFoundError, InputError, WaitTimeoutError
+from distgraph.cluster.batch import Batch
+from distgraph.errors import BatchExistsError, BatchLostError, BatchNotFoundError, InputError, WaitTimeoutError
 from distgraph.testing import Faults, InProcessCluster
 from tests.unit.cluster.small import Counted, chain, cluster_of
 
@@ -177,3 +178,117 @@ def test_a_deleted_batch_leaves_nothing(cluster: InProcessCluster, graph: Any) -
 def test_an_unknown_batch(cluster: InProcessCluster) -> None:
     with pytest.raises(BatchNotFoundError, match="no batch 'nobody'"):
         cluster.batch("nobody")
+
+
+class TestARolledBackServer:
+    """The handle knows what it was told: nobody waits for ever, and nothing is less without a word."""
+
+    @pytest.mark.parametrize("kept", [list, tuple])
+    @pytest.mark.parametrize("left", ["nothing sealed", "a chunk", "no chunk"])
+    def test_what_it_lost_the_submitter_sends_again(
+        self, cluster: InProcessCluster, graph: Any, left: str, kept: Any
+    ) -> None:
+        batch, saved = forgetful(cluster, graph, kept(items(600)))
+        cluster.memory.restore(saved[left])
+        status = batch.wait()
+        assert (status.total, status.done, status.finished) == (600, 600, True)
+        assert [row.index for row in batch.results()] == list(range(600))
+
+    @pytest.mark.parametrize("left", ["nothing sealed", "a chunk"])
+    @pytest.mark.parametrize("asked", ["status", "wait", "results"])
+    def test_who_has_no_items_is_told(self, cluster: InProcessCluster, graph: Any, left: str, asked: str) -> None:
+        mine, saved = forgetful(cluster, graph, iter(items(600)))
+        other = cluster.batch("mine")
+        cluster.memory.restore(saved[left])
+        found = {"nothing sealed": "it waits for more items", "a chunk": "256 of 600 items are there"}[left]
+        for batch in (mine, other):
+            with pytest.raises(BatchLostError, match=rf"rolled back.*{found}.*Submit the same items again"):
+                list(getattr(batch, asked)() or ())
+        assert cluster.submit_batch(graph, items(600), batch_id="mine").wait().done == 600
+        assert other.wait().done == 600
+
+    def test_who_comes_later_waits_for_items(self, cluster: InProcessCluster, graph: Any) -> None:
+        """Nobody told him that these were all."""
+        _, saved = forgetful(cluster, graph, items(600))
+        cluster.memory.restore(saved["a chunk"])
+        assert not cluster.batch("mine").status().sealed
+
+    def test_items_that_were_changed_since_are_not_sent_again(self, cluster: InProcessCluster, graph: Any) -> None:
+        mine = items(600)
+        batch, saved = forgetful(cluster, graph, mine)
+        mine[500] = {"x": -1}
+        cluster.memory.restore(saved["a chunk"])
+        with pytest.raises(BatchExistsError, match=r"items 256 to 511 were changed since"):
+            batch.wait()
+        mine[500:] = []
+        with pytest.raises(BatchExistsError, match=r"changed since"):
+            batch.wait()
+
+    def test_a_batch_that_is_lost_whole_is_said_to_be(self, cluster: InProcessCluster, graph: Any) -> None:
+        batch, saved = forgetful(cluster, graph, items(600))
+        cluster.memory.restore(saved["no batch"])
+        with pytest.raises(BatchNotFoundError):
+            batch.wait()
+
+    def test_results_that_are_missing_are_not_left_out_silently(self, cluster: InProcessCluster, graph: Any) -> None:
+        batch = cluster.submit_batch(graph, items(10))
+        saved = cluster.memory.snapshot()
+        batch.wait()
+        cluster.memory.restore(saved)
+        with pytest.raises(BatchLostError, match="0 results are there, of 10 items that were done"):
+            list(batch.results())
+        batch.wait()
+        assert len(list(batch.results())) == 10
+
+    def test_a_pause_that_was_ended_is_ended_again(self, cluster: InProcessCluster, graph: Any) -> None:
+        batch = cluster.submit_batch(graph, items(10))
+        watcher = cluster.batch(batch.batch_id)
+        batch.pause()
+        watcher.status()
+        saved = cluster.memory.snapshot()
+        batch.unpause()
+        watcher.status()
+        for who in (batch, watcher):
+            cluster.memory.restore(saved)
+            saved = cluster.memory.snapshot()
+            assert cluster.memory.batches.counts(batch.batch_id).states == {"paused"}
+            who.status()
+            assert cluster.memory.batches.counts(batch.batch_id).states == set()
+        assert batch.wait().done == 10
+
+    def test_a_pause_of_somebody_else_stands(self, cluster: InProcessCluster, graph: Any) -> None:
+        batch = cluster.submit_batch(graph, items(10))
+        batch.pause()
+        batch.unpause()
+        cluster.batch(batch.batch_id).pause()
+        with pytest.raises(WaitTimeoutError):
+            batch.wait(0)
+        assert cluster.memory.batches.counts(batch.batch_id).states == {"paused"}
+
+    def test_what_is_deleted_meanwhile_is_not_sent_again(self, cluster: InProcessCluster, graph: Any) -> None:
+        batch = cluster.submit_batch(graph, items(600))
+        cluster.memory.batches.drop(batch.batch_id, "somebody")
+        cluster.memory.batches.delete_items(batch.batch_id, [0, 1, 2])
+        batch.status()
+        cluster.batch(batch.batch_id).delete()
+        with pytest.raises(BatchNotFoundError):
+            batch.status()
+
+
+def forgetful(cluster: InProcessCluster, graph: Any, given: Any) -> tuple[Batch, dict[str, int]]:
+    """A batch, and what the server may go back to, by what it has of it then."""
+    batches, saved = cluster.memory.batches, {"no batch": cluster.memory.snapshot()}
+    add, seal = batches.add, batches.seal
+
+    def added(batch_id: str, chunk: int, *args: Any, **more: Any) -> str:
+        saved.setdefault({0: "no chunk", 1: "a chunk"}.get(chunk, ""), cluster.memory.snapshot())
+        return add(batch_id, chunk, *args, **more)
+
+    def sealed(*args: Any) -> str:
+        saved.setdefault("nothing sealed", cluster.memory.snapshot())
+        return seal(*args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batches, "add", added)
+        patch.setattr(batches, "seal", sealed)
+        return cluster.submit_batch(graph, given, batch_id="mine"), saved

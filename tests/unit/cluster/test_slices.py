@@ -10,7 +10,7 @@ import pytest
 from distgraph.cluster import slices as module
 from distgraph.cluster.deliver import deliver
 from distgraph.cluster.failures import rebuild
-from distgraph.errors import PoisonTaskError
+from distgraph.errors import CheckpointCorruptError, PoisonTaskError
 from distgraph.testing import Faults, die
 from distgraph.types import Placement, RetryPolicy
 from tests.unit.cluster.small import Counted, ask, chain, cluster_of, fan, skipping, wide
@@ -221,6 +221,57 @@ def after(cluster: Any, batch: Any) -> list[Any]:
     cluster.run_until_idle()
     assert batch.status().finished
     return list(batch.results())
+
+
+@pytest.mark.parametrize("how", ["drained", "dead"])
+def test_what_of_a_slice_is_left_the_ledger_decides_when_it_ends(how: str) -> None:
+    """The server is rolled back in the very moment in which somebody gives the slice back: he could not know."""
+    node = Counted("a")
+    cluster = cluster_of(graph := chain(node), slots=1)
+    saved: list[int] = []
+
+    def does(state: Any) -> None:
+        if state["x"] in (0, 2):
+            cluster.advance_clock(50)  # more than lies between two flushes
+        if state["x"] == 1 and not saved:
+            saved.append(cluster.memory.snapshot())
+        if state["x"] == 3 and node.calls == 4:
+            cluster.drain(next(slot for slot in cluster.slots if slot.busy)) if how == "drained" else die()
+
+    node.does = does
+    cluster._plan("before batches.give_back", 1, None, lambda _: cluster.memory.restore(saved[0]))
+    batch = cluster.submit_batch(graph, items(4))
+    cluster.step()
+    if how == "drained":
+        cluster.add_slot()
+    assert [row.value["trail"] for row in after(cluster, batch)] == [["a"]] * 4
+    assert node.calls == 7, "items 1 to 3 ran again: what they had come to was forgotten"
+
+
+def test_an_item_whose_head_is_damaged_when_it_leaves_its_slice_fails_alone() -> None:
+    """Its driver reads it again to wait for the next attempt. What is damaged is nobody's crash."""
+    work = Counted("work")
+
+    def does(state: Any) -> None:
+        if work.calls <= 2:
+            raise ValueError("not yet")
+
+    def damage(_: Any) -> None:
+        line = cluster.memory.state.lines.at((f"{batch.batch_id}:0", ""))
+        line.write([(f"c:{line['head'].decode()}", b"rust")])
+
+    work.does = does
+    policy = RetryPolicy(initial_interval=5.0, jitter=False, max_attempts=4, retry_on=ValueError)
+    cluster = cluster_of(graph := chain(Counted("before"), work, retry_policy=policy))
+    batch = cluster.submit_batch(graph, items(2))
+    cluster._plan("before runs.claim", 1, None, damage)
+    cluster.step()
+    records = cluster.memory.state.records.values()
+    assert [record.get("x", b"0") for record in records] == [b"0"], "the other waits, and is not suspected"
+    rows = after(cluster, batch)
+    assert [row.status for row in rows] == ["failed", "done"]
+    assert isinstance(rebuild(rows[0].error or {}), CheckpointCorruptError)
+    assert cluster.deaths == 0
 
 
 @pytest.mark.parametrize("drained", [False, True])

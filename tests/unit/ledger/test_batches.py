@@ -62,11 +62,11 @@ def test_a_cancelled_batch_answers_no_item() -> None:
 
 def test_giving_back_without_a_culprit_counts_no_crash() -> None:
     batches, scripts = ledger([b"ok", 0], [b"quarantined", 3], [b"stale"])
-    assert batches.give_back("b", "s1", "slot", TAKEN, ["1:0:3:r"]) == Answer("ok", "0")
-    assert scripts.calls[0].args == ("b", "s1", "slot", "", 3, b"", "1:0:3:r")
-    assert batches.give_back("b", "s1", "slot", TAKEN, [], crashed=0, row=b"f") == Answer("quarantined", "3")
-    assert scripts.calls[1].args == ("b", "s1", "slot", 0, 3, b"f")
-    assert batches.give_back("b", "s1", "slot", TAKEN, []) == Answer("stale")
+    assert batches.give_back("b", "s1", "slot", TAKEN) == Answer("ok", "0")
+    assert scripts.calls[0].args == ("b", "s1", "slot", "r", "", 3, b"", "1:0:3", 256)
+    assert batches.give_back("b", "s1", "slot", TAKEN, "a", crashed=256, row=b"f") == Answer("quarantined", "3")
+    assert scripts.calls[1].args == ("b", "s1", "slot", "a", 256, 3, b"f", "1:0:3", 256)
+    assert batches.give_back("b", "s1", "slot", TAKEN) == Answer("stale")
 
 
 def test_a_batch_is_controlled_in_every_partition() -> None:
