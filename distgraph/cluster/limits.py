@@ -59,10 +59,10 @@ def seconds_of(name: str, value: Any) -> float | None:
     return None if policy is None else policy.run_timeout
 
 
-def limit_fields(options: RunOptions) -> list[tuple[str, int]]:
+def limit_fields(options: RunOptions) -> dict[str, int]:
     """The limits as the record of a run has them."""
     told = (("limit", options.time_limit), ("step_limit", options.step_timeout))
-    return [(name, max(1, int(seconds * 1000))) for name, seconds in told if seconds is not None]
+    return {name: max(1, int(seconds * 1000)) for name, seconds in told if seconds is not None}
 
 
 def ends_of(record: Record, now: float) -> Ends:

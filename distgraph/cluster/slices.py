@@ -368,7 +368,7 @@ class Slice:
                 ("batch_e", self.taken.epoch),
                 ("digest", ""),
                 ("key", item.key),
-                *limit_fields(item.options),
+                *limit_fields(item.options).items(),
             ]
             if self.taken.flag == "a":
                 fields += [("x", 1), ("why", TREE_DIED)]

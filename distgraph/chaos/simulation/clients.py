@@ -20,7 +20,7 @@ from distgraph.cluster.handle import RunHandle
 from distgraph.cluster.options import RETENTION, retention_ms
 from distgraph.cluster.overload import Gate
 from distgraph.errors import (
-    BatchExistsError,
+    BatchCancelledError,
     DistgraphError,
     NodeTimeoutError,
     PoisonTaskError,
@@ -98,7 +98,7 @@ class Client:
         self.final: Any = None
         self.deaths = 0
         self._waits: Callable[[], bool] = lambda: True
-        self._doubts = False
+        self._doubts = self._unseen = False
         self._begin()
 
     def _begin(self) -> None:
@@ -106,8 +106,8 @@ class Client:
         self.desk = Desk(self.world, self.process)
         self.process.begin(self._life)
         self._waits = lambda: True
-        #: The server has lost something since this began.
-        self._doubts = False
+        #: The server has lost something since this began; since it last looked.
+        self._doubts = self._unseen = False
 
     def wants(self) -> bool:
         """Whether it would do something now."""
@@ -120,6 +120,7 @@ class Client:
     def server_restarted(self, *, lost: bool) -> None:
         """The server came back; where it lost something, whoever had an answer asks again."""
         self._doubts = self._doubts or lost
+        self._unseen = self._unseen or lost
         if lost and self.ended:
             self.ended = False
             self._begin()
@@ -296,8 +297,8 @@ class BatchClient(Client):
         items = [graphs.given(subject.total + at, deadly=at < subject.deadly) for at in range(subject.items)]
         try:
             batch: Batch = self.insist(lambda: bound.submit_batch(items, batch_id=self.batch_id))
-        except BatchExistsError:
-            # It was cancelled while its items were sent, and is sealed with those that came before that.
+        except BatchCancelledError:
+            # It was cancelled while its items were sent, and holds those that came before that.
             if not subject.cancel:
                 raise
             batch = self.desk.batch(self.batch_id)
@@ -311,13 +312,13 @@ class BatchClient(Client):
             self.insist(batch.cancel)
             self.world.history.oks["cancelled"] += 1
         while True:
-            self.until(lambda: self.rested() or self.asks() or self.halved())
-            if self.halved():
-                return self.script()
+            self.until(lambda: self.rested() or self.asks() or self._unseen)
+            self._unseen = False
+            # Whoever waits looks all the time, and notices what the server has lost.
+            status = self.insist(batch.status)
             if not self.rested():
                 self._answer()
                 continue
-            status = self.insist(batch.status)
             rows = self.insist(lambda: list(batch.results()))
             failed = [row for row in rows if row.status == "failed"]
             if subject.graph in graphs.FAILING and failed and not subject.cancel:
@@ -340,20 +341,6 @@ class BatchClient(Client):
                     return True
                 done += part.done + part.failed + part.cancelled
         return done >= self.subject.items
-
-    def halved(self) -> bool:
-        """Whether the server has lost a part of what it was told: items, that these were all, or that a pause is over.
-
-        Nobody but the submitter knows. A batch that is cancelled takes nothing more, and nothing of it is wanted.
-        """
-        state = self.world.memory.state
-        if not self._doubts or self.batch_id not in state.manifests:
-            return False
-        parts = [part for (batch_id, _), part in state.parts.items() if batch_id == self.batch_id]
-        if any(part.state == "cancelled" for part in parts):
-            return False
-        whole = "total" in state.manifests[self.batch_id] and sum(part.total for part in parts) >= self.subject.items
-        return not whole or any(part.state == "paused" for part in parts)
 
     def _asking(self) -> list[str]:
         state = self.world.memory.state

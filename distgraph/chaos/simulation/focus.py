@@ -19,6 +19,8 @@ _SLOW = (4000, 12_000)
 #: What changes something.
 _OF_RUNS = ("runs.submit", "runs.claim", "runs.commit", "runs.commit", "runs.offer", "runs.settle", "runs.retry_task")
 _OF_BATCHES = ("batches.add", "batches.seal", "batches.take", "batches.commit", "batches.commit", "runs.settle")
+#: What workers ask of a batch that they have just heard of.
+_TAKING = ("batches.manifest", "batches.ready_partitions", "batches.take", "batches.items", "batches.commit")
 
 
 def _zombies(seed: int, random: Random) -> Schedule:
@@ -102,6 +104,29 @@ def _other_version(seed: int, random: Random) -> Schedule:
     return Schedule(seed, (subject,), random.choice(((1, 1), (2, 1))), len(faults) == 1, faults=faults, slow_ms=slow)
 
 
+def _said_late(seed: int, random: Random) -> Schedule:
+    """Who is to say that a run goes on is taken for dead before, and says it when others have driven it on."""
+    fault = Fault(1, "freeze tree", random.choice(_LONG), "before runs.go_on")
+    graph = random.choice(("ask", "broken"))
+    placement: Placement = random.choice(("auto", "spread"))
+    cancel = random.randint(1, 30) if random.random() < 0.3 else 0
+    subject = Subject(graph, placement, total=random.randrange(3), cancel=cancel)
+    return Schedule(seed, (subject,), random.choice(_FLEETS), faults=(fault,), slow_ms=random.choice(_SLOW))
+
+
+def _half_forgotten(seed: int, random: Random) -> Schedule:
+    """A server is rolled back and forgets items of a batch, that these were all, or that a pause is over."""
+    pause = random.choice((0, random.randint(1, 6)))
+    calls = ("batches.control",) if pause else ("batches.add", "batches.seal", "batches.seal")
+    moment = f"before {random.choice(calls)}"
+    lost = Fault(random.randint(1, 5), "roll back", random.choice((1, 50)), f"before {random.choice(_TAKING)}")
+    faults = (Fault(2 if pause else 1, "freeze", random.randint(2, 12), moment), lost)
+    subject = Subject(
+        random.choice(("chain", "fan", "ask")), "auto", "latest", False, 3, random.randrange(3), pause=pause
+    )
+    return Schedule(seed, (subject,), random.choice(_FLEETS), faults=faults, slow_ms=random.choice((0, 4000)))
+
+
 #: Which seeds stand for them: the remainder of a division by 16.
 FOCUSED: dict[int, Callable[[int, Random], Schedule]] = {
     1: _overtaken,
@@ -110,6 +135,8 @@ FOCUSED: dict[int, Callable[[int, Random], Schedule]] = {
     7: _outage,
     9: _item_overtaken,
     11: _said_twice,
+    12: _said_late,
     13: _late_look,
+    14: _half_forgotten,
     15: _other_version,
 }

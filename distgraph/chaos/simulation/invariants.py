@@ -210,8 +210,8 @@ def _check_log(world: World, client: RunClient) -> None:
     if steps and steps != list(range(steps[0], steps[0] + len(steps))):
         world.history.violate("I12", f"the log of run {client.run_id!r} tells of the steps {steps}")
     ends = [entry[1] for entry in told if entry[0] == "end"]
-    # Others are appended without a commit, by whoever was taken for dead too: he may say late that he goes on.
-    committed = [entry[0] for entry in told if entry[0] in ("step", "end")]
+    # Others are appended at once, by whoever was taken for dead too.
+    committed = [entry[0] for entry in told if entry[0] in ("go", "step", "end")]
     if ends.count("done") > 1 or (committed and committed[-1] != "end"):
         world.history.violate("I12", f"the log of run {client.run_id!r} tells of the ends {ends}, but not as its last")
 

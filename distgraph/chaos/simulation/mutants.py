@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from distgraph.cluster import drive, node_task, reclaim, recover
+from distgraph.cluster.batch import Batch
 from distgraph.cluster.lane import Lane
 from distgraph.cluster.recover import Sweeper
 from distgraph.cluster.registry import Registry
@@ -383,11 +384,20 @@ def _any_item(apply_: Any) -> Any:
     return applied
 
 
-def _slice_forgotten(give_back: Any) -> Any:
-    def given(self: Any, batch_id: str, slice_id: str, slot: str, taken: Any, spans: Any, **more: Any) -> Any:
-        return give_back(self, batch_id, slice_id, slot, taken, [], **more)
+def _no_loss(_: Any) -> Any:
+    return lambda self, manifest, counts: ""
 
-    return given
+
+def _told_anyway(_: Any) -> Any:
+    def told(self: Any, address: Any, epoch: int, head: str, entry: bytes) -> Answer:
+        self.append_log(address, [entry])
+        return OK
+
+    return told
+
+
+def _slice_forgotten(_: Any) -> Any:
+    return lambda self, at, of: []
 
 
 MUTANTS: dict[str, Mutant] = {
@@ -461,10 +471,12 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "any-version": Mutant("a worker runs what another version began", ((Registry, "find", _any_version),)),
     "thread-shared": Mutant("two runs are active on one thread", ((MemoryRuns, "submit", _crowded),)),
+    "told-late": Mutant("a run is said to go on by whoever comes too late", ((MemoryRuns, "go_on", _told_anyway),)),
+    "loss-unnoticed": Mutant("nobody notices what the server has lost of a batch", ((Batch, "_lost", _no_loss),)),
     "chunk-not-idempotent": Mutant("a chunk sent again is added again", ((MemoryBatches, "add", _added_again),)),
     "seal-miscounted": Mutant("a batch waits for an item too many", ((MemoryBatches, "seal", _miscounted),)),
     "row-counted-twice": Mutant("an item that ends again counts again", ((MemorySlices, "_apply", _end_twice),)),
     "slice-forgotten": Mutant(
-        "items of a dead slice do not come back", ((MemoryBatches, "give_back", _slice_forgotten),)
+        "items of a dead slice do not come back", ((MemorySlices, "_unsettled", _slice_forgotten),)
     ),
 }

@@ -98,7 +98,7 @@ def crashed_run(world: ServerWorld) -> None:
 
 
 def crashed_item(world: ServerWorld) -> Taken:
-    give_back(world, taken(world, 4), ["0:0:1:c"], crashed=0)
+    give_back(world, taken(world, 1), crashed=0)
     of = take(world, "s2", B)
     assert of is not None
     return of

@@ -522,7 +522,7 @@ def test_an_item_promoted_again_has_a_new_epoch(world: World) -> None:
 
 def test_an_item_that_has_got_on_begins_to_be_counted_anew(world: World) -> None:
     """The death that made it a suspect counts no more either: it is an item like others."""
-    give_back(world, taken(world, 4), ["0:0:1:a"], crashed=0)
+    give_back(world, taken(world, 1), "a", crashed=0)
     of = take(world, "s2", B)
     assert of is not None
     with unchanged(world):
@@ -530,4 +530,4 @@ def test_an_item_that_has_got_on_begins_to_be_counted_anew(world: World) -> None
         assert not world.batches.got_on(BATCH, "s1", A, of), "that slice has ended"
     assert world.batches.got_on(BATCH, "s2", B, of)
     assert world.batches.slice_of(BATCH, part_of(world), "s2") == (B, of._replace(flag="r", epoch=""))
-    assert give_back(world, of, ["0:0:1:c"], slice_id="s2", slot=B, crashed=0) == Answer("ok", "1")
+    assert give_back(world, of, slice_id="s2", slot=B, crashed=0) == Answer("ok", "1")
