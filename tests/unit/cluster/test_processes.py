@@ -186,6 +186,8 @@ def test_variables_can_be_added(start: Start) -> None:
 
 def environment_of(process: ChildProcess) -> dict[str, str]:
     environment = Path(f"/proc/{process.pid}/environ")
+    # It has no server and would soon be gone, and its environment with it.
+    process.pause()
     # While a process becomes another program, the kernel shows it without any.
     wait_until(lambda: environment.read_bytes() != b"")
     pairs = environment.read_bytes().decode().split("\0")
