@@ -185,6 +185,8 @@ def _begin(place: Workplace, run: Run) -> bool:
             if field.startswith("o:"):
                 # Of the superstep that another program left half done.
                 lane.pending[field[2:]] = [(channel, value) for channel, value in run.served.codec.decode(data)]
+    except StoreError:
+        raise
     except Exception as exc:
         fail(place, run, exc)
         return False
