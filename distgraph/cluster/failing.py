@@ -8,10 +8,13 @@ that are to be retried are counted, in the call that follows them.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
-from distgraph.cluster.shelves import of_ledger
 from distgraph.cluster.workplace import Workplace
+from distgraph.errors import StoreError
+
+log = logging.getLogger(__name__)
 
 #: So many failures of a node in a row are its retry policy's business alone.
 FREE = 100
@@ -42,8 +45,12 @@ def spent(run: Any, exc: BaseException) -> bool:
 def put_off_for(place: Workplace, graph: str, node: str, delay: float) -> float:
     """How long the retry of a node that has just failed waits, which its policy puts off for ``delay``. Seconds."""
     name = named(graph, node)
-    with of_ledger():
+    try:
         wait = at_least(place.fleet.failed(name, forget_ms=FORGET_MS))
+    except StoreError as exc:
+        # The count is a help; that this attempt has failed is a result, and is stored when the server is back.
+        log.debug("a failure of %r is not counted: %s", name, exc)
+        return delay
     if not wait:
         return delay
     place.failing.add(name)
@@ -55,8 +62,12 @@ def has_worked(place: Workplace, graph: str, node: str) -> None:
     """Tell the fleet that a node works again, if this slot knows that it did not."""
     name = named(graph, node)
     if name in place.failing:
-        with of_ledger():
+        try:
             place.fleet.worked(name)
+        except StoreError as exc:
+            # What the node came to outlives the outage; its next success tells.
+            log.debug("it is not told yet that %r works again: %s", name, exc)
+            return
         place.failing.discard(name)
 
 

@@ -347,9 +347,12 @@ class RunHandle(RunStreams):
         found = lines.look(Place(self.thread_id))
         if found is not None and found.record is not None:
             at, _ = decode_record(self._codec, found.checkpoint_id, found.record)
-            before = stored_outside(lines, self._codec, self.thread_id, found)
+            before: list[Write] = []
+            if "stop" in record or self._codec.decode(record["input"]) is None:
+                before = stored_outside(lines, self._codec, self.thread_id, found)
+                fields = {**fields, "stop": at.step + 2 + options.recursion_limit, "go": at.id}
+            # Else the head is that of a run before it: it has not come to its own input, and begins with that.
             told = recorded(self._codec, at.id, [*before, *writes])
-            fields = {**fields, "stop": at.step + 2 + options.recursion_limit, "go": at.id}
             if told or FIELD in record:
                 fields[FIELD] = told
         elif writes:

@@ -87,6 +87,11 @@ class _Flight(Generic[H]):
         self.called, self.ends = "", inf
         self.told = False
 
+    @property
+    def late_at(self) -> float:
+        """When its time is over; never, if it has ended and was not fetched yet."""
+        return inf if self.running.future.done() else self.ends
+
 
 class Landed(NamedTuple, Generic[H]):
     """One task that has ended: whose it was, and what its steps returned."""
@@ -147,6 +152,7 @@ class Overlap(Generic[H]):
                 if self._landed or not self._flights or looked:
                     landed = [*self._landed]
                     self._landed.clear()
+                    self._look_away()
                     return landed
                 looked = not wait
                 for future in self._wait(TOLD_SECONDS if wait else 0.0):
@@ -204,11 +210,21 @@ class Overlap(Generic[H]):
 
     def _show(self) -> None:
         """Have the slot's row show one that should have ended, else that whose time is over first."""
-        first = min(self._flights.values(), key=lambda flight: (not flight.told, flight.ends))
-        if (first, first.ends) != self._shown:
-            self._shown = first, first.ends
-            left = first.ends - self._place.monotonic()
+        first = min(self._flights.values(), key=lambda flight: (not flight.told, flight.late_at))
+        ends = first.late_at
+        if (first, ends) != self._shown:
+            self._shown = first, ends
+            left = ends - self._place.monotonic()
             self._place.watch(BESIDE + first.called, None if left == inf else left)
+
+    def _look_away(self) -> None:
+        """Show no time limit while this OS thread stores something: who ends in time must not be stopped for what that took.
+
+        It may take long, where the server is away.
+        """
+        if self._shown is not None and self._shown[1] != inf:
+            self._shown = self._shown[0], inf
+            self._place.watch(BESIDE + self._shown[0].called, None)
 
     def _cancel_unwanted(self) -> None:
         """Cancel calls whose run or batch was cancelled: nobody tells a row that shows one of many."""

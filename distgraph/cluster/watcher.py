@@ -196,11 +196,19 @@ class Watcher:
 
     def abandon(self) -> None:
         """The time to drain is over: give back what still runs here, without counting a crash, and end its processes."""
-        for row, said in self.table.occupied():
-            if said.busy:
+        busy = [(row, said) for row, said in self.table.occupied() if said.busy]
+        # Whoever finds them dead, before all of it is given back, blames nobody.
+        self._killed |= {said.pid: (False, "its worker ended") for _, said in busy}
+        try:
+            for row, said in busy:
                 log.warning("gave back %s: it did not end within the time to drain", " ".join(said.what.split()))
                 self.sweeper.bury(slot_name(self.boot, said.pid, row), said.what, crashed=False)
                 self.table.clear(row)
+        except StoreError as exc:
+            # They may wait for the same server, to store what they came to: not longer than their worker lives.
+            log.warning("the server is away, and what is left is found by other workers: %s", exc)
+        finally:
+            for _, said in busy:
                 if said.pid != os.getpid():
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(said.pid, signal.SIGKILL)

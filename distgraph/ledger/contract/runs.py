@@ -206,7 +206,8 @@ class Runs(Protocol):
     ) -> Answer:
         """Give a failed task back to wait in the due index; ``attempts`` were made, ``path`` is kept for its hint.
 
-        Where that is one more than before it counts in the run's record (``retries``), until it is queued anew.
+        Where that is more than before it counts in the run's record (``retries``), until it is queued anew. Who comes
+        late, with fewer, takes nothing back, and a wait that has begun stands.
 
         Returns:
             ``ok``; ``done``: another attempt settled it; ``held``: another slot runs it; ``stale`` as for

@@ -491,3 +491,19 @@ def test_a_sleep_is_looked_at_when_its_time_is_over(world: World) -> None:
     world.runs.sleep_task(RUN, A, 1, C1, "T1", "k", ms=60_000)
     world.pass_ms(1000)
     assert [entry.kind for entry in world.runs.sweep(world.keys.partition("r1"), most=9, push_ms=0).due] == ["run"]
+
+
+def test_a_retry_that_comes_late_takes_nothing_back(world: World) -> None:
+    """Its first call arrived, and the answer did not: until it was made again the task has failed elsewhere."""
+    offered(world)
+    claim_task(world, "T1", A)
+    retry(world, "T1", A, attempts=1)
+    claim_task(world, "T1", B)
+    retry(world, "T1", B, attempts=2)
+    world.pass_ms(100)
+    with unchanged(world):
+        assert retry(world, "T1", A, attempts=1) == OK
+    claim_task(world, "T1", B)
+    world.runs.reclaim(RUN, B, crashed=False)
+    assert retry(world, "T1", A, attempts=1) == OK
+    assert (world.runs.attempts(RUN, "T1"), world.runs.record(RUN)["retries"]) == (2, b"2")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from distgraph.cluster.failing import FREE, MOST, STEP, at_least, named
+from distgraph.cluster.failing import FORGET_MS, FREE, MOST, STEP, at_least, named
 from distgraph.cluster.failures import rebuild
 from distgraph.errors import ConfigError
 from distgraph.testing import InProcessCluster
@@ -141,6 +141,20 @@ class TestWhereANodeDoesNothingButFail:
         cluster.submit_batch(graph, items(20))
         cluster.run_until_idle()
         assert asked == []
+
+    def test_what_came_of_an_attempt_outlives_an_outage_of_the_counts(self) -> None:
+        node = Counted("shaky", lambda state: fail(state) if node.calls % 2 else None)
+        graph = chain(node, retry_policy=HASTY._replace(max_attempts=2))
+        cluster = cluster_of(graph, slots=1)
+        for _ in range(FREE):
+            cluster.memory.fleet.failed(named("chain", "shaky"), forget_ms=FORGET_MS)
+        cluster.fail_at("before fleet.worked")
+        cluster.submit(graph, {"x": 1}).result(60)
+        assert node.calls == 2
+        cluster.fail_at("before fleet.failed")
+        cluster.submit(graph, {"x": 1}).result(60)
+        assert node.calls == 4
+        assert cluster.failing() == []
 
     def test_nodes_are_told_apart(self) -> None:
         assert len({named("a", "b"), named("a.b", "c"), named("a", "b.c")}) == 3

@@ -10,6 +10,7 @@ import pytest
 from distgraph.cluster.failures import rebuild
 from distgraph.cluster.limits import Ends, ends_of, late_field, seconds_of
 from distgraph.errors import ConfigError, RunTimeoutError, StepTimeoutError
+from distgraph.ledger.replies import Address
 from distgraph.runtime import get_runtime
 from distgraph.testing import die
 from distgraph.types import RetryPolicy
@@ -88,6 +89,20 @@ class TestOfARun:
         slow.append(False)
         assert run.retry().result(30)["trail"] == ["a", "slow"]
         assert first.calls == 1
+
+    def test_one_that_did_not_come_to_its_input_begins_with_it(self, placement: Any) -> None:
+        """Whoever took it died with it; what its thread had before is not what it goes on from."""
+        graph = chain(Counted("a"))
+        cluster = cluster_of(graph)
+        on: Any = {"configurable": {"thread_id": "t"}}
+        bound = cluster.bind(graph, placement=placement)
+        bound.invoke({"x": 1}, on)
+        run = bound.submit({"x": 2}, on, time_limit=3)
+        assert cluster.memory.runs.claim(Address(run.run_id, "t"), "gone:1.0", sweep_ms=1000).kind == "ok"
+        cluster.clock.advance(5_000)
+        with pytest.raises(RunTimeoutError):
+            run.result(30)
+        assert run.retry().result(30) == {"x": 2, "trail": ["a", "a"]}
 
     def test_in_time(self, placement: Any) -> None:
         graph = chain(*[Counted(name, lambda state: cluster.clock.advance(500)) for name in "abc"])

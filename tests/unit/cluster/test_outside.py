@@ -151,3 +151,13 @@ def test_it_is_numbered_after_what_savers_left() -> None:
         new = beside(lines, codec, "t", head, [("x", 3), ("trail", ["b"])])
         assert [name.rpartition("|")[2] for name, _ in new] == ["w1", "2", head]
         assert run.resume("yes").result()["x"] == 3
+
+
+def test_an_outage_where_it_is_looked_for_is_no_failure_of_the_run() -> None:
+    graph = chain(Counted("a"))
+    with cluster_of(graph) as cluster:
+        bound = cluster.bind(graph)
+        bound.invoke({"x": 1}, ON)
+        bound.invoke(Command(update={"x": 7}), ON)
+        cluster.fail_at("before lines.look")
+        assert bound.invoke({"trail": ["new"]}, ON) == {"x": 7, "trail": ["a", "new", "a"]}

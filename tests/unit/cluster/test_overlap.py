@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from distgraph.cluster.home_loop import home
 from distgraph.cluster.liveness import BESIDE
 from distgraph.cluster.overlap import Overlap, to_its_end
 from distgraph.cluster.workplace import Workplace
 from tests.unit.cluster.small import Counted, chain, cluster_of
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.unit
 
@@ -142,3 +144,29 @@ def test_what_a_coroutine_raises_comes_back_to_its_steps() -> None:
         return "caught"
 
     assert to_its_end(steps(), lambda: False) == "caught"
+
+
+def test_what_ended_in_time_is_not_stopped_for_what_storing_another_takes() -> None:
+    """The server is away, say, when the first one has ended: the slot's row shows no limit until the others are looked at."""
+    shown: list[tuple[str, float | None]] = []
+    place, gate = replace(place_of(), watch=lambda what, seconds: shown.append((what, seconds))), asyncio.Event()
+
+    def limited(place: Workplace) -> Generator[Any, Any, str]:
+        place.watch("n:limited\nt\n1/\n\n1\n\nnode", 30.0)
+
+        async def work() -> None:
+            await gate.wait()
+
+        yield work()
+        return "limited"
+
+    overlap: Overlap[str] = Overlap(place)
+    overlap.begin("limited", limited)
+    overlap.begin("quick", lambda place: waits(place, result="quick"))
+    assert [owner for owner, _ in overlap.landed()] == ["quick"]
+    assert [what.startswith(BESIDE) and (seconds or 0) > 0 for what, seconds in shown] == [True, False]
+    home().loop.call_soon_threadsafe(gate.set)
+    wait_until(lambda: all(flight.running.future.done() for flight in overlap._flights.values()))
+    assert [owner for owner, _ in overlap.landed()] == ["limited"]
+    assert {seconds for _, seconds in shown[1:]} == {None}
+    assert shown[-1] == ("", None), "and then the row says that nothing runs"

@@ -46,6 +46,7 @@ class Sweeps:
         self.late: list[Called] = []
         self.unwanted: set[str] = set()
         self.swept = self.distrusted = 0
+        self.down = False
         self.idle, self.slots, self.full = 1, 2, False
         self.served = {("graph", "f" * 32)}
 
@@ -57,6 +58,8 @@ class Sweeps:
         self.distrusted += 1
 
     def bury(self, slot: str, what: str, *, crashed: bool = True, why: str = "") -> None:
+        if self.down:
+            raise ServerUnreachableError("no server")
         self.buried.append((slot, what))
         self.blamed.append((crashed, why))
 
@@ -210,6 +213,21 @@ def test_an_outage_proves_nobodys_death_and_ends_nothing(watched: Watched) -> No
     watched.fleet.down = False
     before = len(watched.fleet.beats)
     wait_until(lambda: len(watched.fleet.beats) > before)
+
+
+def test_when_the_time_to_drain_is_over_nobody_outlives_the_worker(
+    watched: Watched, child: subprocess.Popen[bytes]
+) -> None:
+    """The server is away, and the process may wait for it with its result: longer than its worker lives."""
+    watched.sweeps.down = True
+    row = watched.table.take_free(child.pid)
+    watched.table.write(row, child.pid, True, 0.0, CALLED.text)
+    watched.watcher.abandon()
+    assert child.wait(10) == -signal.SIGKILL
+    watched.sweeps.down = False
+    wait_until(lambda: watched.sweeps.buried)
+    assert watched.sweeps.buried == [(slot_name("boot", child.pid, row), CALLED.text)]
+    assert watched.sweeps.blamed == [(False, "its worker ended")]
 
 
 def test_where_a_companion_beats_it_does_not() -> None:
