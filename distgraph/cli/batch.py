@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from distgraph.cli.exits import EPILOG, FAILED, OK
-from distgraph.cli.options import global_options, retention_option
+from distgraph.cli.options import global_options, limit_options, retention_option
 from distgraph.cli.output import Row, count, print_line
 from distgraph.cli.plain import dumps
 from distgraph.cli.session import Session
@@ -55,6 +55,7 @@ def batch() -> None:
     help="The longest line that is read. [default: 16 MiB]",
 )
 @retention_option
+@limit_options
 @global_options
 @click.pass_obj
 def submit(
@@ -68,7 +69,7 @@ def submit(
     key: str | None,
     on_bad_line: Any,
     max_line: int,
-    retention: Any,
+    **options: Any,
 ) -> int:
     """Submit every line of ITEMS.jsonl (- for standard input) as an item of GRAPH.
 
@@ -85,7 +86,7 @@ def submit(
         source = stack.enter_context(item_source(items, key=key, on_bad=on_bad_line, max_line=max_line))
         cluster = stack.enter_context(session.cluster())
         submission = Submission(session, source, path=items, key=key)
-        handle = submission.submit(cluster, graph, batch_id, retention)
+        handle = submission.submit(cluster, graph, batch_id, options)
         if handle is None:
             return submission.nothing()
         if not watch and target is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
@@ -120,6 +120,41 @@ def length_of_time(context: click.Context, parameter: click.Parameter, value: st
         raise click.BadParameter(str(error)) from None
 
 
+def _time_limit(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    found = length_of_time(context, parameter, value)
+    if isinstance(found, str):
+        return None
+    if found is None or found <= 0:
+        raise click.BadParameter(
+            f"{value!r} is no limit. Write how long, as in 45s or 30m; without the option there is none."
+        )
+    return found
+
+
+def _retry_budget(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    from distgraph.cluster.options import RETRIES
+
+    if value is None:
+        return RETRIES
+    if value == "unlimited":
+        return None
+    if not re.fullmatch(r"\d{1,9}", value, re.ASCII):
+        raise click.BadParameter(f"{value!r} is no number of retries. Write one from 0, or unlimited.")
+    return int(value)
+
+
+def limit_words(options: Mapping[str, Any]) -> list[str]:
+    """The words of a command line that say the limits in ``options`` again."""
+    from distgraph.cluster.options import RETRIES
+
+    words = []
+    if (seconds := options["time_limit"]) is not None:
+        words += ["--time-limit", f"{seconds:.6f}".rstrip("0").rstrip(".")]
+    if (budget := options["retry_budget"]) != RETRIES:
+        words += ["--retry-budget", "unlimited" if budget is None else str(budget)]
+    return words
+
+
 def _pool(context: click.Context, parameter: click.Parameter, value: str) -> str:
     if value in POOLS:
         return value
@@ -147,3 +182,23 @@ def retention_option(command: F) -> F:
         "Keep it so long after its end, as in 12h or 7d, or never to delete it. [default: DISTGRAPH_RETENTION, else 7d]"
     )
     return click.option("--retention", metavar="TIME", callback=length_of_time, help=text)(command)
+
+
+def limit_options(command: F) -> F:
+    """``--time-limit`` and ``--retry-budget``: what a run, or each item of a batch, may take."""
+    budget = (
+        "How often its tasks may be tried again, all together, or unlimited: as often as their retry policies say. "
+        "[default: 10000]"
+    )
+    options = (
+        click.option(
+            "--time-limit",
+            metavar="TIME",
+            callback=_time_limit,
+            help="End it with an error when it takes longer, as in 45s or 2h, from when a worker first takes it.",
+        ),
+        click.option("--retry-budget", metavar="N", callback=_retry_budget, help=budget),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from distgraph.cli.exits import EPILOG, OK, Detached
-from distgraph.cli.options import global_options, retention_option
+from distgraph.cli.options import global_options, limit_options, retention_option
 from distgraph.cli.output import console, duration, print_line
 from distgraph.cli.plain import dumps
 from distgraph.cli.reading import Reading, node_errors
@@ -43,11 +43,12 @@ LOOK_EVERY = 0.5
     help="What happens where the thread has an active run.",
 )
 @retention_option
+@limit_options
 @click.option("--stream", is_flag=True, help="Show what each node writes as it comes, one JSON document a line.")
 @global_options
 @click.pass_obj
 def run(
-    session: Session, graph: str, given: str, thread: str | None, strategy: Any, retention: Any, stream: bool
+    session: Session, graph: str, given: str, thread: str | None, strategy: Any, stream: bool, **options: Any
 ) -> int:
     """Run GRAPH on the workers and print its result as JSON.
 
@@ -56,7 +57,7 @@ def run(
     value = read_input(given)
     config = None if thread is None else {"configurable": {"thread_id": thread}}
     with session.cluster() as cluster:
-        handle = cluster.bind(graph).submit(value, config, multitask_strategy=strategy, retention=retention)
+        handle = cluster.bind(graph).submit(value, config, multitask_strategy=strategy, **options)
         try:
             _streamed(session, handle) if stream else show_result(session, handle)
         except KeyboardInterrupt:

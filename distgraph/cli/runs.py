@@ -160,8 +160,6 @@ def show_row(session: Session, handle: RunHandle) -> None:
 def _whole(handle: RunHandle) -> Row:
     """The run with what came out of it: a result, questions among it if it asks, or an error."""
     row = _row(handle)
-    if row["status"] == "waiting_for_worker":
-        return {**row, "waits_for": handle.waits_for()}
     if row["status"] in ("done", "interrupted", "failed"):
         try:
             return {**row, "result": plain(handle.result(timeout=AT_REST))}
@@ -170,8 +168,21 @@ def _whole(handle: RunHandle) -> Row:
         except Exception as error:
             # An interrupted run has one too, where the last answer was refused.
             return {**row, "error": plain(error)}
-    wakes = handle.wakes_at() if row["status"] == "sleeping" else None
-    return {**row, "wakes_at": wakes.isoformat()} if wakes is not None else row
+    if row["status"] == "waiting_for_worker":
+        row["waits_for"] = handle.waits_for()
+    if row["status"] == "sleeping" and (wakes := handle.wakes_at()) is not None:
+        row["wakes_at"] = wakes.isoformat()
+    return {**row, **_limits(handle)}
+
+
+def _limits(handle: RunHandle) -> Row:
+    """The time limit of a run that is not at rest, in seconds, and when it is over if a worker has taken the run."""
+    limit = handle.time_limit()
+    if limit is None:
+        return {}
+    length, ends = limit
+    row: Row = {"time_limit": length.total_seconds()}
+    return row if ends is None else {**row, "ends_at": ends.isoformat()}
 
 
 def _row(handle: RunHandle) -> Row:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from distgraph.cli import progress
 from distgraph.cli.exits import OK, Detached
 from distgraph.cli.items import ItemSource, Tally, size_of
 from distgraph.cli.keys import item_key
+from distgraph.cli.options import limit_words
 from distgraph.cli.output import Row, count
 from distgraph.cli.session import Session
 from distgraph.errors import DistgraphError, InputError
@@ -20,7 +22,6 @@ from distgraph.errors import DistgraphError, InputError
 if TYPE_CHECKING:
     from distgraph.cluster import Cluster
     from distgraph.cluster.batch import Batch
-    from distgraph.cluster.options import Retention
 
 
 def new_id(graph: str) -> str:
@@ -34,8 +35,10 @@ class Submission:
     def __init__(self, session: Session, source: ItemSource, *, path: str, key: str | None) -> None:
         self._session, self._source, self._path, self._key = session, source, path, key
 
-    def submit(self, cluster: Cluster, graph: str, batch_id: str | None, retention: Retention) -> Batch | None:
+    def submit(self, cluster: Cluster, graph: str, batch_id: str | None, options: Mapping[str, Any]) -> Batch | None:
         """Submit the items as the batch with this id (None: a new one); None if there are no items.
+
+        ``options`` are those of ``submit_batch`` that the command line names.
 
         Raises:
             InputError: the file is wrong; nothing was submitted, or the batch was cancelled, as the text says.
@@ -51,14 +54,14 @@ class Submission:
         key = None if self._key is None else partial(item_key, field=self._key)
         name = batch_id or new_id(graph)
         try:
-            handle = remote.submit_batch(shown, batch_id=name, key=key, retention=retention)
+            handle = remote.submit_batch(shown, batch_id=name, key=key, **options)
         except InputError as error:
             # A batch that the user named may be there since an earlier call, and is not ours to cancel.
             if batch_id is None:
                 self._cancel(cluster, name, error)
             raise
         except KeyboardInterrupt:
-            raise Detached(self._how_to_go_on(graph, name)) from None
+            raise Detached(self._how_to_go_on(graph, name, limit_words(options))) from None
         self._remarks()
         if not any(graph in worker.graphs for worker in cluster.workers()):
             self._session.output.note(f"Warning: no worker that serves {graph} is alive; the batch waits for one.")
@@ -78,8 +81,8 @@ class Submission:
             handed = count(self._source.tally.items, "item")
             error.add_note(f"{handed} came before it; batch {batch_id} was cancelled.")
 
-    def _how_to_go_on(self, graph: str, batch_id: str) -> str:
-        words = ["batch", "submit", graph, self._path, "--batch-id", batch_id]
+    def _how_to_go_on(self, graph: str, batch_id: str, limits: list[str]) -> str:
+        words = ["batch", "submit", graph, self._path, "--batch-id", batch_id, *limits]
         again = self._session.command(*words, *([] if self._key is None else ["--key", self._key]))
         handed = count(self._source.tally.items, "item")
         return (

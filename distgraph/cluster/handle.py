@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from distgraph.checkpoint.lines import decode_record
@@ -118,6 +118,19 @@ class RunHandle(RunStreams):
         """
         wake = self._look()[0].get("wake")
         return datetime.fromtimestamp(int(wake) / 1000, UTC) if wake else None
+
+    def time_limit(self) -> tuple[timedelta, datetime | None] | None:
+        """How long the run may take, and when that is over: None until a worker has taken it. None: it has no limit.
+
+        Raises:
+            RunNotFoundError: there is no such run.
+        """
+        record = self._look()[0]
+        if "limit" not in record:
+            return None
+        ends = record.get("ends")
+        over = datetime.fromtimestamp(int(ends) / 1000, UTC) if ends else None
+        return timedelta(milliseconds=int(record["limit"])), over
 
     def _look(self) -> tuple[Record, ItemResult | None]:
         """The run's record; or of a batch item at rest its row; neither while the item waits in its batch.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -155,6 +155,10 @@ class FakeRun:
     deleted: bool = False
     failed: bool = False
     wakes: datetime | None = None
+    limit: tuple[timedelta, datetime | None] | None = None
+
+    def time_limit(self) -> tuple[timedelta, datetime | None] | None:
+        return self.limit
 
     def wakes_at(self) -> datetime | None:
         return self.wakes
@@ -228,9 +232,11 @@ class Remote:
         run_id: str | None = None,
         multitask_strategy: str = "reject",
         retention: Any = "default",
+        **limits: Any,
     ) -> FakeRun:
         assert multitask_strategy == "reject"
         self.cluster.retentions.append(retention)
+        self.cluster.limits.append(limits)
         thread = (config or {}).get("configurable", {}).get("thread_id", "thread-1")
         run = FakeRun(run_id or f"run-{len(self.cluster.all_runs) + 1}", thread, self.graph, value)
         self.cluster.all_runs[run.run_id] = run
@@ -243,8 +249,10 @@ class Remote:
         batch_id: str | None = None,
         key: Callable[[dict[str, Any]], str] | None = None,
         retention: Any = "default",
+        **limits: Any,
     ) -> FakeBatch:
         self.cluster.retentions.append(retention)
+        self.cluster.limits.append(limits)
         batch = FakeBatch(batch_id or "batch-1", self.graph, [], [])
         known = self.cluster.all_batches.setdefault(batch.batch_id, batch)
         for item in items:
@@ -265,6 +273,7 @@ class FakeCluster:
         self.all_runs: dict[str, FakeRun] = {}
         #: What was asked for with each submission.
         self.retentions: list[Any] = []
+        self.limits: list[dict[str, Any]] = []
         self.closed = 0
 
     def __enter__(self) -> FakeCluster:

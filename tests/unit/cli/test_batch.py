@@ -74,6 +74,11 @@ def test_a_retention_that_is_no_time_is_refused(call: Call, cluster: FakeCluster
     assert cluster.retentions == []
 
 
+def test_limits_of_each_item(call: Call, cluster: FakeCluster, items: Path) -> None:
+    call("batch", "submit", "double", str(items), "--time-limit", "2m", "--retry-budget", "3")
+    assert cluster.limits == [{"time_limit": 120.0, "retry_budget": 3}]
+
+
 def test_a_batch_is_deleted(call: Call, cluster: FakeCluster, items: Path) -> None:
     call("batch", "submit", "double", str(items), "--batch-id", "b1")
     answer = call("batch", "delete", "b1")
@@ -251,8 +256,17 @@ def test_ctrl_c_while_the_items_are_checked_has_submitted_nothing(
     assert cluster.all_batches == {}
 
 
+@pytest.mark.parametrize(
+    ("given", "again"),
+    [
+        ((), ""),
+        # With other limits it would be another batch.
+        (("--time-limit", "3w", "--retry-budget", "7"), " --time-limit 1814400 --retry-budget 7"),
+        (("--time-limit", "0.5", "--retry-budget", "unlimited"), " --time-limit 0.5 --retry-budget unlimited"),
+    ],
+)
 def test_ctrl_c_while_submitting_names_the_command_that_goes_on(
-    call: Call, cluster: FakeCluster, items: Path, monkeypatch: pytest.MonkeyPatch
+    call: Call, cluster: FakeCluster, items: Path, monkeypatch: pytest.MonkeyPatch, given: tuple[str, ...], again: str
 ) -> None:
     def stopped(self: object, item: object, line: int) -> bool:
         if line == 3 and cluster.all_batches:
@@ -260,10 +274,10 @@ def test_ctrl_c_while_submitting_names_the_command_that_goes_on(
         return False
 
     monkeypatch.setattr(KeyIndex, "seen", stopped)
-    answer = call("batch", "submit", "double", str(items), "--batch-id", "b1")
+    answer = call("batch", "submit", "double", str(items), "--batch-id", "b1", *given)
     assert answer.code == 5
     assert "Interrupted after 2 items" in answer.err
-    assert f"distgraph batch submit double {items} --batch-id b1" in answer.err
+    assert f"distgraph batch submit double {items} --batch-id b1{again}\n" in answer.err
 
 
 # ------------------------------------------------------------ the others

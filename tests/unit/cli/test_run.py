@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from distgraph.cluster.options import RETRIES
 from tests.unit.cli.conftest import Call
 from tests.unit.cli.fakes import FakeCluster, FakeRun
 
@@ -25,6 +27,37 @@ def test_the_result_is_json(call: Call) -> None:
 def test_a_thread_is_continued_by_its_id(call: Call, cluster: FakeCluster) -> None:
     call("run", "double", "--input", '{"n": 4}', "--thread", "ada")
     assert cluster.run("run-1").thread_id == "ada"
+
+
+@pytest.mark.parametrize(
+    ("given", "limits"),
+    [
+        ((), {"time_limit": None, "retry_budget": RETRIES}),
+        (("--time-limit", "90"), {"time_limit": 90.0, "retry_budget": RETRIES}),
+        (("--retry-budget", "0", "--time-limit", "2h"), {"time_limit": 7200.0, "retry_budget": 0}),
+        (("--retry-budget", "unlimited"), {"time_limit": None, "retry_budget": None}),
+    ],
+)
+def test_limits(call: Call, cluster: FakeCluster, given: tuple[str, ...], limits: dict[str, Any]) -> None:
+    assert call("run", "double", "--input", '{"n": 4}', *given).code == 0
+    assert cluster.limits == [limits]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (("--time-limit", "long"), "'long' is no length of time"),
+        (("--time-limit", "0"), "'0' is no limit"),
+        (("--time-limit", "never"), "'never' is no limit"),
+        (("--retry-budget", "-1"), "'-1' is no number of retries"),
+        (("--retry-budget", "many"), "'many' is no number of retries"),
+    ],
+)
+def test_what_is_no_limit(call: Call, cluster: FakeCluster, given: tuple[str, ...], words: str) -> None:
+    answer = call("run", "double", "--input", '{"n": 4}', *given)
+    assert answer.code == 2
+    assert words in " ".join(answer.err.split())
+    assert cluster.all_runs == {}
 
 
 def test_the_input_can_be_a_file_or_a_pipe(call: Call, tmp_path: Path) -> None:

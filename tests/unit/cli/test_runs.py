@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -48,6 +48,18 @@ def test_show_a_sleeping_run(call: Call, cluster: FakeCluster, run_id: str) -> N
     assert "wakes_at     2030-01-02T00:00:00+00:00" in call("runs", "show", run_id).out
     document = call("runs", "show", run_id, "--json").json
     assert (document["status"], document["wakes_at"]) == ("sleeping", "2030-01-02T00:00:00+00:00")
+
+
+def test_show_a_time_limit_and_when_it_is_over(call: Call, cluster: FakeCluster, run_id: str) -> None:
+    run = cluster.run(run_id)
+    run.looks = 0
+    assert "time_limit" not in call("runs", "show", run_id, "--json").json
+    run.limit = timedelta(minutes=2), None
+    document = call("runs", "show", run_id, "--json").json
+    assert (document["status"], document["time_limit"]) == ("running", 120.0)
+    assert "ends_at" not in document
+    run.limit = timedelta(minutes=2), datetime(2030, 1, 2, tzinfo=UTC)
+    assert "ends_at      2030-01-02T00:00:00+00:00" in call("runs", "show", run_id).out
 
 
 def test_cancel(call: Call, cluster: FakeCluster, run_id: str) -> None:

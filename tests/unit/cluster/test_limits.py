@@ -128,6 +128,18 @@ class TestOfARun:
         assert not any(cluster.memory.state.due.values())
 
 
+def test_a_handle_says_when_the_time_is_over() -> None:
+    graph = chain(Counted("a"))
+    cluster = cluster_of(graph)
+    assert cluster.submit(graph, {"x": 1}).time_limit() is None
+    run = cluster.submit(graph, {"x": 1}, time_limit=90)
+    assert run.time_limit() == (timedelta(seconds=90), None)
+    cluster.run_until_idle()
+    length, ends = run.time_limit() or pytest.fail("it has a limit")
+    assert length == timedelta(seconds=90)
+    assert ends is not None
+
+
 def _overrun(cluster: Any, run: Any, ms: float) -> None:
     """Let the time pass in which the node that was ended had run."""
     while cluster.deaths == 0:
