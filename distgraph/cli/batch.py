@@ -60,6 +60,7 @@ def batch() -> None:
 @click.pass_obj
 def submit(
     session: Session,
+    /,
     graph: str,
     items: str,
     out: str | None,

@@ -48,7 +48,7 @@ LOOK_EVERY = 0.5
 @global_options
 @click.pass_obj
 def run(
-    session: Session, graph: str, given: str, thread: str | None, strategy: Any, stream: bool, **options: Any
+    session: Session, /, graph: str, given: str, thread: str | None, strategy: Any, stream: bool, **options: Any
 ) -> int:
     """Run GRAPH on the workers and print its result as JSON.
 

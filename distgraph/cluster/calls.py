@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from threading import Lock, Timer
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from distgraph.cluster.failing import is_over
 from distgraph.cluster.sharing import IN_PLACE, Sharing
 from distgraph.cluster.shelves import of_ledger
 from distgraph.engine.caching import cache_key, is_cacheable
@@ -120,6 +122,32 @@ class TaskCalls:
         if got_on is not None:
             with of_ledger():
                 got_on()
+
+    def again(self, exc: Exception) -> None:
+        """A task has failed and is to be tried again: that counts against what its run may have of retries.
+
+        Raises:
+            Exception: ``exc``, where that is used up.
+        """
+        lane, ctx = self._lane, self._ctx
+        budget = lane.options.retries
+        if budget is None:
+            return
+        made = self._retries_made() if lane.epoch else lane.retries
+        if is_over(budget, made, ctx.run_id, exc):
+            raise exc
+        if lane.epoch:
+            # Under a name of its own, so that a call that is repeated counts once; and not kept.
+            name = f"retry/{lane.place.nonce().decode()}"
+            self.effects.record(name, b"", retries=True)
+            self.effects.drop(name)
+        lane.retries += 1
+
+    def _retries_made(self) -> int:
+        runs = self._lane.place.runs
+        with of_ledger():
+            found = runs.peek(runs.keys.partition(str(self._ctx.thread_id)), self._ctx.run_id, ("retries",))
+        return int(found[0] or 0)
 
     # ------------------------------------------------------------ who runs it, see ``sharing``
 
@@ -274,7 +302,7 @@ class ThreadCalls:
         if writes:
             return calls.after(child, writes)
         try:
-            writes = run_with_retries(self._ctx, child, calls.answers(child))
+            writes = run_with_retries(self._ctx, child, calls.answers(child), again=calls.again)
         except BaseException as exc:
             calls.failed(child, exc)
             raise
@@ -315,7 +343,9 @@ class LoopCalls:
         if writes:
             return await _beside(calls.after, child, writes)
         try:
-            writes = await arun_with_retries(self._ctx, child, calls.answers(child))
+            writes = await arun_with_retries(
+                self._ctx, child, calls.answers(child), again=partial(_beside, calls.again)
+            )
         except BaseException as exc:
             await _beside(calls.failed, child, exc)
             raise

@@ -329,9 +329,9 @@ class LedgerEffects(EffectLog):
     def put(self, key: str, value: Any) -> Any:
         return self._codec.decode(self.record(key, self._codec.encode(value)))
 
-    def record(self, key: str, data: bytes) -> bytes:
-        """``put`` of a value that is encoded already."""
+    def record(self, key: str, data: bytes, *, retries: bool = False) -> bytes:
+        """``put`` of a value that is encoded already; with ``retries`` it counts as a retry of the run."""
         self.used = True
         with of_ledger():
-            stands = self._runs.effect(self._address, key, data, keep_ms=self._keep_ms)
+            stands = self._runs.effect(self._address, key, data, keep_ms=self._keep_ms, retries=retries)
         return stands if stands is not None else data

@@ -1,9 +1,9 @@
 """What keeps retries from becoming a storm.
 
-Each run, and each item of a batch, has a budget of retries. And where a node does nothing but fail - what it calls is down -
-the fleet counts that: the retries of whatever comes to it wait longer, so that they do not all spend their attempts on it.
-The first success of the node, seen by a slot that knows of it, ends that. A node that works costs nothing: only failures
-that are to be retried are counted, in the call that follows them.
+Each run, and each item of a batch, has a budget of retries, of its nodes and of the tasks that they call. And where a node
+does nothing but fail - what it calls is down - the fleet counts that: the retries of whatever comes to it wait longer, so that
+they do not all spend their attempts on it. The first success of the node, seen by a slot that knows of it, ends that. A node
+that works costs nothing: only failures that are to be retried are counted, in the call that follows them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from distgraph.cluster.workplace import Workplace
 from distgraph.errors import StoreError
+from distgraph.ledger.keys import split_item
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +32,15 @@ def at_least(failures: int) -> float:
 
 def spent(run: Any, exc: BaseException) -> bool:
     """Whether the run (or item) has used up its retries; says so in a note on what has failed."""
-    budget = run.options.retries
-    if budget is None or int(run.record.get("retries", b"0")) < budget:
+    made = int(run.record.get("retries", b"0")) + run.lane.retries
+    return is_over(run.options.retries, made, run.address.run_id, exc)
+
+
+def is_over(budget: int | None, made: int, run_id: str, exc: BaseException) -> bool:
+    """Whether a run (or item) that has made so many retries may make no more; says so in a note on what has failed."""
+    if budget is None or made < budget:
         return False
-    what = f"item {run.address.run_id!r}" if run.batch_epoch else f"run {run.address.run_id!r}"
+    what = f"run {run_id!r}" if split_item(run_id) is None else f"item {run_id!r}"
     exc.add_note(
         f"Not tried again: {what} has used up its budget of {budget} retries. Submit with another retry_budget, or look at "
         "what fails."

@@ -64,12 +64,13 @@ class Lane:
         epoch: of the run; '' for a batch item in a slice.
         keep_head: stores the head in the middle of a superstep; False: the run is somebody else's.
         nested: its tasks have run graphs here since somebody dropped their lines.
+        retries: how often tasks that its nodes call were tried again here.
         got_on: called when a task that a node calls has ended, after crashes: they count no more. None: there were none.
     """
 
     __slots__ = (
         *("_growth", "_raw_next", "at", "base", "ctx", "epoch", "got_on", "keep_head", "nested", "next", "options"),
-        *("pending", "place", "raw", "rules", "served", "stored", "writer", "wrong"),
+        *("pending", "place", "raw", "retries", "rules", "served", "stored", "writer", "wrong"),
     )
 
     def __init__(self, place: Workplace, served: Served, options: RunOptions, ctx: RunContext) -> None:
@@ -88,6 +89,7 @@ class Lane:
         self.keep_head: Callable[[], bool] = lambda: False
         self.got_on: Callable[[], object] | None = None
         self.nested = False
+        self.retries = 0
         #: Why it cannot go on: the graph does not take its context, or what came from outside.
         self.wrong: Exception | None = None
         if isinstance(options.context, dict):

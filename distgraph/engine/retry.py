@@ -39,9 +39,16 @@ def next_delay(policies: Sequence[RetryPolicy], exc: BaseException, attempt: int
 
 
 def run_with_retries(
-    ctx: RunContext, task: Task, answers: Sequence[Any] = (), error: NodeError | None = None
+    ctx: RunContext,
+    task: Task,
+    answers: Sequence[Any] = (),
+    error: NodeError | None = None,
+    again: Callable[[Exception], object] | None = None,
 ) -> list[Write]:
-    """``run_task``, again as often as the node's retry policies say. Sleeps in this OS thread."""
+    """``run_task``, again as often as the node's retry policies say. Sleeps in this OS thread.
+
+    ``again`` is told of each failure that is to be retried; it raises where it is not to be after all.
+    """
     refuse_limits(task)
     policies = task.node.retry
     while not policies:
@@ -60,12 +67,18 @@ def run_with_retries(
             delay = next_delay(policies, exc, attempt, random.uniform(0, 1))
             if delay is None:
                 raise
+            if again is not None:
+                again(exc)
         time.sleep(delay)
         attempt += 1
 
 
 async def arun_with_retries(
-    ctx: RunContext, task: Task, answers: Sequence[Any] = (), error: NodeError | None = None
+    ctx: RunContext,
+    task: Task,
+    answers: Sequence[Any] = (),
+    error: NodeError | None = None,
+    again: Callable[[Exception], Awaitable[object]] | None = None,
 ) -> list[Write]:
     """``run_with_retries`` under an event loop: waits without an OS thread."""
     import asyncio
@@ -90,6 +103,8 @@ async def arun_with_retries(
             delay = next_delay(policies, exc, attempt, random.uniform(0, 1))
             if delay is None:
                 raise
+            if again is not None:
+                await again(exc)
         await asyncio.sleep(delay)
         attempt += 1
 

@@ -188,29 +188,37 @@ class RunReads:
         run = self._run(address, "run")
         return (run, self.keys.of(address.thread_id, "batch", item[0])) if item else (run,)
 
-    def effect(self, address: Address, key: str, value: bytes | None = None, *, keep_ms: int = 60_000) -> bytes | None:
+    def effect(
+        self,
+        address: Address,
+        key: str,
+        value: bytes | None = None,
+        *,
+        keep_ms: int = 60_000,
+        retries: bool = False,
+    ) -> bytes | None:
         """The recorded result of an effect; with ``value``, record it unless somebody was first."""
         found: Any
         if value is None:
             with guard():
                 found = self.client.hget(self._run(address, "once"), key)
         else:
-            found = self.scripts.run(self._record(address, key, value, keep_ms))
+            found = self.scripts.run(self._record(address, key, value, keep_ms, "1" if retries else ""))
         recorded: bytes | None = found
         return recorded
 
-    def _record(self, address: Address, key: str, value: bytes, keep_ms: int) -> Call:
+    def _record(self, address: Address, key: str, value: bytes, keep_ms: int, counts: str) -> Call:
         """The call that records an effect. Of a run that is gone too: a server that was rolled back may have lost it."""
         keys: tuple[str, ...] = (self._run(address, "once"), self._run(address, "run"))
         item = split_item(address.run_id)
         if item is None:
-            return Call("effect", keys, (key, value, keep_ms))
+            return Call("effect", keys, (key, value, keep_ms, counts))
         partition = self.keys.partition(address.thread_id)
         of_batch = (
             self.keys.batch(partition, "batch", item[0]),
             self.keys.batch(partition, "out", item[0], item[1] // CHUNK),
         )
-        return Call("effect", (*keys, *of_batch), (key, value, keep_ms, item[1]))
+        return Call("effect", (*keys, *of_batch), (key, value, keep_ms, counts, item[1]))
 
     def forget_effect(self, address: Address, key: str) -> None:
         """Drop one recorded effect."""

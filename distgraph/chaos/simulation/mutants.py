@@ -301,7 +301,7 @@ def _one_crash(_: Any) -> int:
 
 
 def _unrecorded(effect: Any) -> Any:
-    return lambda self, address, key, value=None, *, keep_ms=0: value
+    return lambda self, address, key, value=None, *, keep_ms=0, retries=False: value
 
 
 def _forgotten_effects(keep: Any) -> Any:

@@ -398,11 +398,20 @@ class Runs(Protocol):
         """
         ...
 
-    def effect(self, address: Address, key: str, value: bytes | None = None, *, keep_ms: int = 60_000) -> bytes | None:
+    def effect(
+        self,
+        address: Address,
+        key: str,
+        value: bytes | None = None,
+        *,
+        keep_ms: int = 60_000,
+        retries: bool = False,
+    ) -> bytes | None:
         """The recorded result of an effect or None; with ``value``, it is recorded unless somebody was first.
 
         Of a run that is gone too: a server that was rolled back may have lost it, and it is submitted again. Records of a
         run that is gone, and of a batch item that is done, are gone after ``keep_ms``; all others stay.
+        With ``retries`` it is a retry, which counts in the run's record as :meth:`retry_task` does, if it was not recorded.
         """
         ...
 

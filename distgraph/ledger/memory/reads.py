@@ -92,10 +92,21 @@ class MemoryRunReads(RunState):
             self._log(key, entry)
 
     @atomic
-    def effect(self, address: Address, key: str, value: bytes | None = None, *, keep_ms: int = 60_000) -> bytes | None:
+    def effect(
+        self,
+        address: Address,
+        key: str,
+        value: bytes | None = None,
+        *,
+        keep_ms: int = 60_000,
+        retries: bool = False,
+    ) -> bytes | None:
         at = self.state.key(address)
         if value is None:
             return self.state.effects_of(at).get(key)
+        if retries and at in self.state.records and key not in self.state.effects_of(at):
+            record = self.state.records[at]
+            record["retries"] = str(int(record.get("retries", b"0")) + 1).encode()
         stands = self.state.effects_of(at).first(key, value)
         if self._may_do_it(at):
             self.state.effects_over.drop(at)

@@ -180,6 +180,7 @@ CASES: dict[str, tuple[Callable[[ServerWorld], Any], Callable[[ServerWorld, Any]
     "sleep_task": (at_work, lambda w, _: w.runs.sleep_task(RUN, A, 1, C1, "T1", "k", ms=5)),
     "slept": (at_work, lambda w, _: w.runs.slept(RUN, "k", ms=5)),
     "effect": (at_work, lambda w, _: w.runs.effect(RUN, "k", b"v", keep_ms=5)),
+    "effect: retry": (at_work, lambda w, _: w.runs.effect(RUN, "k", b"v", keep_ms=5, retries=True)),
     "asleep": (at_work, lambda w, _: w.runs.asleep(RUN)),
     "drop_run": (ended, lambda w, _: w.runs.delete(RUN)),
     "drop_run: expired": (ended, lambda w, _: w.runs.delete(RUN, expired=True)),

@@ -131,6 +131,16 @@ def test_one_effect_is_forgotten_without_the_others(world: World) -> None:
     assert world.runs.effect(RUN, "other") == b"other"
 
 
+def test_retries_that_are_recorded_count_for_the_run_once(world: World) -> None:
+    submit(world)
+    for name in ("1", "1", "2"):
+        world.runs.effect(RUN, name, b"", retries=True)
+    world.runs.effect(RUN, "3", b"")
+    assert world.runs.record(RUN)["retries"] == b"2"
+    world.runs.effect(RUN._replace(run_id="gone"), "1", b"", retries=True)
+    assert world.runs.record(RUN._replace(run_id="gone")) == {}
+
+
 def test_a_deleted_run_leaves_its_thread(world: World) -> None:
     address = Address("r1", "t1")
     world.runs.reserve(address)

@@ -299,10 +299,10 @@ class Twins(RuleBasedStateMachine):
         address, now = self.about[n], self.twin.now_ms
         self.both("hinted", lambda w: w.runs.hinted(address, now))
 
-    @rule(n=numbers, value=st.sampled_from([None, b"one", b"two"]))
-    def effect(self, n: int, value: bytes | None) -> None:
+    @rule(n=numbers, value=st.sampled_from([None, b"one", b"two"]), retries=st.booleans())
+    def effect(self, n: int, value: bytes | None, retries: bool) -> None:
         address = self.about[n]
-        self.both("effect", lambda w: w.runs.effect(address, "key", value))
+        self.both("effect", lambda w: w.runs.effect(address, "key", value, retries=retries))
 
     # ------------------------------------------------------------- reads
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from distgraph.cluster.failing import FORGET_MS, FREE, MOST, STEP, at_least, named
 from distgraph.cluster.failures import rebuild
 from distgraph.errors import ConfigError
+from distgraph.func import entrypoint, task
 from distgraph.testing import InProcessCluster
 from distgraph.types import RetryPolicy
 from tests.unit.cluster.small import Counted, chain, cluster_of, fan
@@ -158,3 +160,76 @@ class TestWhereANodeDoesNothingButFail:
 
     def test_nodes_are_told_apart(self) -> None:
         assert len({named("a", "b"), named("a.b", "c"), named("a", "b.c")}) == 3
+
+
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("kind", ["auto", "spread", "batch"])
+class TestBudgetOfTasksThatNodesCall:
+    """They are tried again in their caller's slot."""
+
+    def flow(self, calls: list[int], *, waits: bool, tasks: int = 1, caller: int = 1, attempts: int = 1000) -> Any:
+        policy = HASTY._replace(initial_interval=0.0, max_attempts=attempts)
+
+        @task(retry_policy=policy)
+        def down(n: int) -> None:
+            calls.append(n)
+            raise ConnectionError("down")
+
+        @task(retry_policy=policy)
+        async def adown(n: int) -> None:
+            calls.append(n)
+            raise ConnectionError("down")
+
+        @entrypoint(retry_policy=HASTY._replace(max_attempts=caller))
+        def flow(given: int) -> None:
+            for future in [down(n) for n in range(tasks)]:
+                future.result()
+
+        @entrypoint(retry_policy=HASTY._replace(max_attempts=caller))
+        async def aflow(given: int) -> None:
+            await asyncio.gather(*(adown(n) for n in range(tasks)))
+
+        return aflow if waits else flow
+
+    def failed(self, graph: Any, kind: Any, **options: Any) -> BaseException:
+        cluster = cluster_of(graph)
+        if kind == "batch":
+            batch = cluster.submit_batch(graph, [1], **options)
+            cluster.run_until_idle()
+            return rebuild(next(iter(batch.results())).error or {})
+        with pytest.raises(ConnectionError) as caught:
+            cluster.submit(graph, 1, placement=kind, **options).result(30)
+        return caught.value
+
+    def test_it_is_the_runs(self, kind: Any, waits: bool) -> None:
+        calls: list[int] = []
+        error = self.failed(self.flow(calls, waits=waits), kind, retry_budget=3)
+        assert len(calls) == 4
+        assert "has used up its budget of 3 retries" in "".join(error.__notes__)
+
+    def test_of_all_of_them_together(self, kind: Any, waits: bool) -> None:
+        calls: list[int] = []
+        self.failed(self.flow(calls, waits=waits, tasks=4), kind, retry_budget=6)
+        # What runs at the same time may have one more each; the first failure gives the others up.
+        assert 7 <= len(calls) <= 4 + 6 + 4
+
+    def test_their_caller_is_not_tried_again_either(self, kind: Any, waits: bool) -> None:
+        calls: list[int] = []
+        error = self.failed(self.flow(calls, waits=waits, caller=100), kind, retry_budget=3)
+        assert len(calls) == 4
+        assert "has used up its budget" in "".join(error.__notes__)
+
+    def test_it_is_kept_while_their_caller_waits_for_its_next_attempt(self, kind: Any, waits: bool) -> None:
+        """Two retries of tasks, and one of the caller between them.
+
+        Of an item, which leaves its slice for that, those before count no more.
+        """
+        calls: list[int] = []
+        error = self.failed(self.flow(calls, waits=waits, caller=100, attempts=2), kind, retry_budget=3)
+        assert len(calls) == (5 if kind == "batch" else 4)
+        assert "has used up its budget" in "".join(error.__notes__)
+
+    def test_without_one_the_policy_decides(self, kind: Any, waits: bool) -> None:
+        calls: list[int] = []
+        self.failed(self.flow(calls, waits=waits, attempts=7), kind, retry_budget=None)
+        assert len(calls) == 7
