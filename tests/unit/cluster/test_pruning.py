@@ -10,8 +10,10 @@ import pytest
 
 from distgraph import END, START, StateGraph
 from distgraph.checkpoint.retention import SLACK, CheckpointRetention
+from distgraph.cluster.options import RunOptions
+from distgraph.cluster.registry import codec_for
 from distgraph.testing import InProcessCluster
-from distgraph.types import interrupt
+from distgraph.types import Command, interrupt
 from tests.unit.cluster.small import Counted, chain, cluster_of
 
 pytestmark = pytest.mark.unit
@@ -40,6 +42,12 @@ def held(cluster: InProcessCluster) -> tuple[int, int]:
     """(checkpoints, values) of the thread."""
     line = cluster.memory.state.lines.look(("t", ""))
     return sum(name.startswith("c:") for name in line), sum(name.startswith("v:") for name in line)
+
+
+def options_of(cluster: InProcessCluster) -> RunOptions:
+    """Of the one run, as stored."""
+    (record,) = cluster.memory.state.records.values()
+    return RunOptions.of(codec_for().decode(record["config"]))
 
 
 @pytest.mark.parametrize("keep", [5, CheckpointRetention(last=5, age=timedelta(days=1))])
@@ -103,3 +111,32 @@ def test_a_run_that_asks_can_be_taken_back() -> None:
     back = cluster.submit(graph, {"n": 59}, config=CONFIG, multitask_strategy="rollback", keep=1).result()
     assert back["log"] == [*first["log"], 60]
     assert held(cluster)[0] == 1
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("keep", [3, timedelta(hours=1), CheckpointRetention(last=3, age=timedelta(days=1))])
+def test_a_run_that_goes_on_keeps_as_many_as_before(keep: Any, fails: bool) -> None:
+    """What ``invoke`` makes go on - by an answer, or once more - has the options it was submitted with."""
+    broken = fails
+
+    def work(state: State) -> State:
+        n = state["n"] + 1
+        if broken and n == 10:
+            raise ConnectionError("down")
+        return {"n": n, "log": [n if n != 10 or fails else interrupt("?")]}
+
+    builder = StateGraph(State).add_node("work", work).add_edge(START, "work")
+    builder.add_conditional_edges("work", lambda state: "work" if state["n"] < 40 else END, ["work", END])
+    graph = builder.compile(name="goes-on")
+    cluster = cluster_of(graph)
+    run = cluster.submit(graph, {"n": 0}, config=CONFIG, keep=keep)
+    cluster.run_until_idle()
+    assert run.status() == ("failed" if fails else "interrupted")
+    broken, before = False, options_of(cluster)
+    found = cluster.bind(graph).invoke(None if fails else Command(resume=10), CONFIG)
+    assert found["log"] == [*range(1, 41)]
+    after = options_of(cluster)
+    assert (after.keep, after.retention) == (before.keep, before.retention)
+    assert after.retention is not None
+    if after.retention.age is None:
+        assert held(cluster)[0] == 3
