@@ -14,7 +14,7 @@ from distgraph.cli.plain import dumps, plain
 from distgraph.cli.run import read_input, show_result
 from distgraph.cli.session import Session
 from distgraph.cli.stream import stream
-from distgraph.errors import InvalidAnswerError, WaitTimeoutError
+from distgraph.errors import InputError, InvalidAnswerError, RoutingError, WaitTimeoutError
 from distgraph.types import Command
 
 if TYPE_CHECKING:
@@ -125,10 +125,15 @@ def show_resumed(session: Session, handle: RunHandle, value: Any, *, wait: bool)
     """Answer what a run asks, and show what it comes to, or where it is.
 
     Raises:
+        InputError: a node that the run is to go to is not there.
         InvalidAnswerError: the answer does not fit, as its node has found out by now; the question still waits.
     """
     formed = any(asked.response_schema is not None for asked in handle.interrupts())
-    handle.resume(value)
+    try:
+        handle.resume(value)
+    except RoutingError as error:
+        # No run has failed: it is the caller's word that is wrong, and nothing was started.
+        raise InputError(str(error)) from None
     if wait:
         show_result(session, handle)
         return

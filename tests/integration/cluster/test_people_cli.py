@@ -87,7 +87,7 @@ def test_a_run_goes_on_with_an_answer(line: Line, asked: Any) -> None:
 
 
 def test_an_answer_that_changes_the_state_and_the_way(cluster: EmbeddedCluster, line: Line, asked: Any) -> None:
-    assert "nowhere" in line("runs", "resume", asked.run_id, "--goto", "nowhere", code=1)
+    assert "nowhere" in line("runs", "resume", asked.run_id, "--goto", "nowhere", code=2)
     words = ["--value", '{"approved": true}', "--update", '{"text": "About snow"}', "--wait"]
     assert json.loads(line("runs", "resume", asked.run_id, *words))["published"] == "About snow"
 

@@ -24,6 +24,8 @@ from distgraph.errors import (
     RunNotFoundError,
     WaitTimeoutError,
 )
+from distgraph.superstep.routing import goto_writes
+from distgraph.types import Command, Interrupt
 
 Graph = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -159,6 +161,13 @@ class FakeRun:
 
     def time_limit(self) -> tuple[timedelta, datetime | None] | None:
         return self.limit
+
+    def interrupts(self) -> tuple[Interrupt, ...]:
+        return ()
+
+    def resume(self, value: Any) -> None:
+        if isinstance(value, Command):
+            goto_writes(value.goto, {"double": None}, "The Command")
 
     def wakes_at(self) -> datetime | None:
         return self.wakes

@@ -74,6 +74,14 @@ def test_delete(call: Call, cluster: FakeCluster, run_id: str) -> None:
     assert call("runs", "delete", run_id, "--json").json == {"run_id": run_id, "deleted": True}
 
 
+def test_resume_to_a_node_that_is_not_there_is_a_wrong_name(call: Call, run_id: str) -> None:
+    answer = call("runs", "resume", run_id, "--goto", "nowhere")
+    assert answer.code == 2
+    assert "'nowhere'" in answer.err
+    assert call("runs", "resume", run_id, "--goto", "nowhere", "--json").error["code"] == "INPUT_INVALID"
+    assert call("runs", "resume", run_id, "--goto", "double").code == 0
+
+
 @pytest.mark.parametrize("verb", ["show", "cancel", "delete"])
 def test_an_unknown_run_is_a_wrong_name(call: Call, verb: str) -> None:
     assert call("runs", verb, "nope").err == "Error [RUN_NOT_FOUND]: There is no run 'nope'.\n"
