@@ -18,7 +18,8 @@ from distgraph.ledger.contract.runs import Policy
 from distgraph.ledger.replies import Address, ItemStep, Taken
 from tests.conformance.ledger.twins import BATCH, ITEMS, Twins, fits, numbers, rarely, slots, waits
 
-pytestmark = pytest.mark.conformance
+# Thousands of operations on a real server each: some ten seconds on a quiet machine, minutes on a busy one.
+pytestmark = [pytest.mark.conformance, pytest.mark.timeout(300)]
 
 names = st.sampled_from(["s1", "s2"])
 policies: st.SearchStrategy[Policy] = st.sampled_from(["reject", "enqueue", "enqueue", "interrupt", "rollback"])

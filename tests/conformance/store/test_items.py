@@ -194,10 +194,10 @@ def test_an_item_goes_when_its_time_is_over(store: BaseStore) -> None:
 
 
 def test_reading_starts_the_time_again(opened: Opened) -> None:
-    store = opened(ttl={"default_ttl": 0.01, "refresh_on_read": True})
+    store = opened(ttl={"default_ttl": 0.025, "refresh_on_read": True})
     store.put(NS, "read", {})
     store.put(NS, "left", {})
-    # 0.6 s to live: read all the time, it outlives the other
+    # 1.5 s to live: read all the time, it outlives the other
     wait_until(lambda: store.get(NS, "read") is not None and store.get(NS, "left", refresh_ttl=False) is None)
     assert [item.key for item in store.search(NS)] == ["read"]
     wait_until(lambda: store.get(NS, "read", refresh_ttl=False) is None)
