@@ -65,7 +65,7 @@ LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
     show_default=True,
     metavar="SECONDS",
     envvar="DISTGRAPH_KEEP_EFFECTS",
-    help="How long results of runtime.once are kept of a batch item that is done: longer than a process may stand still.",
+    help="How long results of runtime.once are kept of a run or item that is done: longer than a process may stand still.",
 )
 @click.option(
     "--commit-patience",

@@ -29,7 +29,7 @@ HINT_GRACE_MS = 1000
 HINTS_A_SLOT = 2
 #: Crashes of one task, alone or named, that make it poison.
 CRASHES_ALLOWED = 3
-#: So long records of effects are kept of a batch item that is done, unless the worker is told otherwise. Seconds.
+#: So long records of effects are kept of a run or batch item that is done, unless the worker is told otherwise. Seconds.
 EFFECTS_SECONDS = 3600
 #: Why a slot died that nobody saw dying: its worker went with it, so whatever it held may have done it.
 TREE_DIED = "its whole worker died"
@@ -53,8 +53,8 @@ class Workplace:
         tidy: undo what the node that has ended may not leave to the next one.
         full: the server is so full that no new items of batches are to be taken.
         hand_over: undo what a delivery's nodes did to their process.
-        effects_ms: how long records of effects are kept of a batch item that is done, for one who was taken for dead while
-            he did it, and comes back.
+        effects_ms: how long records of effects are kept of a run or batch item that is done, for one who was taken for
+            dead while he did it, and comes back.
         draining: whether to hand work back instead of going on.
         idle: how many slots of the fleet wait for work, as far as this process knows.
         slots: how many slots the fleet has.

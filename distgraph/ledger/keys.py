@@ -30,7 +30,7 @@ touch one tag and the state can be spread over several servers later. ``T`` is `
     T:gone:<run>            STRING  ms when a run expired that was deleted for it.           its time to live
     T:once:<run>            HASH    effect key -> recorded result, z:<sleep> -> ms of waking. delete of run or batch;
                                                                                              its time to live, where
-                                                                                             an item is done
+                                                                                             run or item is done
     T:batch:<batch>         HASH    counters, epoch, chunk digests of this partition.        delete of the batch
     T:in:<batch>:<chunk>    LIST    the chunk's items.                                       the last item done
     T:ready:<batch>         LIST    ranges of items nobody has taken.                        taken empty

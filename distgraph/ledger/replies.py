@@ -110,7 +110,7 @@ class Commit:
     row: bytes = b""
     #: Delete the run and its line when this ends it (a batch item, whose row is all that is kept).
     compact: bool = False
-    #: So long the records of its effects are kept then, if it is done. Milliseconds.
+    #: So long the records of its effects are kept when it is done: of a run, or of an item that is deleted so. Milliseconds.
     effects_ms: int = 0
 
 

@@ -86,7 +86,6 @@ class RunLedger(RunReads):
         if item:
             chunk = item[1] // CHUNK
             batch_keys = (
-                self._run(address, "once"),
                 self.keys.batch(partition, "batch", item[0]),
                 self.keys.batch(partition, "out", item[0], chunk),
                 self.keys.batch(partition, "in", item[0], chunk),
@@ -106,6 +105,7 @@ class RunLedger(RunReads):
                 self.keys.of(address.thread_id, "hist", address.thread_id, ""),
                 self.keys.of(address.thread_id, "pend", address.thread_id, ""),
                 self._turns(address),
+                self._run(address, "once"),
                 *batch_keys,
             ),
             (
@@ -122,7 +122,7 @@ class RunLedger(RunReads):
                 LOG_LENGTH,
                 item[1] if item else "",
                 commit.batch_epoch,
-                commit.effects_ms if commit.compact else "",
+                commit.effects_ms if commit.compact or not item else "",
                 item[1] // CHUNK if item else "",
                 len(commit.sets),
                 len(commit.drops),

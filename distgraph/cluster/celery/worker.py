@@ -29,7 +29,7 @@ class WorkerOptions:
         drain_timeout: seconds that a stop waits for nodes that run.
         cancel_grace: seconds that a node may go on after its run was cancelled.
         max_memory_per_child: MiB that a process of the pool may hold; 0: no limit.
-        keep_effects: seconds that records of effects are kept of a batch item that is done.
+        keep_effects: seconds that records of effects are kept of a run or batch item that is done.
         secret: signs stored values.
         versions: what is taken over from versions that nobody serves any more: "pin", "compatible" or "force".
         broker_url: where hints wait; empty: on the ledger's server.

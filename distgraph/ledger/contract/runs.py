@@ -98,7 +98,8 @@ class Runs(Protocol):
         lease, the due entry and the thread's claim go; unless it was interrupted, the first run in line has the thread
         then, and is due in ``sweep_ms``; the row of a batch item is written and counted once, the input
         of its chunk goes when all its items are done, and with ``compact`` run and line go too (the line of a failed
-        item stays: a retry goes on from it). A head that stays ('') is for runs that come to rest.
+        item stays: a retry goes on from it). The effects of a run that is done are kept for ``effects_ms``. A head that
+        stays ('') is for runs that come to rest.
 
         Returns:
             ``ok``; ``open`` if an offered superstep is not settled; ``offered`` if it was opened although this driver
@@ -410,7 +411,7 @@ class Runs(Protocol):
         """The recorded result of an effect or None; with ``value``, it is recorded unless somebody was first.
 
         Of a run that is gone too: a server that was rolled back may have lost it, and it is submitted again. Records of a
-        run that is gone, and of a batch item that is done, are gone after ``keep_ms``; all others stay.
+        run that is gone, and of a run or batch item that is done, are gone after ``keep_ms``; all others stay.
         With ``retries`` it is a retry, which counts in the run's record as :meth:`retry_task` does, if it was not recorded.
         """
         ...

@@ -4,13 +4,13 @@
 -- item finds its row, as does another driver that came to the same one.
 --
 -- KEYS  run HASH   line HASH   due ZSET   open HASH   claims HASH   tries HASH   naps ZSET   log STREAM   hist ZSET
---       pending HASH   turns LIST
---       and of a batch item: once HASH   batch HASH   rows HASH (of its chunk)   input LIST (of its chunk)   asks SET
+--       pending HASH   turns LIST   once HASH
+--       and of a batch item: batch HASH   rows HASH (of its chunk)   input LIST (of its chunk)   asks SET
 -- ARGV   1 run id   2 slot   3 epoch   4 parent   5 new head ('' = the head stays)   6 status after it
 --        7 ms until a sweep looks at the run   8 'private' (no task of the superstep was offered) or 'offered'
 --        9 what is in the history from now on: 'new', 'parent', 'both', or ''   10 row of the finished batch item, or ''
---       11 log length   12 index of the batch item ('' = none)   13 epoch of the batch   14 the row is all that is kept,
---          and records of effects of one that is done, for so many ms ('' = keep all)
+--       11 log length   12 index of the batch item ('' = none)   13 epoch of the batch   14 so many ms records of effects are
+--          kept of what is done; and of a batch item nothing else but the row ('' = keep all)
 --       15 chunk of the batch item
 --       16 #line sets   17 #line dels   18 #run sets   19 #log entries   20 #pending sets   then the data in that order
 -- -> {'ok'} | {'stale', why} | {'offered'} (private, but the tasks were offered meanwhile) | {'open'} (some not settled)
@@ -91,6 +91,8 @@ if redis.call('HGET', line, 'run') == id then
   end
 end
 if index ~= '' and status == 'interrupted' then redis.call('SADD', asking, index) end
+-- a run that is done never runs again
+if index == '' and status == 'done' and ARGV[14] ~= '' then redis.call('PEXPIRE', once, ARGV[14]) end
 if row ~= '' then
   redis.call('HSET', rows, index, row)
   redis.call('HINCRBY', batch, status, 1)

@@ -1,5 +1,5 @@
--- Record the result of an effect, unless somebody was first. The records of a batch item that is done, or of a run that
--- is gone, are kept for a time only: for whoever was taken for dead and comes back to do it again. What is recorded as a
+-- Record the result of an effect, unless somebody was first. The records of a run or batch item that is done, or of a
+-- run that is gone, are kept for a time only: for whoever was taken for dead and comes back to do it again. What is recorded as a
 -- retry of the run counts in its record, once.
 --
 -- KEYS  once HASH   run HASH   and of a batch item: batch HASH   rows HASH (of its chunk)
@@ -7,7 +7,8 @@
 --       index of the batch item
 -- -> the result that stands
 local once, run, batch, rows = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local live = redis.call('EXISTS', run) == 1
+local status = redis.call('HGET', run, 'status')
+local live = status and status ~= 'done'
 if not live and batch then
   local row = redis.call('HGET', rows, ARGV[5])
   live = redis.call('EXISTS', batch) == 1 and string.sub(row or '', 1, 1) ~= 'd'

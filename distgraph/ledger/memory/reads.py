@@ -115,10 +115,12 @@ class MemoryRunReads(RunState):
         return stands
 
     def _may_do_it(self, key: RunKey) -> bool:
-        """Whether the run is there, or the item is to be done."""
+        """Whether the run is there and not done, or the item is to be done."""
+        if self.state.records.look(key).get("status", b"done") != b"done":
+            return True
         item = split_item(key.run_id)
-        if key in self.state.records or item is None:
-            return key in self.state.records
+        if item is None:
+            return False
         part = self.state.parts.get((item[0], key.partition))
         row = self.state.rows.look((item[0], item[1] // CHUNK)).get(item[1], b"")
         return part is not None and not row.startswith(b"d")

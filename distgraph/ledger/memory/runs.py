@@ -128,6 +128,8 @@ class MemoryRuns(MemoryTasks, MemoryArrivals):
             self._pass_on(commit.address, now + commit.sweep_ms)
         if item is not None and commit.status == "interrupted":
             self.state.asking.at((item[0], key.partition))[item[1]] = None
+        if item is None and commit.status == "done":
+            self.state.keep_effects(key, commit.effects_ms)
         if item is None or not commit.row:
             return
         self._add_row(key.partition, item, commit.row, commit.status)

@@ -120,6 +120,22 @@ def test_the_effects_of_a_run_that_is_gone_are_kept_for_a_time(world: World) -> 
     assert world.runs.effect(RUN, "key") == b"first"
 
 
+@pytest.mark.parametrize("status", ["done", "failed", "interrupted"])
+def test_the_effects_of_a_run_that_is_done_are_kept_for_a_time(world: World, status: str) -> None:
+    """For whoever was taken for dead and comes late; what may go on finds them however late that is."""
+    driven(world)
+    world.runs.effect(RUN, "key", b"first", keep_ms=1000)
+    world.pass_ms(2000)
+    assert world.runs.commit(step(C1, status=status, effects_ms=1000)).kind == "ok"
+    world.pass_ms(500)
+    assert world.runs.effect(RUN, "key", b"again", keep_ms=5000) == b"first"
+    assert world.runs.effect(RUN, "late", b"late", keep_ms=5000) == b"late"
+    world.pass_ms(501)
+    found = [world.runs.effect(RUN, "key"), world.runs.effect(RUN, "late")]
+    assert found == ([None, None] if status == "done" else [b"first", b"late"])
+    assert any(":once:" in key for key in world.dump()) == (status != "done")
+
+
 def test_one_effect_is_forgotten_without_the_others(world: World) -> None:
     submit(world)
     world.runs.effect(RUN, "key", b"first")

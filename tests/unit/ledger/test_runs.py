@@ -118,7 +118,7 @@ def test_a_commit_counts_its_data_before_it_sends_them() -> None:
     )
     assert call.args[15:20] == (2, 1, 1, 3, 1)
     assert call.args[20:] == ("c:c2", b"r", "v:x@1", b"x", "c:c1", "stop", 25, b"1", b"2", b"3", "k", b"w")
-    assert len(call.keys) == 11
+    assert len(call.keys) == 12
 
 
 def test_the_commit_of_an_item_names_its_chunk() -> None:
@@ -138,7 +138,7 @@ def test_the_commit_of_an_item_names_its_chunk() -> None:
 def test_a_numbered_run_is_an_item_only_where_a_batch_says_so() -> None:
     """Somebody may well name his runs `order:17`."""
     call = ledger()[0].commit_call(Commit(ITEM, "slot", 1, "", "c1", "done"))
-    assert len(call.keys) == 11
+    assert len(call.keys) == 12
     assert (call.args[11], call.args[14]) == ("", "")
 
 
