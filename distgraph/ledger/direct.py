@@ -114,6 +114,9 @@ class _Lane(Ahead):
     def _advance(self, most: int) -> None:
         """Send what is not on its way; read until at most so many replies are missing."""
         with guard():
+            if self._connection is not None and self._connection.pid != os.getpid():
+                # A forked child that goes on with its parent's run: the replies that are on their way are the parent's.
+                self._connection, self._sent = None, 0
             if self._connection is None:
                 self._connection = self._direct.take()
             try:
@@ -148,10 +151,12 @@ class _Lane(Ahead):
         if fresh:
             # Past the client's packer, which looks at each argument first.
             packed = b"".join([pack_command(call.command()) for call in fresh])
-            # The connection's own test would take a reply that is on its way for its own.
-            self._connection.send_packed_command([packed], check_health=not self._sent)
-            self._bytes = len(packed) + (self._bytes if self._sent else 0)
+            first = not self._sent
+            self._bytes = len(packed) + (0 if first else self._bytes)
+            # Before they are sent: an interruption right after that must find them on their way.
             self._sent = len(self._unread)
+            # The connection's own test would take a reply that is on its way for its own.
+            self._connection.send_packed_command([packed], check_health=first)
 
     def _read(self) -> Any:
         try:

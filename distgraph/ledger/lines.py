@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +38,8 @@ class LineLedger:
         """What was stored ahead is there now, of a thread or of all."""
         if self._ahead:
             for ahead in self._ahead.copy():
-                if thread_id is None or ahead.thread_id == thread_id:
+                # In a forked child, the runs of its parent are not its own to wait for: what they stored is sent.
+                if thread_id in (None, ahead.thread_id) and ahead.pid == os.getpid():
                     ahead.calls.wait()
 
     def _named(self, place: Place) -> tuple[str, str, str]:
@@ -268,11 +270,11 @@ class LinesAhead:
     through the same ledger finds it there.
     """
 
-    __slots__ = ("_behind", "_lines", "_places", "calls", "thread_id")
+    __slots__ = ("_behind", "_lines", "_places", "calls", "pid", "thread_id")
 
     def __init__(self, lines: LineLedger, thread_id: str, behind: set[LinesAhead]) -> None:
         self._lines, self._behind = lines, behind
-        self.thread_id = thread_id
+        self.thread_id, self.pid = thread_id, os.getpid()
         self.calls = lines.scripts.ahead()
         #: Of the changes without an answer.
         self._places: deque[Place] = deque()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -68,6 +70,29 @@ def test_a_node_finds_the_state_that_it_was_given(saver: RedisSaver) -> None:
     graph = counting(saver, look)
     graph.invoke({"x": 0}, LONG)
     assert seen == [True] * STEPS
+
+
+def test_a_child_that_a_node_forks_finds_the_state_and_leaves_its_parent_the_replies(saver: RedisSaver) -> None:
+    ends: list[int] = []
+
+    def fork(x: int) -> None:
+        if x == 5:
+            (ahead,) = saver._ledger._ahead
+            calls = cast("Any", ahead.calls)
+            child = os.fork()
+            if child == 0:
+                try:
+                    signal.alarm(10)
+                    calls._lock.acquire()  # as if another OS thread had just held it
+                    os._exit(0 if graph.get_state(CONFIG).values["x"] == x else 1)
+                finally:
+                    os._exit(2)
+            ends.append(os.waitpid(child, 0)[1])
+            assert calls._unread
+
+    graph = counting(saver, fork)
+    assert graph.invoke({"x": 0}, LONG)["x"] == STEPS
+    assert ends == [0]
 
 
 def test_chunks_tell_of_what_is_stored(saver: RedisSaver, redis_url: str, namespace: str) -> None:

@@ -137,7 +137,46 @@ def test_closing_the_client_closes_them(scripts: DirectScripts, redis_url: str, 
     assert scripts.run(look(namespace)) == []
 
 
+def test_an_interruption_right_after_sending_does_not_leave_the_reply_to_the_next(
+    scripts: DirectScripts, client: Any, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripts.run(look(namespace))
+    kind = client.connection_pool.connection_class
+    send = kind.send_packed_command
+
+    def interrupted(self: Any, *args: Any, **kwargs: Any) -> Any:
+        send(self, *args, **kwargs)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, "send_packed_command", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            scripts.run(put(namespace, "1"))
+    assert scripts.run(look(namespace, "none")) == []
+    scripts.run(drop(namespace))
+
+
 # ------------------------------------------------------------------ ahead of their replies
+
+
+def test_a_forked_child_leaves_its_parent_the_replies(scripts: DirectScripts, client: Any, namespace: str) -> None:
+    """A child that goes on where its parent is sends again what has no reply yet."""
+    scripts.load()
+    scripts.run(look(namespace))
+    ahead, before = scripts.ahead(), set(own(client, namespace))
+    ahead.send([put(namespace, "1"), put(namespace, "2")])
+    child = os.fork()
+    if child == 0:
+        try:
+            ahead.wait()
+            os._exit(0 if ahead.replies() == [[b"ok"]] * 2 else 1)
+        finally:
+            os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
+    ahead.wait()
+    assert ahead.replies() == [[b"ok"]] * 2
+    assert before <= set(own(client, namespace)), "the parent's connection was not made anew"
+    scripts.run(drop(namespace))
 
 
 def heads(scripts: DirectScripts, namespace: str, last: int) -> bool:
