@@ -218,18 +218,24 @@ def events_of(
     graph: Any, input: Any, config: RunnableConfig | None, version: str, options: Mapping[str, Any]
 ) -> Iterator[GraphEvent]:
     """See ``GraphFace.stream_events``."""
-    reading = _Reading(graph, input, config, version, options)
+    return _told(graph, input, config, _Reading(graph, input, config, version, options))
+
+
+def _told(graph: Any, input: Any, config: RunnableConfig | None, reading: _Reading) -> Iterator[GraphEvent]:
     yield from reading.begin()
     for chunk in graph.stream(input, config, stream_mode=_MODES, subgraphs=True, **reading.options):
         yield from reading.of(chunk)
     yield from reading.end()
 
 
-async def aevents_of(
+def aevents_of(
     graph: Any, input: Any, config: RunnableConfig | None, version: str, options: Mapping[str, Any]
 ) -> AsyncIterator[GraphEvent]:
     """See ``GraphFace.astream_events``."""
-    reading = _Reading(graph, input, config, version, options)
+    return _atold(graph, input, config, _Reading(graph, input, config, version, options))
+
+
+async def _atold(graph: Any, input: Any, config: RunnableConfig | None, reading: _Reading) -> AsyncIterator[GraphEvent]:
     for event in reading.begin():
         yield event
     async for chunk in graph.astream(input, config, stream_mode=_MODES, subgraphs=True, **reading.options):

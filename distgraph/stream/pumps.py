@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from threading import RLock
 from typing import Any
 
 from distgraph.errors import RunCancelledError
@@ -14,7 +15,7 @@ _CANCELLED = RunCancelledError("The run has ended where it was: whoever read its
 
 
 class Pump:
-    """Of a sync run. No OS thread of its own: whoever reads a projection pulls.
+    """Of a sync run. No OS thread of its own: whoever reads a projection pulls; of several OS threads one at a time.
 
     Args:
         parts: ``stream(version="v2", subgraphs=True)``.
@@ -23,12 +24,16 @@ class Pump:
 
     def __init__(self, parts: Iterator[Any], mux: StreamMux) -> None:
         self._parts, self._mux = parts, mux
+        #: A transformer that reads what it is to fill must get an error, and not wait for itself.
+        self._turn = RLock()
         mux.drive_by(self.pull)
 
     def pull(self) -> bool:
         """Pull one part; False at the end, which projections are told of: of a failure too."""
-        if self._mux.log.closed:
-            return False
+        with self._turn:
+            return not self._mux.log.closed and self._pull()
+
+    def _pull(self) -> bool:
         try:
             part = next(self._parts)
             finished(self._mux.push(event_of(part)))
@@ -45,9 +50,10 @@ class Pump:
 
     def stop(self) -> None:
         """End the run where it is; safe to repeat."""
-        if not self._mux.log.closed:
-            self._leave()
-            finished(self._mux.close())
+        with self._turn:
+            if not self._mux.log.closed:
+                self._leave()
+                finished(self._mux.close())
 
     def _leave(self) -> None:
         if isinstance(self._parts, Generator):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import operator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from distgraph import START, StateGraph
 from distgraph.errors import RunCancelledError
 from distgraph.stream import StreamChannel, StreamTransformer
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.unit
 
@@ -89,6 +91,31 @@ def test_ctrl_c_reaches_the_caller_and_ends_the_run() -> None:
     with pytest.raises(KeyboardInterrupt):
         list(values)
     assert not run._mux.more()
+
+
+def test_several_os_threads_read_their_own_projections() -> None:
+    """Who wants more while another one's step is made waits for it."""
+    pulling: list[None] = []
+
+    def wait(state: State) -> State:
+        wait_until(lambda: len(pulling) == 2, what="both want more")
+        return {"n": 1}
+
+    run = graph(wait).stream_events({"n": 1}, version="v3")
+    pump: Any = run._pump
+
+    def pull() -> Any:
+        pulling.append(None)
+        try:
+            return pump.pull()
+        finally:
+            pulling.pop()
+
+    run._mux.drive_by(pull)
+    with ThreadPoolExecutor(2) as pool:
+        values, log = pool.submit(list, iter(run.values)), pool.submit(list, iter(run))
+        assert values.result(10) == [{"n": 1}, {"n": 2}]
+        assert [event["method"] for event in log.result(10)] == ["values"] * 2
 
 
 def test_a_nested_run_can_be_left_alone() -> None:
