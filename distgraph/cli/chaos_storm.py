@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
 
 from distgraph.cli.exits import EPILOG, FAILED, OK
-from distgraph.cli.options import global_options, pool_option
+from distgraph.cli.options import global_options, named, pool_option
 from distgraph.cli.output import count
 from distgraph.cli.session import Session
 from distgraph.errors import ConfigError
@@ -86,7 +85,7 @@ def storm(
         pool=pool,
         placement=placement,
         kinds=kinds or None,
-        url=session.url if _pointed() else None,
+        url=session.url if named() else None,
         most=most,
         histories=histories,
     )
@@ -95,16 +94,6 @@ def storm(
         page.write_text(result.markdown(_command(settings.items, supersteps, kills, seed, workers)), encoding="utf-8")
     _show(session, result)
     return OK if result.holds else FAILED
-
-
-def _pointed() -> bool:
-    """Whether a server was named on this command line: a variable that is set somewhere is not meant for a storm."""
-    context: click.Context | None = click.get_current_context()
-    while context is not None:
-        if context.get_parameter_source("url") is ParameterSource.COMMANDLINE:
-            return True
-        context = context.parent
-    return False
 
 
 def _command(items: int, supersteps: int, kills: int, seed: int, workers: int) -> str:

@@ -6,7 +6,7 @@ import click
 
 from distgraph.cli.census import Census
 from distgraph.cli.exits import EPILOG, FAILED, OK
-from distgraph.cli.options import global_options
+from distgraph.cli.options import global_options, refuse_url
 from distgraph.cli.output import Row, count, duration
 from distgraph.cli.plain import plain
 from distgraph.cli.session import Session
@@ -30,6 +30,7 @@ def demo(session: Session, limit: int | None, keep: bool, no_flower: bool) -> in
     """
     from distgraph.examples.census import corpus
 
+    refuse_url("On workers of yours that serve the graph: distgraph batch submit census ITEMS.jsonl --url URL.")
     say = session.output.note
     items = corpus.items(limit)
     say(f"A census of the Python standard library: {count(len(items), 'module')}, one batch item each.")

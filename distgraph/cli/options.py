@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from distgraph.cli.session import DEFAULT_NAMESPACE, DEFAULT_URL, NAMESPACE_VARIABLE, URL_VARIABLE, Session
 from distgraph.errors import ConfigError
@@ -73,6 +74,26 @@ def global_options(command: F) -> F:
     for option in reversed(_globals(with_environment=False)):
         command = option(command)
     return command
+
+
+def named() -> bool:
+    """Whether a server was named on this command line: a variable that is set somewhere is not meant for those that ask."""
+    context: click.Context | None = click.get_current_context()
+    while context is not None:
+        if context.get_parameter_source("url") is ParameterSource.COMMANDLINE:
+            return True
+        context = context.parent
+    return False
+
+
+def refuse_url(instead: str) -> None:
+    """For commands that start a server of their own.
+
+    Raises:
+        click.UsageError: another one was named.
+    """
+    if named():
+        raise click.UsageError(f"This starts a server of its own, and takes no --url. {instead}")
 
 
 def attribute(context: click.Context, parameter: click.Parameter, value: str) -> str:

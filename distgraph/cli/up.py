@@ -11,7 +11,7 @@ from types import FrameType
 import click
 
 from distgraph.cli.exits import EPILOG, OK
-from distgraph.cli.options import CONCURRENCY, global_options, pool_option, served
+from distgraph.cli.options import CONCURRENCY, global_options, pool_option, refuse_url, served
 from distgraph.cli.ports import FLOWER_PORT, SERVER_PORT
 from distgraph.cli.session import DEFAULT_URL, Session
 from distgraph.cli.stage import Settings, Stage, called, served_by_default
@@ -57,6 +57,7 @@ def up(
 
     Ctrl-C lets running nodes finish and stops; a second one stops at once. What the server holds ends with it.
     """
+    refuse_url("For a server that runs already: distgraph worker --url URL. Where this one listens: --port.")
     settings = Settings(
         graphs=graphs or served_by_default(),
         namespace=session.namespace,
@@ -87,10 +88,10 @@ def _announce(session: Session, stage: Stage) -> None:
         session.output.document(stage.row())
         return
     session.output.text(f"Graphs:   {', '.join(stage.served())}")
-    if stage.server.url != DEFAULT_URL:
+    if stage.server.url != DEFAULT_URL or session.broker_url:
         session.output.text(f"Reach it: export DISTGRAPH_URL={stage.server.url}")
     if session.broker_url:
-        session.output.text("          and DISTGRAPH_BROKER_URL as given here")
+        session.output.text("          and DISTGRAPH_BROKER_URL=, followed by what --broker-url said")
     session.output.text("Ctrl-C stops.")
 
 

@@ -97,7 +97,10 @@ class NamedGraph:
             ConfigError: a key that a config does not have, or a field that the context does not have.
         """
         if isinstance(input, Command):
-            raise InvalidUpdateError("submit starts runs: answer a question with handle.resume(value), or use invoke.")
+            raise InvalidUpdateError(
+                "Runs are submitted with an input: answer a question with handle.resume(value). Commands are for invoke and "
+                "stream where the graph itself is bound, cluster.bind(graph), and not its name alone."
+            )
         return self._submit(
             input,
             config,

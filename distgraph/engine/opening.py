@@ -287,7 +287,9 @@ def command_writes(program: Program, command: Command[Any]) -> list[Write]:
         updates = with_message_ids(program, updates)
     writes = [*goto_writes(command.goto, program.nodes, "The Command"), *updates] if command.goto else updates
     if not writes and command.resume is None:
-        raise EmptyInputError("Received empty Command input: it has no update, no goto and no resume.")
+        raise EmptyInputError(
+            "Received empty Command input: it has no resume, no goto to a node, and no update of a key that the graph has."
+        )
     return writes
 
 

@@ -128,3 +128,23 @@ def test_when_the_last_worker_is_gone_it_ends_with_an_error(up: Up, stages: Stag
     assert answer.code == 1
     assert "[PROCESS_FAILED]" in answer.err
     assert stages.made[0].ended is ProcessFailedError
+
+
+@pytest.mark.parametrize(
+    "words", [("up", "--url", "redis://mine"), ("--url", "redis://mine", "up"), ("demo", "--url=redis://m")]
+)
+def test_a_server_that_is_there_already_is_not_what_it_starts(
+    call: Call, stages: Stages, words: tuple[str, ...]
+) -> None:
+    answer = call(*words, stage=stages)
+    assert answer.code == 2
+    assert "takes no --url" in answer.err
+    assert stages.made == []
+
+
+def test_a_server_in_the_environment_is_none_that_it_was_told_of(
+    up: Up, stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISTGRAPH_URL", "redis://mine")
+    assert up().code == 0
+    assert len(stages.made) == 1

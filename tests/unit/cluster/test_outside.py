@@ -115,7 +115,7 @@ def test_the_thread_was_changed_in_the_moment_between() -> None:
 @pytest.mark.parametrize(
     ("command", "error", "text"),
     [
-        (Command(), EmptyInputError, "has no update, no goto and no resume"),
+        (Command(), EmptyInputError, "has no resume, no goto to a node, and no update of a key"),
         (Command(goto="nowhere"), Exception, "nowhere"),
         (Command(update={"x": 1}, graph=Command.PARENT), InvalidUpdateError, "no parent graph"),
     ],
@@ -129,6 +129,15 @@ def test_what_is_refused_before_anything_happens(command: Any, error: type[Excep
             with pytest.raises(error, match=text):
                 given()
         assert run.status() == "interrupted"
+
+
+def test_a_graph_that_is_known_by_its_name_takes_no_commands() -> None:
+    graph = asking()
+    with (
+        cluster_of(graph) as cluster,
+        pytest.raises(InvalidUpdateError, match=r"cluster\.bind\(graph\), and not its name"),
+    ):
+        cluster.bind(graph.name).invoke(Command(resume=1), ON)
 
 
 def test_a_run_that_came_to_no_checkpoint_has_nothing_to_change() -> None:
