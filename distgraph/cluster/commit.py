@@ -84,9 +84,9 @@ def close(place: Workplace, run: Run, tasks: Sequence[Task]) -> bool:
             error = failed[0].control(ERROR)
             if error.get("kind") == "poison":
                 place.runs.note_dead(run.address, int(place.now() * 1000))
-            _end(place, run, "failed", error=error, tasks=tasks)
+            _end(place, run, "failed", error=error, tasks=tasks, kept_open=True)
         else:
-            _end(place, run, "interrupted", tasks=tasks)
+            _end(place, run, "interrupted", tasks=tasks, kept_open=True)
         return False
     try:
         tasks = lane.advance()
@@ -222,8 +222,12 @@ def _end(
     error: Any = None,
     tasks: Sequence[Task] = (),
     stop: str = "",
+    kept_open: bool = False,
 ) -> None:
-    """Bring the run to rest without moving its head; ``tasks`` are those of the superstep that it leaves."""
+    """Bring the run to rest without moving its head.
+
+    ``tasks`` are those of the superstep that it leaves; ``kept_open``: what they came to is needed by whoever goes on.
+    """
     lane, codec = run.lane, run.served.codec
     fields: list[tuple[str, bytes | str | int]] = []
     row = b""
@@ -261,6 +265,7 @@ def _end(
             "",
             status,
             offered=True,
+            kept_open=kept_open,
             fields=fields,
             log=logged,
             kept=kept,

@@ -342,7 +342,9 @@ class Slice:
 
     def _promote(self, item: Item) -> None:
         if item.lane.next is not None:
-            item.settled = {task.id: task.writes for task in item.lane.next.tasks if task.finished}
+            # One that failed for good does not run again because others of its superstep do.
+            ended = [task for task in item.lane.next.tasks if task.finished or task.control(ERROR) is not None]
+            item.settled = {task.id: task.writes for task in ended}
         self._plan_step(item, "promote")
         if item.step is not None and item.step.kind == "promote":
             self.promoted.append(item)

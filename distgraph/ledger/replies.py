@@ -94,6 +94,8 @@ class Commit:
     sweep_ms: int = 1000
     #: Some of the superstep's tasks were offered to other workers.
     offered: bool = False
+    #: The superstep was opened, and what its tasks came to stays: who answers or retries the run needs it.
+    kept_open: bool = False
     #: Fields to set and to delete in the line.
     sets: Sequence[tuple[str, bytes]] = ()
     drops: Sequence[str] = ()

@@ -116,7 +116,7 @@ class RunLedger(RunReads):
                 commit.head,
                 commit.status,
                 commit.sweep_ms,
-                "offered" if commit.offered else "private",
+                "kept" if commit.kept_open else "offered" if commit.offered else "private",
                 ("", "parent", "new", "both")[2 * commit.index_history + commit.index_parent],
                 commit.row,
                 LOG_LENGTH,

@@ -104,7 +104,8 @@ class Runs(Protocol):
         Returns:
             ``ok``; ``open`` if an offered superstep is not settled; ``offered`` if it was opened although this driver
             says it is private; ``stale`` because of epoch, head, order (the new head is not above the old), row (the
-            item has another one), batch (it was cancelled), gone, or the status at rest. A repeat is recognised by the
+            item has another one), batch (it was cancelled), plan (``kept_open``, and a server that was rolled back has
+            forgotten that it was opened), gone, or the status at rest. A repeat is recognised by the
             new head, by the status at rest, or by the row: another driver that came to the same one is told ``ok`` too.
         """
         ...
@@ -207,8 +208,8 @@ class Runs(Protocol):
     ) -> Answer:
         """Give a failed task back to wait in the due index; ``attempts`` were made, ``path`` is kept for its hint.
 
-        Where that is more than before it counts in the run's record (``retries``), until it is queued anew. Who comes
-        late, with fewer, takes nothing back, and a wait that has begun stands.
+        Where that is more than before it counts in the run's record (``retries``), until it is queued anew. Where later
+        attempts were made somebody comes late, or repeats a call whose reply was lost: nothing changes.
 
         Returns:
             ``ok``; ``done``: another attempt settled it; ``held``: another slot runs it; ``stale`` as for

@@ -7,7 +7,8 @@
 --       pending HASH   turns LIST   once HASH
 --       and of a batch item: batch HASH   rows HASH (of its chunk)   input LIST (of its chunk)   asks SET
 -- ARGV   1 run id   2 slot   3 epoch   4 parent   5 new head ('' = the head stays)   6 status after it
---        7 ms until a sweep looks at the run   8 'private' (no task of the superstep was offered) or 'offered'
+--        7 ms until a sweep looks at the run   8 'private' (no task of the superstep was offered), 'offered', or 'kept' (it
+--          was, and what its tasks came to stays: who answers or retries the run needs it)
 --        9 what is in the history from now on: 'new', 'parent', 'both', or ''   10 row of the finished batch item, or ''
 --       11 log length   12 index of the batch item ('' = none)   13 epoch of the batch   14 so many ms records of effects are
 --          kept of what is done; and of a batch item nothing else but the row ('' = keep all)
@@ -40,6 +41,8 @@ local plan = tonumber(got[2])
 if plan > 0 then
   if ARGV[8] == 'private' then return {'offered'} end
   if redis.call('HLEN', open) < plan then return {'open'} end
+elseif ARGV[8] == 'kept' then
+  return {'stale', 'plan'} -- a server that was rolled back has forgotten that it was offered, and what came of it
 end
 local sets, dels, fields, entries, kept = 2 * ARGV[16], tonumber(ARGV[17]), 2 * ARGV[18], tonumber(ARGV[19]), 2 * ARGV[20]
 redis.call('ZCARD', due)

@@ -1,9 +1,8 @@
--- A task failed and may be tried again later: give it back with one attempt counted, due after the delay. Who was cut off
--- may say so when it has failed again elsewhere: attempts never become fewer.
+-- A task failed and may be tried again later: give it back with one attempt counted, due after the delay.
 --
 -- KEYS  run HASH   line HASH   due ZSET   open HASH   claims HASH   tries HASH
 -- ARGV  run id, slot, epoch, head, task id, ms to wait, attempts made so far, path of the task
--- -> {'ok'} | {'done'} settled by another attempt | {'held', slot} | {'stale', why}
+-- -> {'ok'} also to a repeat that comes when later attempts were made; it changes nothing | {'done'} settled by another attempt | {'held', slot} | {'stale', why}
 local run, line, due, open, claims, tries = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local slot, task = ARGV[2], ARGV[5]
 local got = redis.call('HMGET', run, 'epoch', 'plan', 'status')
@@ -15,15 +14,15 @@ if redis.call('HEXISTS', open, task) == 1 then return {'done'} end
 local holder = redis.call('HGET', claims, task)
 if holder and holder ~= slot then return {'held', holder} end
 local entry = 't:' .. ARGV[1] .. '\n' .. task
-local waits, made = redis.call('ZSCORE', due, entry), tonumber(redis.call('HGET', tries, 'a:' .. task) or 0)
-local attempts = tonumber(ARGV[7])
--- a repeat, or one that comes late: the task waits already, after this attempt or a later one, and its time stands
-if waits and made >= attempts and not holder then return {'ok'} end
+local waits, made = redis.call('ZSCORE', due, entry), redis.call('HGET', tries, 'a:' .. task)
+if waits and made == ARGV[7] and not holder then return {'ok'} end -- a repeat: it waits already, and its time stands
+-- a worker whose reply was lost asks again, when others have tried on: the count of attempts does not go back
+if made and tonumber(made) > tonumber(ARGV[7]) then return {'ok'} end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 -- an attempt that does not count is none of the run's budget either
-if attempts > made then redis.call('HINCRBY', run, 'retries', 1) end
-redis.call('HSET', tries, 'a:' .. task, string.format('%d', math.max(attempts, made)))
+if (made or '0') ~= ARGV[7] then redis.call('HINCRBY', run, 'retries', 1) end
+redis.call('HSET', tries, 'a:' .. task, ARGV[7])
 redis.call('HSET', run, 'p:' .. task, ARGV[8])
 redis.call('HDEL', claims, task)
 redis.call('ZADD', due, now + ARGV[6], entry)

@@ -97,8 +97,10 @@ class MemoryRuns(MemoryTasks, MemoryArrivals):
             return stale("order")
         if item and not self._batch_goes_on(item, commit):
             return stale("batch")
-        if int(record["plan"]) and not commit.offered:
+        if int(record["plan"]) and not (commit.offered or commit.kept_open):
             return Answer("offered")
+        if not int(record["plan"]) and commit.kept_open:
+            return stale("plan")
         return None if self._all_settled(key) else Answer("open")
 
     def _batch_goes_on(self, item: tuple[str, int], commit: Commit) -> bool:

@@ -141,11 +141,13 @@ class MemoryTasks(RunState):
         entry = f"t:{key.run_id}\n{task_id}"
         tried = self.state.tries.look(key).get(task_id, Tries())
         unclaimed = task_id not in self.state.claims.look(key)
-        if unclaimed and tried.attempts >= attempts and entry in self.state.due.look(key.partition):
+        if unclaimed and tried.attempts == attempts and entry in self.state.due.look(key.partition):
             return OK
-        if attempts > tried.attempts:
+        if tried.attempts > attempts:
+            return OK
+        if tried.attempts != attempts:
             self._set(key, {"retries": int(self.state.records[key].get("retries", b"0")) + 1})
-        self.state.tries.at(key)[task_id] = tried._replace(attempts=max(attempts, tried.attempts))
+        self.state.tries.at(key)[task_id] = tried._replace(attempts=attempts)
         self._set(key, {f"p:{task_id}": path})
         self.state.claims.at(key).drop(task_id)
         self.state.due.at(key.partition)[entry] = now + wait_ms

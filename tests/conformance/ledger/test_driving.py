@@ -408,3 +408,14 @@ def test_crashes_are_forgotten_when_the_head_moves(world: World) -> None:
     assert claim(world, B).record["x"] == b"1"
     world.runs.commit(step(C1, slot=B))
     assert world.runs.record(RUN)["x"] == b"0"
+
+
+def test_what_rests_on_outcomes_does_not_without_them(world: World) -> None:
+    """A server that was rolled back has forgotten them: nobody could answer a run that rested like that."""
+    driven(world)
+    advanced(world)
+    for status in ("interrupted", "failed"):
+        with unchanged(world):
+            assert world.runs.commit(step("", C1, status, kept_open=True)) == stale("plan")
+    assert offer(world, 2, {"T1": FIRST + b"wrote", "T2": FIRST + b"asks"}).kind == "closed"
+    assert world.runs.commit(step("", C1, "interrupted", kept_open=True)) == OK

@@ -167,3 +167,16 @@ def test_slots_of_others_keep_their_entries(world: World) -> None:
         Due("slice", BATCH, "s1"),
         Due("slice", BATCH, "s2"),
     }
+
+
+def test_a_retry_repeated_late_takes_no_attempt_back(world: World) -> None:
+    """The server was away when the reply was to come, and somebody else has made the next attempt before the repeat."""
+    offered(world)
+    claim_task(world, "T1")
+    retry(world, "T1", attempts=1)
+    claim_task(world, "T1", B)
+    retry(world, "T1", B, attempts=2)
+    with unchanged(world):
+        assert retry(world, "T1", attempts=1) == OK
+    assert claim_task(world, "T1", B).attempts == 2
+    assert world.runs.record(RUN)["retries"] == b"2"

@@ -322,3 +322,22 @@ def test_a_slot_takes_no_more_than_its_share_of_items_that_wait(total: Any, pace
     plan: Any = SimpleNamespace(batch_id="b", waits=True, total=total)
     place: Any = SimpleNamespace(pace={"b": pace} if pace else {}, overlap=100, slots=lambda: 4)
     assert module._size(place, plan) == taken
+
+
+def test_what_failed_for_good_does_not_run_again_beside_what_is_retried() -> None:
+    """The item leaves its slice for the one that waits, with what the other has come to."""
+
+    def flaky(state: Any) -> None:
+        if others.calls == 1:
+            raise ConnectionError("down")
+
+    def bad(state: Any) -> None:
+        raise ValueError("for good")
+
+    worse, others = Counted("a", bad), Counted("b", flaky)
+    graph = fan(worse, others, retry_policy=RetryPolicy(max_attempts=3, jitter=False, retry_on=ConnectionError))
+    cluster = cluster_of(graph)
+    batch = cluster.submit_batch(graph, items(1))
+    cluster.run_until_idle()
+    assert [rebuild(row.error or {}).args for row in batch.failures()] == [("for good",)]
+    assert (worse.calls, others.calls) == (1, 2)
