@@ -109,7 +109,7 @@ class Broker:
 
     def arrived(self, now_ms: int) -> bool:
         """Whether a hint has arrived by ``now_ms``, milliseconds since the epoch."""
-        return any([ready <= now_ms for ready, _ in self._hints])
+        return not self.away and any([ready <= now_ms for ready, _ in self._hints])
 
     def close(self) -> None:
         """Nothing to close; what a client of either kind may call."""

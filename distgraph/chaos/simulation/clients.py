@@ -17,14 +17,17 @@ from distgraph.chaos.simulation.schedule import Subject
 from distgraph.cluster.batch import Batch
 from distgraph.cluster.client import Cluster
 from distgraph.cluster.handle import RunHandle
-from distgraph.cluster.options import RETENTION, retention_ms
+from distgraph.cluster.options import RETENTION, RETRIES, retention_ms
 from distgraph.cluster.overload import Gate
+from distgraph.engine.opening import command_writes
 from distgraph.errors import (
     BatchCancelledError,
     DistgraphError,
     NodeTimeoutError,
     PoisonTaskError,
     RunCancelledError,
+    RunTimeoutError,
+    StepTimeoutError,
     StoreError,
     ThreadBusyError,
     UnknownInterruptError,
@@ -32,7 +35,6 @@ from distgraph.errors import (
 )
 from distgraph.ledger.keys import item_id
 from distgraph.testing.slots import Guarded, SlotDied
-from distgraph.types import Placement
 
 if TYPE_CHECKING:
     from distgraph.chaos.simulation.world import World
@@ -79,9 +81,22 @@ class Desk(Cluster):
     def now_ms(self) -> int:
         return self._now_ms()
 
-    def bound(self, name: str, placement: Placement) -> Any:
-        """The graph with that name, bound to this cluster."""
-        return self.bind(self._registry.get(name).graph, placement=placement)
+    def bound(self, subject: Subject) -> Any:
+        """The graph that somebody wants, bound to this cluster."""
+        bound: Any = self.bind(self._registry.get(subject.graph).graph, placement=subject.placement)
+        if subject.step_ms:
+            bound.step_timeout = subject.step_ms / 1000
+        return bound
+
+    def writes(self, name: str) -> Any:
+        """What a graph's ``graphs.command`` writes where its run has failed."""
+        return command_writes(self._registry.get(name).program, graphs.command(None))
+
+
+def limits_of(subject: Subject) -> dict[str, Any]:
+    """The options of a run or batch that limit it."""
+    budget = RETRIES if subject.budget is None else subject.budget
+    return {"retry_budget": budget, "time_limit": subject.limit_ms / 1000 if subject.limit_ms else None}
 
 
 class Client:
@@ -97,6 +112,8 @@ class Client:
         self.ended = False
         self.final: Any = None
         self.deaths = 0
+        #: What ran out of time was given all of it once more.
+        self.once_more = False
         self._waits: Callable[[], bool] = lambda: True
         self._doubts = self._unseen = False
         self._begin()
@@ -186,9 +203,24 @@ class Client:
             self.until(partial(self.rests, handle))
             try:
                 state = self.insist(lambda: handle.result(0))
-            except (graphs.Failure, NodeTimeoutError):
+            except (RunTimeoutError, StepTimeoutError) as exc:
+                if not subject.limited:
+                    raise
+                world.history.oks["out of time"] += 1
+                if self.once_more:
+                    return exc
+                self.once_more = True
+                self._again(handle.retry)
+                continue
+            except (graphs.Failure, NodeTimeoutError) as exc:
+                if subject.budget is not None:
+                    return exc
                 if subject.graph not in graphs.FAILING:
                     raise
+                if subject.told and handle.run_id not in world.history.facts.changes:
+                    # It fails once more with that; what it was told must not be lost by that.
+                    self._again(partial(handle.retry, writes=self.desk.writes(subject.graph)), telling=True)
+                    continue
                 world.history.repaired.add(handle.run_id)
                 self._again(handle.retry)
                 continue
@@ -199,15 +231,22 @@ class Client:
                 continue
             if not isinstance(state, dict) or "__interrupt__" not in state:
                 return state
-            self._again(partial(handle.resume, graphs.ANSWERS[0]))
+            self._answer_to(handle, graphs.ANSWERS[0])
 
-    def _again(self, call: Callable[[], Any]) -> None:
-        """Resume or retry a run; somebody else may have done so."""
+    def _answer_to(self, handle: RunHandle, answer: str) -> None:
+        told = self.subject.told
+        self._again(partial(handle.resume, graphs.command(answer) if told else answer), telling=told)
+
+    def _again(self, call: Callable[[], Any], *, telling: bool = False) -> None:
+        """Resume or retry a run, ``telling`` what to change; somebody else may have done so."""
         try:
+            self.process.telling = telling
             self.insist(call)
-            self.world.history.oks["resumed"] += 1
+            self.world.history.oks["told" if telling else "resumed"] += 1
         except (UnknownInterruptError, ThreadBusyError):
             self.a_while()
+        finally:
+            self.process.telling = False
 
 
 class RunClient(Client):
@@ -228,7 +267,7 @@ class RunClient(Client):
         return self.run_id if self.subject.runs == 1 else f"thread-{self.first}"
 
     def script(self) -> Any:
-        subject, bound = self.subject, self.desk.bound(self.subject.graph, self.subject.placement)
+        subject, bound = self.subject, self.desk.bound(self.subject)
         config = {"configurable": {"thread_id": self.thread_id}}
         given = graphs.given(subject.total, deadly=bool(subject.deadly))
         while True:
@@ -241,6 +280,7 @@ class RunClient(Client):
                         keep=subject.keep,
                         log=subject.log,
                         multitask_strategy=subject.strategy,
+                        **limits_of(subject),
                     )
                 )
                 break
@@ -269,11 +309,7 @@ class Rival(Client):
         self.until(lambda: state.records.look(key).get("status") == b"interrupted" or self.of.ended)
         if self.of.ended:
             return None
-        handle = self.insist(lambda: self.desk.run(self.of.run_id))
-        try:
-            self.insist(lambda: handle.resume(graphs.ANSWERS[1]))
-        except UnknownInterruptError:
-            return None
+        self._answer_to(self.insist(lambda: self.desk.run(self.of.run_id)), graphs.ANSWERS[1])
         return None
 
 
@@ -293,10 +329,10 @@ class BatchClient(Client):
         return f"batch-{self.number}"
 
     def script(self) -> Any:
-        subject, bound = self.subject, self.desk.bound(self.subject.graph, self.subject.placement)
+        subject, bound = self.subject, self.desk.bound(self.subject)
         items = [graphs.given(subject.total + at, deadly=at < subject.deadly) for at in range(subject.items)]
         try:
-            batch: Batch = self.insist(lambda: bound.submit_batch(items, batch_id=self.batch_id))
+            batch: Batch = self.insist(lambda: bound.submit_batch(items, batch_id=self.batch_id, **limits_of(subject)))
         except BatchCancelledError:
             # It was cancelled while its items were sent, and holds those that came before that.
             if not subject.cancel:
@@ -321,7 +357,9 @@ class BatchClient(Client):
                 continue
             rows = self.insist(lambda: list(batch.results()))
             failed = [row for row in rows if row.status == "failed"]
-            if subject.graph in graphs.FAILING and failed and not subject.cancel:
+            again = subject.graph in graphs.FAILING or (subject.limited and not self.once_more)
+            if again and failed and not subject.cancel:
+                self.once_more = True
                 self.world.history.repaired.update(row.run_id for row in failed)
                 self.insist(batch.retry_failed)
                 self.world.history.oks["retried"] += len(failed)
@@ -353,12 +391,11 @@ class BatchClient(Client):
 
     def asks(self) -> bool:
         """Whether an item waits for an answer."""
-        return self.subject.graph == "ask" and bool(self._asking())
+        return self.subject.graph in graphs.ASKING and bool(self._asking())
 
     def _answer(self) -> None:
         for run_id in self._asking():
-            handle = self.insist(partial(self.desk.run, run_id))
-            self._again(partial(handle.resume, graphs.ANSWERS[0]))
+            self._answer_to(self.insist(partial(self.desk.run, run_id)), graphs.ANSWERS[0])
 
     def item_ids(self) -> list[str]:
         """The ids of its items' runs."""

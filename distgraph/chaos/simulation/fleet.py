@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from distgraph.chaos.simulation import graphs
+from distgraph.chaos.simulation.outages import OwnBroker, offered_again
 from distgraph.chaos.simulation.strands import Strand
 from distgraph.cluster.deliver import deliver
 from distgraph.cluster.hints import Hint, queue_name
@@ -15,10 +16,14 @@ from distgraph.cluster.recover import Sweeper
 from distgraph.cluster.registry import Registry
 from distgraph.cluster.workplace import Workplace
 from distgraph.errors import StoreError
-from distgraph.testing.slots import Guarded, GuardedBroker, Slot, SlotDied
+from distgraph.testing.slots import Guarded, Slot, SlotDied
 
 if TYPE_CHECKING:
     from distgraph.chaos.simulation.world import World
+
+
+#: Between two looks whether the ledger is back. Milliseconds.
+_KNOCKS_MS = (100, 300)
 
 
 @cache
@@ -40,7 +45,9 @@ class Process(Slot):
         twice: its next call is sent twice.
         wake: the turn until which it stands still; ``wake_ms``: the time until which it does.
         resume: lets it go on then.
-        limit_ms: the time limit of the node that runs.
+        ends_ms: when the time of the node that runs is over: whoever watches ends the process then; None: never.
+        telling: the Command that it is about to give changes the state too.
+        patient: it offers results again while the server is away.
         claimed: the event at which it last took work.
         looked: the event at which it last found that an effect was not recorded.
     """
@@ -51,12 +58,12 @@ class Process(Slot):
         self.boot, self.pid = boot, pid
         self.strand: Strand | None = None
         self.cut = self.wake = self.wake_ms = self.claimed = self.looked = 0
-        self.twice = False
-        self.limit_ms: float | None = None
+        self.twice = self.telling = self.patient = False
+        self.ends_ms: float | None = None
         self.resume: Callable[[], None] = self.go_on
         self.runs = cast(Any, Guarded(world.memory.runs, self, "runs"))
         self.batches = cast(Any, Guarded(world.memory.batches, self, "batches"))
-        self.dispatcher = GuardedBroker(world.broker, self)
+        self.dispatcher = OwnBroker(world.broker, self, world.clock)
 
     def guarded(self, label: str, found: Callable[..., Any]) -> Callable[..., Any]:
         before, after, history = "before " + label, "after " + label, self.world.history
@@ -78,7 +85,7 @@ class Process(Slot):
             self.point(after)
             return answer
 
-        return guarded
+        return offered_again(label, guarded, self) if self.patient else guarded
 
     def point(self, label: str) -> None:
         if self.dead:
@@ -89,7 +96,7 @@ class Process(Slot):
             world.at_point(self, label)
 
     def watch(self, what: str, seconds: float | None) -> None:
-        self.limit_ms = None if seconds is None else seconds * 1000
+        self.ends_ms = None if seconds is None else self.world.now_ms + seconds * 1000
         super().watch(what, seconds)
         if what and not self.dead:
             self.world.take_time(self)
@@ -103,7 +110,26 @@ class Process(Slot):
         self.strand.stand_still()
         if self.dead:
             raise SlotDied(self.name)
+        self.keep_time()
         return True
+
+    def keep_time(self) -> None:
+        """End with the time of the node that runs.
+
+        Raises:
+            SlotDied: it is over.
+        """
+        if self.ends_ms is not None and self.world.now_ms >= self.ends_ms:
+            self.world.history.oks["timed out"] += 1
+            self.ends_ms = None
+            self.overrun()
+
+    def wait(self, choice: Sequence[int]) -> None:
+        """Let one of these times pass, in milliseconds; others go on meanwhile if they can."""
+        ms = self.world.random.choice(choice)
+        self.wake_ms = self.world.now_ms + ms
+        if not self.stand_still(0):
+            self.world.tick(ms)
 
     def run(self, work: Callable[[], None]) -> None:
         """Begin something, which may end later."""
@@ -194,6 +220,7 @@ class Worker:
 
     def _child(self) -> Process:
         world, made = self.world, self._process()
+        made.patient = world.schedule.patient
         made.place = Workplace(
             runs=made.runs,
             batches=made.batches,
@@ -222,7 +249,10 @@ class Worker:
         return self.up and self.frozen_ms <= self.world.now_ms
 
     def beat(self) -> None:
-        """Say that it lives."""
+        """Say that it lives. Where that cannot be heard, it knows of an outage."""
+        if self.world.weather.ledger_away:
+            self.sweeper.distrust()
+            return
         self.beat_ms = self.world.now_ms
         names = [child.name for child in self.children if not child.dead]
         busy = sum(child.busy for child in self.children)
@@ -246,7 +276,10 @@ class Worker:
         """A child works for one hint, to its end or to its own."""
 
         def wait() -> None:
-            child.stand_still(1)
+            if self.world.weather.ledger_away:
+                child.wait(_KNOCKS_MS)
+            else:
+                child.stand_still(1)
 
         def work() -> None:
             child.work(lambda place, given: deliver(place, given, wait), hint)
@@ -306,7 +339,8 @@ class Worker:
             and not self.fallen
             and not any(child.busy for child in (*self.children, self.watcher))
         ):
-            self.world.memory.fleet.leave(self.boot)
+            if not self.world.weather.ledger_away:
+                self.world.memory.fleet.leave(self.boot)
             self.fall(100)
 
     def fall(self, back_in_ms: int) -> None:

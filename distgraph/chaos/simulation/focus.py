@@ -6,7 +6,9 @@ Each takes what is not its point (graphs, workers, times) from chance as well, s
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
+from typing import Any
 
 from distgraph.chaos.simulation.schedule import Fault, FaultKind, Schedule, Subject
 from distgraph.types import Placement
@@ -127,7 +129,77 @@ def _half_forgotten(seed: int, random: Random) -> Schedule:
     return Schedule(seed, (subject,), random.choice(_FLEETS), faults=faults, slow_ms=random.choice((0, 4000)))
 
 
-#: Which seeds stand for them: the remainder of a division by 16.
+def _out_of_time(seed: int, random: Random) -> Schedule:
+    """A run or a superstep has less time than it needs, and whoever works at it dies, or is taken for dead, meanwhile."""
+    graph = random.choice(("chain", "loop", "fan", "sends", "nap", "nap", "ask", "flock", "broken"))
+    items = random.choice((0, 0, 1, 3))
+    limit = random.choice((300, 1000, 2500, 5000, 12_000))
+    limits: Any = {random.choice(("limit_ms", "limit_ms", "step_ms")): limit}
+    keep, log = ("latest", False) if items else ("all", True)
+    placement: Placement = random.choice(("auto", "local", "spread"))
+    subject = Subject(graph, placement, keep, log, items, random.randrange(3), **limits)
+    kinds: tuple[FaultKind, ...] = ("kill", "kill tree", "freeze tree", "restart", "drain", "cut")
+    faults = tuple(_somewhere(random, random.choice(kinds)) for _ in range(random.randint(0, 2)))
+    return Schedule(seed, (subject,), random.choice(_FLEETS), faults=faults, slow_ms=random.choice(_SLOW))
+
+
+def _somewhere(random: Random, kind: FaultKind) -> Fault:
+    much = {"freeze tree": random.choice(_LONG), "cut": random.choice((1, 3))}.get(kind, 0)
+    return Fault(random.randint(5, 60), kind, much)
+
+
+def _broker_away(seed: int, random: Random) -> Schedule:
+    """The broker, a server of its own, is away or loses all it had, while others go on at the ledger."""
+    away = Fault(random.randint(3, 40), "broker away", random.choice((300, 2000, 6000, 15_000)))
+    emptied = Fault(away.nth + random.randint(1, 20), "drop hints")
+    more: tuple[FaultKind, ...] = ("kill", "freeze tree", "broker away")
+    kind = random.choice(more)
+    other = replace(_somewhere(random, kind), much=3000) if kind == "broker away" else _somewhere(random, kind)
+    faults = random.choice(((away,), (away, emptied), (away, emptied, other), (away, other)))
+    items, graph = random.choice((0, 0, 2, 3)), random.choice(("chain", "fan", "sends", "flaky", "nap", "ask", "steer"))
+    placement: Placement = random.choice(("auto", "spread", "spread"))
+    told = graph == "steer"
+    subject = Subject(graph, placement, "latest", not items, items, random.randrange(3), told=told)
+    return Schedule(seed, (subject,), random.choice(_FLEETS), faults=faults, slow_ms=random.choice((0, *_SLOW)))
+
+
+def _ledger_away(seed: int, random: Random) -> Schedule:
+    """The ledger is away, briefly or for longer than beats live, when somebody has a result to store."""
+    items, graph = random.choice((0, 0, 1, 3)), random.choice(("chain", "loop", "sends", "flaky", "effect", "flock"))
+    commits = ("batches.commit",) if items else ("runs.commit", "runs.settle", "runs.offer", "runs.retry_task")
+    moment = f"{random.choice(('before', 'after'))} {random.choice(commits)}"
+    away = Fault(random.randint(1, 3), "ledger away", random.choice((100, 1000, 4000, 9000)), moment)
+    more: tuple[FaultKind, ...] = ("kill", "kill tree", "freeze tree", "repeat")
+    other = _somewhere(random, random.choice(more))
+    faults = random.choice(((away,), (away, other)))
+    placement: Placement = random.choice(("auto", "spread"))
+    subject = Subject(graph, placement, "latest", False, items, random.randrange(3))
+    slow = random.choice((0, *_SLOW))
+    return Schedule(
+        seed, (subject,), random.choice(_FLEETS), faults=faults, slow_ms=slow, patient=random.random() < 0.8
+    )
+
+
+def _told(seed: int, random: Random) -> Schedule:
+    """Whoever is told to change the state dies, loses the reply, or is overtaken, before the change is in a checkpoint."""
+    graph, items = random.choice((("steer", 0), ("steer", 0), ("steer", 2), ("broken", 0)))
+    kinds: tuple[FaultKind, ...] = ("kill", "kill tree", "freeze tree", "cut", "repeat", "roll back")
+    calls = ("runs.control", "runs.claim", "runs.claim_task", "runs.settle", "runs.commit", "runs.offer")
+    faults = []
+    for _ in range(random.randint(1, 3)):
+        fault = _somewhere(random, random.choice(kinds))
+        much = random.choice((1, 500)) if fault.kind == "roll back" else fault.much
+        at = f"{random.choice(('before', 'after'))} {random.choice(calls)}"
+        faults.append(Fault(random.randint(1, 4), fault.kind, much, at))
+    placement: Placement = random.choice(("auto", "local", "spread"))
+    rivals = random.choice((1, 2)) if graph == "steer" and not items else 1
+    subject = Subject(graph, placement, "latest", not items, items, random.randrange(3), rivals=rivals, told=True)
+    slow = random.choice((0, 0, *_SLOW))
+    return Schedule(seed, (subject,), random.choice(_FLEETS), faults=tuple(faults), slow_ms=slow)
+
+
+#: Which seeds stand for them: the remainder of a division by ``OF``.
+OF = 20
 FOCUSED: dict[int, Callable[[int, Random], Schedule]] = {
     1: _overtaken,
     3: _after_effect,
@@ -139,4 +211,8 @@ FOCUSED: dict[int, Callable[[int, Random], Schedule]] = {
     13: _late_look,
     14: _half_forgotten,
     15: _other_version,
+    16: _out_of_time,
+    17: _broker_away,
+    18: _ledger_away,
+    19: _told,
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from typing import Annotated, Any, Protocol, TypedDict
 
@@ -20,6 +20,10 @@ from distgraph.types import Command, RetryPolicy, Send, interrupt
 
 #: What is answered to whoever asks.
 ANSWERS = ("yes", "no")
+#: What stands in the trace for what no node wrote, but a Command.
+TOLD = "told"
+#: Graphs that ask.
+ASKING = ("ask", "steer")
 #: The version of a graph that runs in one process, which cannot keep time limits.
 IN_PROCESS = 0
 #: Attempts of a node that is tried again.
@@ -28,6 +32,8 @@ ATTEMPTS = 3
 LIMIT_SECONDS = 0.5
 #: Graphs whose runs may fail, until somebody tries again.
 FAILING = ("broken", "limited")
+#: Graphs of which a task is tried again -> how often in all, and how many of its tasks at a time.
+RETRIED = {"flaky": (2, 1), "flock": (6, 3)}
 _MODULUS = 10_007
 
 
@@ -79,11 +85,13 @@ class Stage(Protocol):
 class _Here:
     """The stage of a run in this process, that shows what is expected."""
 
+    well = True
+
     def execute(self, node: str, runtime: Runtime[Any], version: int) -> int:
         return 0
 
     def healed(self, run_id: str) -> bool:
-        return True
+        return self.well
 
     def die(self) -> None:
         """Nothing dies here."""
@@ -213,21 +221,60 @@ def _beside_a(builder: StateGraph[Any, Any, Any, Any], name: str) -> StateGraph[
     return builder
 
 
+_AGAIN = RetryPolicy(initial_interval=0.03, max_attempts=ATTEMPTS, jitter=False, retry_on=Failure)
+
+
+def _fail_at_first(runtime: Runtime[Any], version: int) -> None:
+    info = runtime.execution_info
+    attempt = info.node_attempt if info is not None else 1
+    _On.stage.execute(f"attempt {attempt}", runtime, version)
+    if attempt < ATTEMPTS:
+        raise Failure(f"attempt {attempt}")
+
+
 def _flaky(version: int) -> StateGraph[Any, Any, Any, Any]:
     """One fails until its last attempt, another works beside it."""
     builder = _builder(version, "ab")
 
     def flaky(state: State, runtime: Runtime[Any]) -> dict[str, Any]:
-        info = runtime.execution_info
-        attempt = info.node_attempt if info is not None else 1
-        _On.stage.execute(f"attempt {attempt}", runtime, version)
-        if attempt < ATTEMPTS:
-            raise Failure(f"attempt {attempt}")
+        _fail_at_first(runtime, version)
         return _write("flaky", runtime, version, 5)
 
-    policy = RetryPolicy(initial_interval=0.03, max_attempts=ATTEMPTS, jitter=False, retry_on=Failure)
-    builder.add_node("flaky", flaky, retry_policy=policy)
+    builder.add_node("flaky", flaky, retry_policy=_AGAIN)
     return _beside_a(builder, "flaky")
+
+
+def _flock(version: int) -> StateGraph[Any, Any, Any, Any]:
+    """Three at once, each of which fails until its last attempt."""
+    builder = _builder(version, "a")
+
+    def work(state: State, runtime: Runtime[Any]) -> dict[str, Any]:
+        _fail_at_first(runtime, version)
+        return _write("work", runtime, version, 10 ** state["n"])
+
+    builder.add_node("work", work, retry_policy=_AGAIN)
+    builder.add_edge(START, "a")
+    builder.add_conditional_edges("a", lambda state: [Send("work", {"n": n}) for n in range(3)], ["work"])
+    builder.add_edge("work", END)
+    return builder
+
+
+def _steer(version: int) -> StateGraph[Any, Any, Any, Any]:
+    """As `ask`; whoever answers may change the state, and send it to a node that nothing else leads to."""
+    builder = _builder(version, "abcs")
+
+    def ask(state: State, runtime: Runtime[Any]) -> dict[str, Any]:
+        answer = interrupt("which?")
+        return _write("ask", runtime, version, 5, answer=answer)
+
+    builder.add_node("ask", ask)
+    builder.add_edge(START, "a")
+    builder.add_edge(START, "ask")
+    builder.add_conditional_edges("a", lambda state: END, ["s", END])
+    for early, late in pairwise(("ask", "b", "c", END)):
+        builder.add_edge(early, late)
+    builder.add_edge("s", END)
+    return builder
 
 
 def _broken(version: int) -> StateGraph[Any, Any, Any, Any]:
@@ -339,6 +386,8 @@ _BUILDERS: dict[str, Callable[[int], StateGraph[Any, Any, Any, Any]]] = {
     "effect": _effect,
     "nap": _nap,
     "limited": _limited,
+    "flock": _flock,
+    "steer": _steer,
 }
 #: The graphs by name.
 NAMES = tuple(_BUILDERS)
@@ -355,6 +404,37 @@ def graph(name: str, version: int = 1) -> Any:
 def given(total: int, *, deadly: bool = False) -> dict[str, Any]:
     """The input of a run or item."""
     return {"total": total, **({"n": 1} if deadly else {})}
+
+
+def command(answer: str | None) -> Command[Any]:
+    """What changes the state of a run that waits for an answer (and goes to another node), or has failed (None)."""
+    change = {"total": 1000, "fold": 9, "trace": [[TOLD, 0, ""]]}
+    return Command(update=change) if answer is None else Command(resume=answer, update=change, goto="s")
+
+
+@cache
+def expected_told(name: str, total: int, answer: str, times: int) -> tuple[Any, ...]:
+    """``expected`` of a run that is given ``command`` so many times: an answer, or while it cannot but fail."""
+    here = _Here()
+    before, _On.stage = _On.stage, here
+    try:
+        compiled = _BUILDERS[name](IN_PROCESS).compile(name=name, checkpointer=InMemorySaver())
+        config: Any = {"configurable": {"thread_id": "here"}}
+        here.well = name != "broken"
+        state = _until_it_fails(partial(compiled.invoke, given(total), config))
+        for _ in range(times):
+            state = _until_it_fails(partial(compiled.invoke, command(answer or None), config))
+        here.well = True
+        return shown(state if state is not None else compiled.invoke(None, config))
+    finally:
+        _On.stage = before
+
+
+def _until_it_fails(run: Callable[[], Any]) -> Any:
+    try:
+        return run()
+    except Failure:
+        return None
 
 
 @cache
@@ -381,4 +461,4 @@ def shown(state: Any) -> tuple[Any, ...]:
 
 def numbers(state: Any) -> Sequence[tuple[str, int, str]]:
     """(node, number, idempotency key) of the executions that a final state came from."""
-    return [(node, number, key) for node, number, key in state.get("trace", ())]
+    return [(node, number, key) for node, number, key in state.get("trace", ()) if node != TOLD]

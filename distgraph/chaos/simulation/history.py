@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from distgraph.chaos.simulation.deadlines import Deadlines
+from distgraph.chaos.simulation.facts import Execution, Facts, Violation
 from distgraph.cluster.liveness import work_of, works_at
 from distgraph.cluster.workplace import CRASHES_ALLOWED
 from distgraph.ledger.keys import CHUNK, item_id, split_item
@@ -23,53 +25,12 @@ if TYPE_CHECKING:
     from distgraph.runtime import Runtime
 
 
-#: How long nodes sleep that do. Milliseconds.
-NAP_MS = 2_700
-
-
-class Violation(NamedTuple):
-    """A broken promise: which invariant, and how."""
-
-    invariant: str
-    text: str
-
-
-class Execution(NamedTuple):
-    """One execution of one node."""
-
-    number: int
-    node: str
-    run_id: str
-    key: str
-    attempt: int
+#: How long nodes sleep that do; and where there is a time limit that may end before. Milliseconds.
+NAP_MS, LONG_NAP_MS = 2_700, 9_000
 
 
 #: (who called, arguments, keywords, answer).
 Judge = Callable[["Process", Any, Any, Any], None]
-
-
-class Facts:
-    """What is committed, as told by answers of the ledger. Values are the event at which it came to be."""
-
-    __slots__ = ("cancelled", "heads", "moved", "outcomes", "recorded", "rested", "rows", "settled", "submitted")
-
-    def __init__(self) -> None:
-        #: (thread, parent) -> head.
-        self.heads: dict[tuple[str, str], str] = {}
-        #: (thread, checkpoint) -> when it was left.
-        self.moved: dict[tuple[str, str], int] = {}
-        self.settled: dict[tuple[str, str], int] = {}
-        self.cancelled: dict[str, int] = {}
-        #: (run, epoch) -> status at rest.
-        self.rested: dict[tuple[str, int], str] = {}
-        #: (batch, index) -> row.
-        self.rows: dict[tuple[str, int], bytes] = {}
-        #: thread -> the run that was accepted last.
-        self.submitted: dict[str, str] = {}
-        #: (run, epoch, task) -> nonce of the attempt that settled it.
-        self.outcomes: dict[tuple[str, int, str], bytes] = {}
-        #: Effects by their keys.
-        self.recorded: dict[str, int] = {}
 
 
 class History:
@@ -94,6 +55,9 @@ class History:
         self.deeds: Counter[str] = Counter()
         #: Nodes that sleep -> when they began to, in ms.
         self.naps: dict[str, int] = {}
+        self.deadlines = Deadlines(self)
+        #: How long nodes sleep that do. Milliseconds.
+        self.nap_ms = LONG_NAP_MS if self.deadlines.any else NAP_MS
         self.events = self.crashes = 0
         #: Checkpoint id -> digest of what it holds; what the server has lost included.
         self._ids: dict[str, int] = {}
@@ -103,7 +67,9 @@ class History:
         #: What facts are made of, in order; cut off where the server lost it.
         self._told: list[tuple[Any, ...]] = []
         self._judges: dict[str, Judge] = {
-            "runs.claim": self._took,
+            "runs.claim": self._claim,
+            "runs.release": self._release,
+            "runs.retry_task": self._retry,
             "runs.claim_task": self._took,
             "runs.commit": self._commit,
             "runs.settle": self._settle,
@@ -180,6 +146,19 @@ class History:
                 facts.rows.pop(rest[0], None)
             case "recorded":
                 facts.recorded.setdefault(rest[0], event)
+            case "begun":
+                facts.begun.setdefault(rest[0], rest[1])
+            case "step begun":
+                facts.step_begun.pop(rest[0], None)
+                if rest[1]:
+                    facts.step_begun[rest[0]] = rest[1]
+            case "goes on":
+                facts.begun.pop(rest[0], None)
+                facts.step_begun.pop(rest[0], None)
+            case "changed":
+                facts.changes.setdefault(rest[0], set()).add(rest[1])
+            case "retry":
+                facts.retries.setdefault(rest[0], set()).add(rest[1])
             case "submitted":
                 facts.submitted[rest[0]] = rest[1]
             case "rolled back":
@@ -187,6 +166,23 @@ class History:
                 for table in (facts.heads, facts.moved):
                     for key in [key for key in table if key[0] == rest[0]]:
                         table.pop(key)
+
+    def tell(self, what: str, *rest: Any) -> None:
+        """A fact of now."""
+        self._tell(self.events, what, *rest)
+
+    def _claim(self, process: Process, args: Any, kwargs: Any, answer: Any) -> None:
+        self._took(process, args, kwargs, answer)
+        if answer.kind == "ok" and self.deadlines.any:
+            self.deadlines.taken(args[0].run_id)
+
+    def _release(self, process: Process, args: Any, kwargs: Any, answer: Any) -> None:
+        if answer.kind == "ok" and self.deadlines.any:
+            self.deadlines.left(args[0])
+
+    def _retry(self, process: Process, args: Any, kwargs: Any, answer: Answer) -> None:
+        if answer.kind == "ok":
+            self.tell("retry", args[0].run_id, (args[4], kwargs["attempts"]))
 
     def _took(self, process: Process, args: Any, kwargs: Any, answer: Any) -> None:
         if answer.kind == "ok":
@@ -228,8 +224,12 @@ class History:
             self._is_new(commit.head, commit.sets)
             if self.facts.heads.get((thread, commit.parent)) != commit.head:
                 self._not_cancelled(run_id)
+                if self.deadlines.any:
+                    self.deadlines.moved(run_id)
             self._tell(self.events, "head", thread, commit.parent, commit.head)
         if commit.status != "running":
+            if self.deadlines.any and (run_id, commit.epoch) not in self.facts.rested:
+                self.deadlines.rests(commit)
             self._tell(self.events, "rest", (run_id, commit.epoch), commit.status)
 
     def _fits(self, address: Address, epoch: int, head: str) -> bool:
@@ -280,6 +280,10 @@ class History:
         what, address = args[0], args[1]
         if what == "cancel":
             self._tell(self.events, "cancelled", address.run_id)
+        if what == "requeue":
+            self.tell("goes on", address.run_id)
+            if process.telling:
+                self.tell("changed", address.run_id, args[2])
         for task_id in kwargs.get("drop", ()):
             self._tell(self.events, "unsettled", (address.run_id, task_id))
 
@@ -312,6 +316,7 @@ class History:
         batch_id = args[0]
         for key in [key for key, row in self.facts.rows.items() if key[0] == batch_id and row.startswith(b"f")]:
             self._tell(self.events, "no row", key)
+            self.tell("goes on", item_id(*key))
         # A failed item begins its last superstep anew: of its run, nothing was kept but the line.
         for task in [task for task in self.facts.settled if task[0].startswith(batch_id + ":")]:
             self._tell(self.events, "unsettled", task)
@@ -362,8 +367,13 @@ class History:
         """How many processes died, of those that can be held against what they ran."""
         faults = self.faults
         # A worker that is to end while it cannot reach the server does not wait until it can: it is found dead.
-        ended = faults["drain"] + faults["deploy"] if faults["cut"] + faults["restart"] + faults["roll back"] else 0
+        ended = faults["drain"] + faults["deploy"] if self._unheard else 0
         return faults["kill"] + faults["kill tree"] + faults["poison"] + self.frozen + ended
+
+    @property
+    def _unheard(self) -> int:
+        """Faults that keep somebody from the server."""
+        return sum(self.faults[kind] for kind in ("cut", "restart", "roll back", "ledger away"))
 
     @property
     def frozen(self) -> int:
@@ -385,6 +395,9 @@ class History:
         process: Any = working()
         if process is not None and run_id:
             self._still_wanted(process, run_id, str(info.thread_id if info else ""), task, at, node)
+            if self.deadlines.any and not process.dead:
+                # Of one that was ended in its last node nothing reaches anybody.
+                self.deadlines.begins(node, run_id)
         return number
 
     def _still_wanted(self, process: Process, run_id: str, thread: str, task: str, at: str, node: str) -> None:
@@ -413,13 +426,13 @@ class History:
     def nap(self, key: str) -> float:
         """A node is about to sleep, not for the first time perhaps."""
         self.naps.setdefault(key, self.world.now_ms)
-        return NAP_MS / 1000
+        return self.nap_ms / 1000
 
     def awake(self, key: str) -> None:
         """A node has slept: never less than it was to. How long it took is seen at the end."""
         slept = self.world.now_ms - self.naps[key]
-        if slept < NAP_MS:
-            self.violate("I7", f"a node that sleeps for {NAP_MS} ms went on after {slept} ms")
+        if slept < self.nap_ms:
+            self.violate("I7", f"a node that sleeps for {self.nap_ms} ms went on after {slept} ms")
         self.oks["slept"] += 1
 
     def effect(self, key: str) -> int:

@@ -11,7 +11,7 @@ from distgraph.chaos.simulation.schedule import Subject
 from distgraph.checkpoint.lines import decode_record
 from distgraph.cluster.failures import rebuild
 from distgraph.cluster.workplace import CRASHES_ALLOWED
-from distgraph.errors import PoisonTaskError, RunCancelledError
+from distgraph.errors import PoisonTaskError, RunCancelledError, RunTimeoutError, StepTimeoutError
 from distgraph.ledger.replies import Address
 
 if TYPE_CHECKING:
@@ -58,11 +58,14 @@ def _check_run(world: World, client: RunClient) -> None:
         world.history.quarantined(name)
         _ok(world, "quarantined")
         _check_poison(world, client.subject, client.run_id)
+    elif _ended_by_its_limits(client.subject, final):
+        _ok(world, "run failed")
     elif client.subject.deadly:
         world.history.violate("I10", f"{name} kills its process and came to an end nevertheless")
     else:
-        _check_state(world, client.subject, name, final)
+        _check_state(world, client.subject, client.run_id, final)
         _ok(world, "run done")
+    _check_budget(world, client.subject, client.run_id, final)
     _check_line(world, client)
     _check_log(world, client)
 
@@ -93,17 +96,42 @@ def _check_row(world: World, subject: Subject, row: Any) -> None:
         if row.index < subject.deadly:
             violate("I10", f"{name} kills its process and came to an end nevertheless")
         else:
-            _check_state(world, subject, name, row.value, row.index)
+            _check_state(world, subject, row.run_id, row.value, row.index)
+            _check_budget(world, subject, row.run_id, row.value)
     elif row.status == "cancelled":
         if not subject.cancel:
             violate("I1", f"{name} was cancelled by nobody")
     else:
         error = rebuild(row.error)
-        if not isinstance(error, PoisonTaskError) and not subject.cancel:
+        if _ended_by_its_limits(subject, error):
+            _check_budget(world, subject, row.run_id, error)
+        elif not isinstance(error, PoisonTaskError) and not subject.cancel:
             violate("I1", f"{name} failed: {type(error).__name__}: {error}")
         elif isinstance(error, PoisonTaskError):
             world.history.quarantined(name)
             _check_poison(world, subject, row.run_id)
+
+
+def _ended_by_its_limits(subject: Subject, final: Any) -> bool:
+    """Whether an error is one that a time limit, or a budget, may lead to."""
+    if isinstance(final, graphs.Failure):
+        return subject.budget is not None
+    return subject.limited and isinstance(final, RunTimeoutError | StepTimeoutError)
+
+
+def _check_budget(world: World, subject: Subject, run_id: str, final: Any) -> None:
+    """I10: a run has as many retries as its budget, and as many more as tasks of it may fail at the same time; not fewer."""
+    if subject.budget is None:
+        return
+    made = len(world.history.facts.retries.get(run_id, ()))
+    _, beside = graphs.RETRIED[subject.graph]
+    most = subject.budget + beside - 1 if subject.budget else 0
+    if made > most:
+        world.history.violate("I10", f"{run_id!r} had {made} retries, with a budget of {subject.budget}")
+    if isinstance(final, graphs.Failure):
+        _ok(world, "budget spent")
+        if made < subject.budget:
+            world.history.violate("I10", f"{run_id!r} failed after {made} retries, with a budget of {subject.budget}")
 
 
 def _check_poison(world: World, subject: Subject, run_id: str) -> None:
@@ -116,16 +144,12 @@ def _check_poison(world: World, subject: Subject, run_id: str) -> None:
             history.violate("I10", f"{run_id!r} was quarantined after it had killed {deaths} processes")
 
 
-def _check_state(world: World, subject: Subject, name: str, state: Any, index: int = 0) -> None:
-    answers = graphs.ANSWERS if subject.rivals > 1 else graphs.ANSWERS[:1]
+def _check_state(world: World, subject: Subject, run_id: str, state: Any, index: int = 0) -> None:
+    name = f"{'item' if subject.items else 'run'} {run_id!r}"
     if subject.strategy == "interrupt":
         _check_goes_on(world, subject, name, state)
         return
-    wanted = [
-        graphs.expected(subject.graph, subject.total + index, times, answer)
-        for times in range(1, subject.runs + 1)
-        for answer in (answers if subject.graph == "ask" else ("",))
-    ]
+    wanted = _wanted(world, subject, run_id, subject.total + index)
     if not isinstance(state, dict) or graphs.shown(state) not in wanted:
         world.history.violate("I3", f"{name} came to {state!r}, which shows as none of {wanted}")
         return
@@ -139,6 +163,20 @@ def _check_state(world: World, subject: Subject, name: str, state: Any, index: i
         elif number in seen:
             world.history.violate("I2", f"{name} has the result of execution {number} of {node!r} twice")
         seen.add(number)
+
+
+def _wanted(world: World, subject: Subject, run_id: str, total: int) -> list[Any]:
+    """What the final state may show."""
+    answers = graphs.ANSWERS if subject.rivals > 1 else graphs.ANSWERS[:1]
+    if subject.graph not in graphs.ASKING:
+        answers = ("",)
+    if subject.told:
+        told = len(world.history.facts.changes.get(run_id, ()))
+        if subject.graph in graphs.ASKING and told != 1:
+            world.history.violate("I3", f"what {run_id!r} asked was answered {told} times")
+        return [graphs.expected_told(subject.graph, total, answer, told) for answer in answers]
+    every = range(1, subject.runs + 1)
+    return [graphs.expected(subject.graph, total, times, answer) for times in every for answer in answers]
 
 
 def _check_goes_on(world: World, subject: Subject, name: str, state: Any) -> None:
@@ -220,12 +258,13 @@ def _check_amplification(world: World) -> None:
     """I14: nothing runs twice without a reason."""
     history = world.history
     repeated = len(history.executions) - len({(one.key, one.attempt, one.node) for one in history.executions})
-    harmless = ("repeat", "drop hints")
+    # Who is patient throws nothing away that was worked out.
+    harmless = ("repeat", "drop hints", "broker away", *(("ledger away",) if world.schedule.patient else ()))
     reasons = sum(count for kind, count in history.faults.items() if kind not in harmless)
     # A roll-back undoes more than one commit.
     reasons += history.faults["roll back"]
     # Failed items begin their last superstep anew.
-    reasons += history.oks["retried"]
+    reasons += history.oks["retried"] + history.oks["out of time"] + history.oks["told"]
     if repeated > reasons * _REPEATED:
         history.violate("I14", f"{repeated} executions were repeated, for {reasons} reasons")
     for key, times in history.deeds.items():

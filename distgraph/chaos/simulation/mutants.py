@@ -6,11 +6,12 @@ that the simulation looks where it should: one that is not caught means an invar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
+from distgraph.chaos.simulation.outer_mutants import OUTER, Mutant
 from distgraph.cluster import drive, node_task, reclaim, recover
 from distgraph.cluster.batch import Batch
 from distgraph.cluster.lane import Lane
@@ -24,16 +25,6 @@ from distgraph.ledger.memory.slices import MemorySlices
 from distgraph.ledger.replies import Answer, Submitted
 from distgraph.superstep import apply
 from distgraph.superstep.identity import checkpoint_id, ticks_of
-
-#: (whose, which method, what replaces it: called with the original one).
-Patch = tuple[Any, str, Callable[[Any], Any]]
-
-
-class Mutant(NamedTuple):
-    """One way to break the protocol."""
-
-    about: str
-    patches: tuple[Patch, ...]
 
 
 @contextmanager
@@ -479,4 +470,5 @@ MUTANTS: dict[str, Mutant] = {
     "slice-forgotten": Mutant(
         "items of a dead slice do not come back", ((MemorySlices, "_unsettled", _slice_forgotten),)
     ),
+    **OUTER,
 }

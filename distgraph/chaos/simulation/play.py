@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from distgraph.chaos.simulation import graphs
-from distgraph.chaos.simulation.history import Violation
+from distgraph.chaos.simulation.facts import Violation
 from distgraph.chaos.simulation.invariants import check
 from distgraph.chaos.simulation.schedule import Schedule
 from distgraph.chaos.simulation.world import World

@@ -21,6 +21,8 @@ FaultKind = Literal[
     "drop hints",
     "drain",
     "deploy",
+    "broker away",
+    "ledger away",
 ]
 FAULTS: tuple[FaultKind, ...] = get_args(FaultKind)
 
@@ -36,7 +38,8 @@ class Fault:
         kind: kill a process; kill its whole worker; freeze the process for ``much`` turns, or its whole worker for
             ``much`` milliseconds; cut it off from the server for ``much`` calls (after a call: the reply is lost); send
             its next call twice; restart the server, or roll it back by up to ``much`` milliseconds; lose all hints; tell the
-            worker to end in an orderly way; tell the last worker to, which comes back with the other version.
+            worker to end in an orderly way; tell the last worker to, which comes back with the other version; take the
+            broker away for ``much`` milliseconds while the ledger stays, or the ledger while the broker stays.
     """
 
     nth: int
@@ -63,6 +66,10 @@ class Subject:
         cancel: the turn at which it is cancelled; 0: it is not.
         pause: the turn at which a batch is paused for a while; 0: it is not.
         rivals: so many people answer what it asks.
+        limit_ms: the time limit of the run, or of each item; 0: none.
+        step_ms: that of each superstep; 0: none.
+        budget: how often its tasks may be tried again in all; None: as often as their policies say.
+        told: what it asks, or its failure, is answered with a Command that changes the state too.
     """
 
     graph: str
@@ -77,6 +84,15 @@ class Subject:
     pause: int = 0
     rivals: int = 1
     strategy: MultitaskStrategy = "reject"
+    limit_ms: int = 0
+    step_ms: int = 0
+    budget: int | None = None
+    told: bool = False
+
+    @property
+    def limited(self) -> bool:
+        """It may end because its time is over."""
+        return bool(self.limit_ms or self.step_ms)
 
     def __str__(self) -> str:
         what = (
@@ -94,6 +110,10 @@ class Subject:
         more += [f"cancelled at turn {self.cancel}"] if self.cancel else []
         more += [f"paused at turn {self.pause}"] if self.pause else []
         more += [f"{self.rivals} people answer"] if self.rivals > 1 else []
+        more += [f"{self.limit_ms} ms in all"] if self.limit_ms else []
+        more += [f"{self.step_ms} ms for a superstep"] if self.step_ms else []
+        more += [f"{self.budget} retries"] if self.budget is not None else []
+        more += ["told what to change"] if self.told else []
         return f"{what} of {self.graph!r} ({', '.join(more)})"
 
 
@@ -111,6 +131,7 @@ class Schedule:
         changed: the last worker serves another version of one graph.
         hints: what happens to hints, and how long nodes take while all others wait.
         slow_ms: half of the nodes take up to so many milliseconds while others go on.
+        patient: workers offer results again to a server that is away.
     """
 
     seed: int
@@ -120,6 +141,7 @@ class Schedule:
     hints: Faults = CALM
     faults: tuple[Fault, ...] = ()
     slow_ms: int = 0
+    patient: bool = False
 
     @property
     def calm(self) -> bool:
@@ -137,6 +159,7 @@ class Schedule:
         lines += [f"  {subject}" for subject in self.subjects]
         lines += [f"  hints: {', '.join(harm)}"] if harm else []
         lines += [f"  half of the nodes take up to {self.slow_ms} ms"] if self.slow_ms else []
+        lines += ["  workers offer results again"] if self.patient else []
         lines += [f"  {fault}" for fault in self.faults]
         return "\n".join(lines)
 
@@ -157,4 +180,5 @@ def from_json(line: str) -> Schedule:
         hints=Faults(**plain["hints"]),
         faults=tuple(Fault(**fault) for fault in plain["faults"]),
         slow_ms=plain.get("slow_ms", 0),
+        patient=plain.get("patient", False),
     )

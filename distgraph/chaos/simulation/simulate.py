@@ -31,12 +31,15 @@ _RARE = 100
 _ENDS = {
     "run done": 3,
     "item done": 3,
-    "cancelled": 25,
+    "cancelled": 40,
     "quarantined": 250,
     "resumed": 25,
-    "refused": 100,
+    "refused": 200,
     "slept": 100,
     "timed out": 500,
+    "out of time": 50,
+    "told": 25,
+    "budget spent": 100,
 }
 
 

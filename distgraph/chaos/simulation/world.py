@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from math import ceil
 from random import Random
 
 from distgraph.chaos.simulation.clients import Client, clients_of
 from distgraph.chaos.simulation.fleet import Process, Worker, registry
 from distgraph.chaos.simulation.history import History
+from distgraph.chaos.simulation.outages import Weather
 from distgraph.chaos.simulation.schedule import Fault, Schedule
 from distgraph.chaos.simulation.strands import Play
 from distgraph.cluster.liveness import BEAT_SECONDS
@@ -31,6 +33,8 @@ _MOST_TURNS = 3000
 _MOST_MS = 300_000
 #: How long after its last beat a worker beats again. Milliseconds.
 _BEAT_MS = round(BEAT_SECONDS * 1000)
+#: Where one of these is to come, whoever begins something must be able to stand still in it.
+_STANDING = ("freeze", "freeze tree", "ledger away")
 #: Some worker sweeps at least this often. Milliseconds.
 _SWEEP_MS = 1000
 #: What it takes to hand a hint to a process. Milliseconds.
@@ -56,6 +60,7 @@ class World:
         self.schedule = schedule
         self.random, self.clock = Random(schedule.seed), Clock()
         self.broker = Broker(self.clock, self.random, schedule.hints)
+        self.weather = Weather(self.clock, self.broker)
         self.memory = MemoryLedger(Keys("sim", 2), self.clock.ms)
         self.points = self.turns = 0
         self.play, self.closing = Play(self._take_turn, self._fail), False
@@ -205,6 +210,7 @@ class World:
         """Nothing strikes any more."""
         self._plan.clear()
         self._aimed.clear()
+        self.weather.clear_up(at_once=True)
         self._look_ahead()
         for client in self.clients:
             client.process.cut, client.process.dead = 0, False
@@ -218,10 +224,16 @@ class World:
             part = ms if ms < 500.0 else 500.0
             self.clock.advance(part)
             ms -= part
+            if not self.weather.fair:
+                self._clear_up()
             late = self.clock.ms() - _BEAT_MS
             for worker in self.workers:
                 if worker.beat_ms <= late:
                     worker.beat_if_able()
+
+    def _clear_up(self) -> None:
+        self.weather.clear_up()
+        self._look_ahead()
 
     def _pass_time(self) -> bool:
         """Time passes until something is due, and somebody sweeps. False: nothing is."""
@@ -231,7 +243,7 @@ class World:
         self.tick(max(_LOOK_MS, soonest - self.now_ms))
         for worker in self.workers:
             worker.end_if_drained()
-            if not worker.up and worker.back_ms <= self.now_ms:
+            if not worker.up and worker.back_ms <= self.now_ms and not self.weather.ledger_away:
                 worker.start()
         now = self.clock.ms()
         awake = [worker for worker in self.workers if worker.up and worker.frozen_ms <= now and not worker.watcher.busy]
@@ -249,8 +261,9 @@ class World:
 
     def _next_ms(self) -> int | None:
         times = [min(table.values()) for table in self.memory.state.due.values() if table]
+        times += self.weather.next_ms()
         arrival = self.broker.next_ms()
-        if arrival is not None and self.idle():
+        if arrival is not None and not self.broker.away and self.idle():
             times.append(arrival)
         for worker in self.workers:
             if not worker.up:
@@ -267,7 +280,8 @@ class World:
 
     def _look_ahead(self) -> None:
         """At which point the next harm may be done."""
-        self.next_harm = self.points if self._aimed else min(self._plan, default=_MOST_POINTS + 1)
+        always = self._aimed or self.weather.ledger_away
+        self.next_harm = self.points if always else min(self._plan, default=_MOST_POINTS + 1)
 
     def at_point(self, process: Process, label: str) -> None:
         """Somebody passes a point at which harm may be done.
@@ -285,8 +299,9 @@ class World:
         self._look_ahead()
         if fault is not None:
             self._strike(fault, process, label)
-        if process.cut and not label.startswith("node "):
-            process.cut -= 1
+        away = self.weather.ledger_away and label != "before publish"
+        if (process.cut or away) and not label.startswith("node "):
+            process.cut -= not away
             lost = ServerUnreachableError("The server cannot be reached: this schedule says so.")
             lost.of_ledger = process.worker is not None
             raise lost
@@ -307,17 +322,16 @@ class World:
         if self.broker.faults.node_ms:
             self.tick(self.random.random() * self.broker.faults.node_ms)
         if self.schedule.slow_ms and self.random.random() < 0.5:
-            takes, limit = self.random.randint(1, self.schedule.slow_ms), process.limit_ms
-            process.wake_ms = self.now_ms + (takes if limit is None else min(takes, round(limit)))
+            back = self.now_ms + self.random.randint(1, self.schedule.slow_ms)
+            process.wake_ms = back if process.ends_ms is None else min(back, ceil(process.ends_ms))
             process.stand_still(0)
-            if limit is not None and takes > limit:
-                self.history.oks["timed out"] += 1
-                process.overrun()
+        process.keep_time()
 
     def _may_freeze(self) -> bool:
         """Whether somebody may still have to stand still in the middle of something."""
         left = (*self._plan.values(), *self._aimed)
-        return self.schedule.slow_ms > 0 or any(fault.kind.startswith("freeze") for fault in left)
+        waits = self.schedule.slow_ms > 0 or self.schedule.patient
+        return waits or any(fault.kind in _STANDING for fault in left)
 
     def _strike(self, fault: Fault, process: Process, label: str) -> None:
         kind, worker = fault.kind, process.worker
@@ -335,6 +349,9 @@ class World:
         elif kind == "deploy":
             if len(self.workers) > 1:
                 self.workers[-1].deploy()
+        elif kind in ("broker away", "ledger away"):
+            self.weather.strike(kind, fault.much)
+            self._look_ahead()
         elif kind in ("restart", "roll back"):
             self._restart(fault.much)
             process.cut += 1
@@ -366,6 +383,7 @@ class World:
         for boot in [*self.memory.state.beats]:
             self.memory.state.beats.drop(boot)
         self.clock.advance(self.random.choice((20, 700, 2500)))
+        self._clear_up()
         self.memory.restart()
         for client in self.clients:
             client.server_restarted(lost=bool(lost_ms))
