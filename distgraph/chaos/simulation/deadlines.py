@@ -66,7 +66,12 @@ class Deadlines:
         return out
 
     def begins(self, node: str, run_id: str) -> None:
-        """A node begins: not when the time of its run is over."""
+        """A node begins: not when the time of its run is over.
+
+        Who stood still between the claim, which told how much time is left, and this cannot know how long.
+        """
+        if self.history.frozen:
+            return
         for code, ends in self.over(run_id).items():
             if self.world.now_ms > ends:
                 late = self.world.now_ms - ends

@@ -32,7 +32,7 @@ _ENDS = {
     "run done": 3,
     "item done": 3,
     "cancelled": 40,
-    "quarantined": 250,
+    "quarantined": 500,
     "resumed": 25,
     "refused": 200,
     "slept": 100,
