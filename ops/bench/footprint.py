@@ -42,7 +42,7 @@ def rows(items: int) -> list[dict[str, Any]]:
         graph = graphs.batch
         client = cluster.ledger.client
         cluster.bind(graph).submit_batch([workloads.item(0)]).wait(60)
-        before = int(client.info("memory")["used_memory"])  # type: ignore[index]
+        before = int(client.info("memory")["used_memory"])
         for process in cluster.processes:
             process.stop()
         batch = cluster.bind(graph).submit_batch(workloads.item(n) for n in range(items))

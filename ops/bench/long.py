@@ -92,6 +92,9 @@ class Nobody:
     def waiting(self, queue: str | None = None) -> int:
         return 0
 
+    def expected(self, queue: str | None = None) -> frozenset[str] | None:
+        return frozenset()
+
 
 def driven(clock: Clock, url: str, keep: str | int) -> None:
     """A run as a worker drives it, quantum by quantum."""
@@ -110,7 +113,7 @@ def driven(clock: Clock, url: str, keep: str | int) -> None:
     told = {"recursion_limit": clock.steps + 10}
     options = options_from(told, placement="auto", keep=keep, log=keep == "all")
     address = Address("long", "long")
-    fields = {
+    fields: dict[str, bytes | str | int] = {
         "graph": served.name,
         "fp": served.fingerprint,
         "thread": "long",
