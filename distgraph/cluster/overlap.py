@@ -23,6 +23,7 @@ from distgraph.cluster.home_loop import Running, home
 from distgraph.cluster.liveness import BESIDE, Called
 from distgraph.cluster.wanted import wanted
 from distgraph.cluster.workplace import Workplace
+from distgraph.ledger.patience import COMMIT_PATIENCE
 
 T = TypeVar("T")
 H = TypeVar("H", bound=Hashable)
@@ -152,7 +153,7 @@ class Overlap(Generic[H]):
                 if self._landed or not self._flights or looked:
                     landed = [*self._landed]
                     self._landed.clear()
-                    self._look_away()
+                    self._allow_storing()
                     return landed
                 looked = not wait
                 for future in self._wait(TOLD_SECONDS if wait else 0.0):
@@ -217,14 +218,16 @@ class Overlap(Generic[H]):
             left = ends - self._place.monotonic()
             self._place.watch(BESIDE + first.called, None if left == inf else left)
 
-    def _look_away(self) -> None:
-        """Show no time limit while this OS thread stores something: who ends in time must not be stopped for what that took.
+    def _allow_storing(self) -> None:
+        """Show a later end while this OS thread stores something: who ends in time must not be stopped for what that took.
 
-        It may take long, where the server is away.
+        It may take long, where the server is away; but not for ever: a node that holds the interpreter's lock would stop
+        this thread too, and be stopped by nobody.
         """
         if self._shown is not None and self._shown[1] != inf:
-            self._shown = self._shown[0], inf
-            self._place.watch(BESIDE + self._shown[0].called, None)
+            first, ends = self._shown[0], max(self._shown[1], self._place.monotonic()) + COMMIT_PATIENCE
+            self._shown = first, ends
+            self._place.watch(BESIDE + first.called, ends - self._place.monotonic())
 
     def _cancel_unwanted(self) -> None:
         """Cancel calls whose run or batch was cancelled: nobody tells a row that shows one of many."""
