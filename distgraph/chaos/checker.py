@@ -23,6 +23,8 @@ MOST = 5
 _ERRORS = {name for name, kind in vars(distgraph.errors).items() if isinstance(kind, type)}
 #: A sample's processes may have grown by this much from the first third of a storm to the last.
 GROWTH = 1.5
+#: Seconds that a process may take from its start until it has work.
+SERVES = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +95,12 @@ def comes_to_an_end(facts: Facts) -> Iterator[str]:
         yield f"the work ended {ended - healed:.1f} s after the last harm; allowed are {facts.limits.finish:g} s"
     after = [event for event in of(facts.events, "step", "commit") if event["t"] > healed]
     live = {pid for event in of(facts.events, "live") for pid in event["pids"]}
-    # With too little left to do some worker may come too late.
-    if len(after) >= 100 * len(live):
-        yield from (f"worker process {pid} did nothing after the last harm" for pid in sorted(live - slot_pids(after)))
+    born = {pid: event["t"] for event in of(facts.events, "born") for pid in event["pids"]}
+    for pid in sorted(live - slot_pids(after)):
+        # With too little left to do once it serves, it may come too late.
+        serves = max(healed, born.get(pid, healed)) + SERVES
+        if sum(event["t"] > serves for event in after) >= 100 * len(live):
+            yield f"worker process {pid} did nothing after the last harm"
 
 
 def harm_was_done(facts: Facts) -> Iterator[str]:

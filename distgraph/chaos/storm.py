@@ -172,6 +172,7 @@ class Storm:
         self._stack.callback(self.crew.kill)
         self._await_workers()
         self.batches = self._batches()
+        self.seen: set[int] = set()
         self.submitters = Submitters(self._submissions(), self.folder, self.journal)
         self._stack.callback(self.submitters.end)
         self.canaries = [
@@ -338,6 +339,7 @@ class Storm:
         give_up = time.monotonic() + seconds
         while time.monotonic() < give_up:
             self._tend()
+            self._see_births()
             try:
                 if condition():
                     return True
@@ -345,6 +347,12 @@ class Storm:
                 pass
             time.sleep(0.1)
         return False
+
+    def _see_births(self) -> None:
+        """Note processes that were not there before: what is asked of one depends on since when it lives."""
+        if new := sorted(set(self.crew.pids()) - self.seen):
+            self.seen.update(new)
+            self.journal.write("born", "ok", pids=new)
 
     # ------------------------------------------------------------- judging
 

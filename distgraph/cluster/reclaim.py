@@ -113,11 +113,11 @@ class Reclaimer:
         # A suspect has a slice of its own.
         alone = culprit if culprit is not None else taken.chunk * CHUNK + taken.start if taken.flag == "a" else None
         alone = alone if crashed else None
-        # The death that made it a suspect was one of its three.
-        allowed = CRASHES_ALLOWED - (taken.flag == "a")
         row = b"" if alone is None else self._quarantine(batch_id, alone, why)
         flag = "a" if crashed and culprit is None else "r"
-        answer = self.batches.give_back(batch_id, slice_id, slot, taken, flag, crashed=alone, allowed=allowed, row=row)
+        answer = self.batches.give_back(
+            batch_id, slice_id, slot, taken, flag, crashed=alone, allowed=CRASHES_ALLOWED, row=row
+        )
         told = f"items {taken.start} to {taken.stop - 1} of chunk {taken.chunk}"
         log.warning("batch %s: %s taken over from slot %s (%s)", batch_id, told, slot, answer.kind)
         self.hint_batch(batch_id, 1, first=True)

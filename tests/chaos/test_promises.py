@@ -79,9 +79,9 @@ def test_one_line_of_checkpoints_and_one_stream(placement: Placement) -> None:
                     process.kill_child()
         assert run.result(60) == sums.expected(item)
         reader.join(10)
-        # In process a node that takes time tells of itself when it ends; on a cluster in the order of the tasks, always.
+        # In process each node tells of itself when it ends; on a cluster in the order of the tasks, as one by one here.
         quick: sums.Item = {**item, "delay_ms": 0}
-        told = list(sums.graph.stream(quick, stream_mode=["updates", "values"]))
+        told = list(sums.graph.stream(quick, {"max_concurrency": 1}, stream_mode=["updates", "values"]))
         assert chunks == [(mode, _with_delay(chunk, item["delay_ms"])) for mode, chunk in told]
         history = list(remote.get_state_history(where))
         assert [snapshot.metadata["step"] for snapshot in history] == list(range(len(history) - 2, -2, -1))
@@ -93,7 +93,7 @@ def test_one_line_of_checkpoints_and_one_stream(placement: Placement) -> None:
 @pytest.mark.parametrize("placement", PLACEMENTS)
 def test_a_run_that_keeps_few_checkpoints(placement: Placement) -> None:
     """Killed in the middle of anything, of deleting too: what stays is whole, and no value is left that nobody names."""
-    item: sums.Item = {"index": 3, "width": 3, "rounds": 40, "delay_ms": 5}
+    item: sums.Item = {"index": 3, "width": 3, "rounds": 80, "delay_ms": 5}
     with Cluster.embedded(workers=2, graphs=GRAPHS) as cluster:
         remote = cluster.bind(sums.graph, placement=placement)
         run = remote.submit(item, keep=3)
@@ -101,7 +101,7 @@ def test_a_run_that_keeps_few_checkpoints(placement: Placement) -> None:
         for kill in range(4):
             wait_until(lambda kill=kill: step(remote, where) >= 17 * (kill + 1), 30)  # type: ignore[misc]
             assert len(list(remote.get_state_history(where))) <= 3 + 2 * SLACK
-            kill_busy(cluster)
+            kill_busy(cluster)  # most of the run is still to come: it is busy
         assert run.result(60) == sums.expected(item)
         wait_at_rest(cluster)
         history = list(remote.get_state_history(where))
@@ -156,4 +156,4 @@ def kill_busy(cluster: EmbeddedCluster) -> None:
             return any(process.kill_child() > 0 for process in cluster.processes if process.pid in busy)
         return False
 
-    wait_until(killed, 10)
+    wait_until(killed, 20, "some process is busy, and was killed")

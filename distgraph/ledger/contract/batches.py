@@ -192,7 +192,8 @@ class Batches(Protocol):
         ``flag``: r, they were taken before; a, they are suspects of a worker's death.
 
         ``crashed``: the item a crash is counted for, unless it has settled. It is ready after the others, as a suspect
-        (flag a) or as one that has crashed (flag r). At ``allowed`` crashes it gets ``row`` instead, and is among the dead.
+        (flag a) or as one that has crashed (flag r). The first one of a suspect counts as two, for the death that made it one
+        was its own too. At ``allowed`` crashes it gets ``row`` instead, and is among the dead.
 
         Returns:
             ``ok`` or ``quarantined`` with the crashes counted for the item (0: none was); ``stale`` if the slice is not

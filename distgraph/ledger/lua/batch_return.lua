@@ -13,7 +13,8 @@ local slice, flag, culprit = ARGV[2], ARGV[4], ARGV[5]
 local mine = redis.call('HGET', slices, slice)
 local got = redis.call('HMGET', batch, 'state', 'returned', 'answered', 'counted')
 if not mine and got[2] == slice .. '|' .. ARGV[3] then return {got[3], tonumber(got[4])} end
-if string.match(mine or '', '^(.*):%a$') ~= ARGV[3] .. '|' .. ARGV[8] then return {'stale'} end
+local held, was = string.match(mine or '', '^(.*):(%a)$')
+if held ~= ARGV[3] .. '|' .. ARGV[8] then return {'stale'} end
 local chunk, from, to = string.match(ARGV[8], '^(%d+):(%d+):(%d+)$')
 from, to = tonumber(from), tonumber(to)
 
@@ -41,7 +42,9 @@ redis.call('HDEL', slices, slice)
 redis.call('ZREM', due, 's:' .. ARGV[1] .. '\n' .. slice)
 local counted, answer = 0, 'ok'
 if blamed then
-  counted = redis.call('HINCRBY', crashes, culprit, 1)
+  -- the death that made it a suspect was one of its own, now that it died alone or was named
+  local suspected = was == 'a' and redis.call('HEXISTS', crashes, culprit) == 0
+  counted = redis.call('HINCRBY', crashes, culprit, suspected and 2 or 1)
   if counted >= tonumber(ARGV[6]) then
     answer = 'quarantined'
     redis.call('HSET', rows, culprit, ARGV[7])

@@ -143,7 +143,7 @@ class MemorySlices(Items):
             return Answer("stale")
         left = self._unsettled(at, mine[1])
         blamed = crashed is not None and crashed in left
-        counted = self._count_crash(at, crashed) if crashed is not None and blamed else 0
+        counted = self._count_crash(at, crashed, mine[1].flag) if crashed is not None and blamed else 0
         answer = "quarantined" if blamed and counted >= allowed else "ok"
         if crashed is not None and answer == "quarantined":
             self.state.rows.at((batch_id, taken.chunk))[crashed] = row
@@ -180,9 +180,10 @@ class MemorySlices(Items):
 
     # ------------------------------------------------------------- what they share
 
-    def _count_crash(self, at: At, index: int) -> int:
+    def _count_crash(self, at: At, index: int, flag: str) -> int:
         crashes = self.state.crashes.at(at)
-        crashes[index] = crashes.get(index, 0) + 1
+        # The death that made it a suspect was one of its own, now that it died alone or was named.
+        crashes[index] = crashes.get(index, int(flag == "a")) + 1
         return crashes[index]
 
     def _end_slice(self, at: At, slice_id: str) -> None:

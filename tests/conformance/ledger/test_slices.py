@@ -289,6 +289,19 @@ def test_giving_back_twice_answers_the_same(world: World) -> None:
         assert give_back(world, of, "a", crashed=1) == first
 
 
+def test_the_death_that_made_it_a_suspect_counts_once_it_crashes(world: World) -> None:
+    """Nobody was named then; who dies alone afterwards has died twice."""
+    assert give_back(world, taken(world, 1), "a") == Answer("ok", "0")
+    suspect = Taken(0, 0, 1, "a", "0")
+    assert take(world, "s2") == suspect
+    assert give_back(world, suspect, slice_id="s2", crashed=0) == Answer("ok", "2")
+    crashed = Taken(0, 0, 1, "c", "0")
+    assert take(world, "s3") == crashed
+    assert give_back(world, crashed, "a", slice_id="s3", crashed=0, allowed=4) == Answer("ok", "3")
+    assert take(world, "s4") == suspect
+    assert give_back(world, suspect, slice_id="s4", crashed=0, allowed=4) == Answer("quarantined", "4")
+
+
 def test_a_poisonous_item_is_quarantined_at_the_limit(world: World) -> None:
     """The batch goes on without it, and tells why."""
     of = taken(world, 2)

@@ -160,8 +160,9 @@ def end_late(f: Facts) -> None:
 
 def leave_a_worker_idle(f: Facts) -> None:
     healed = events(f, "healed")[0]["t"]
+    events(f, "ended")[0]["t"] += 10
     for at in range(300):
-        add(f, "step", t=healed + at / 1e6, run="b:3", slot=SLOT, parent="", head="", kind="end", slice="s1")
+        add(f, "step", t=healed + 5 + at / 1e6, run="b:3", slot=SLOT, parent="", head="", kind="end", slice="s1")
     add(f, "live", pids=[7, 9])
 
 
@@ -329,6 +330,14 @@ def test_an_item_may_be_blamed_for_whoever_was_struck_while_holding_it() -> None
     f = facts()
     f.dump.crashes["b:3"] = 1
     assert "I10" not in broken(f), f"the process of {OTHER} was killed while it held the item"
+
+
+def test_who_was_born_when_little_was_left_need_not_take_part() -> None:
+    f = facts()
+    leave_a_worker_idle(f)
+    assert "I11" in broken(f)
+    add(f, "born", pids=[9], t=events(f, "healed")[0]["t"] + 3)
+    assert "I11" not in broken(f)
 
 
 def test_figures() -> None:

@@ -185,6 +185,21 @@ class TestDeaths:
         batch = cluster.submit_batch(graph, items(6))
         assert [row.status for row in after(cluster, batch)] == ["done", "done", "failed", "done", "done", "done"]
 
+    def test_the_death_that_made_it_a_suspect_is_one_of_its_three(self) -> None:
+        """Nobody was named then; but it dies again, alone and named, which tells who it was."""
+
+        def does(state: Any) -> None:
+            if state["x"] == 2:
+                next(slot for slot in cluster.slots if slot.busy).frozen = cluster.deaths == 0
+                die()
+
+        graph = chain(Counted("deadly", does))
+        cluster = cluster_of(graph)
+        batch = cluster.submit_batch(graph, items(6))
+        rows = after(cluster, batch)
+        assert [row.status for row in rows] == ["done", "done", "failed", "done", "done", "done"]
+        assert cluster.deaths == 3
+
     @pytest.mark.parametrize(("point", "nth"), [("after runs.claim", 2), ("after runs.read_line", 1)])
     def test_whoever_lost_an_item_that_ended_meanwhile_goes_on_with_the_others(self, point: str, nth: int) -> None:
         """It comes back after its claim, or in the middle of reading a line that is gone: lost to it, not damaged."""
