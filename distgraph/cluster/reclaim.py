@@ -15,7 +15,7 @@ from distgraph.cluster.limits import OUTER
 from distgraph.cluster.liveness import BESIDE, Called
 from distgraph.cluster.registry import Registry
 from distgraph.cluster.rows import result_row
-from distgraph.cluster.workplace import CRASHES_ALLOWED, TREE_DIED
+from distgraph.cluster.workplace import BESIDE_OTHERS, CRASHES_ALLOWED, TREE_DIED
 from distgraph.errors import PoisonTaskError
 from distgraph.ledger.batches import BatchLedger
 from distgraph.ledger.keys import CHUNK, split_item
@@ -31,13 +31,25 @@ class Reclaimer:
     def __init__(self, runs: RunLedger, batches: BatchLedger, registry: Registry, dispatcher: Dispatcher) -> None:
         self.runs, self.batches, self.registry, self.dispatcher = runs, batches, registry, dispatcher
 
-    def note_late(self, called: Called) -> None:
-        """Note that a call has exceeded its time limit, before it is stopped for that; not where it is its run's limit."""
-        if called.limit == OUTER:
-            return
+    def note_late(self, what: str) -> bool:
+        """Note that a call has exceeded its time limit, before it is stopped for that; not where it is its run's limit.
+
+        Args:
+            what: what its slot's row says.
+
+        Returns:
+            Whether it is known whose limit it was. Of calls that run beside each other any may be the one that lets no
+            other go on, and is not the one that must end first: nothing is noted, and all of them are suspects.
+        """
+        called = Called.of(what)
+        if called is None or called.limit == OUTER:
+            return True
+        if what.startswith(BESIDE):
+            return False
         thread = called.other if called.kind == "n" else called.run_id
         note = self.registry.plain_codec().encode(called.limit)
         self.runs.effect(Address(called.run_id, thread), note_of(called.key, called.attempt), note)
+        return True
 
     def bury(self, slot: str, what: str, *, crashed: bool = True, why: str = "") -> None:
         """Free what a slot held that has ended.
@@ -57,9 +69,8 @@ class Reclaimer:
             elif kind == "b":
                 self.reclaim_slices(name, slot, crashed=crashed)
         elif called.kind == "n":
-            self.reclaim(
-                Address(called.run_id, called.other), slot, crashed=crashed, why=_at(called, why) if named else why
-            )
+            reason = _at(called, why) if named else f"{why or 'it died'}{BESIDE_OTHERS}"
+            self.reclaim(Address(called.run_id, called.other), slot, crashed=crashed, why=reason)
         elif (item := split_item(called.run_id)) is not None:
             batch_id, index = item
             partition = self.runs.keys.chunk_partition(batch_id, index // CHUNK)

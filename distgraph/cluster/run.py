@@ -14,7 +14,7 @@ from distgraph.cluster.options import FULL, RunOptions
 from distgraph.cluster.outside import outside_of
 from distgraph.cluster.registry import Served
 from distgraph.cluster.rows import naming, result_row
-from distgraph.cluster.workplace import TREE_DIED, Workplace
+from distgraph.cluster.workplace import BESIDE_OTHERS, TREE_DIED, Workplace
 from distgraph.errors import CheckpointCorruptError, InvalidUpdateError
 from distgraph.ledger import seam
 from distgraph.ledger.replies import Address, Record
@@ -47,8 +47,9 @@ class Run:
 
     @property
     def suspect(self) -> bool:
-        """It may have killed a whole worker: its tasks run alone."""
-        return int(self.record.get("x", b"0")) > 0 and self.record.get("why", b"").decode() == TREE_DIED
+        """A process died, and it is not known of what: its tasks run alone, so that the next death tells."""
+        why = self.record.get("why", b"").decode()
+        return int(self.record.get("x", b"0")) > 0 and (why == TREE_DIED or why.endswith(BESIDE_OTHERS))
 
     def row(self, kind: str, data: bytes) -> bytes:
         """The result row of a batch item; empty for a run that is none."""

@@ -150,10 +150,8 @@ class Watcher:
             if said.pid == os.getpid():
                 continue
             if said.deadline and now > said.deadline:
-                called = Called.of(said.what)
-                if called is not None:
-                    self.sweeper.note_late(called)
-                self._kill(row, said, blamed=False, why="it is over its time limit")
+                named = self.sweeper.note_late(said.what)
+                self._kill(row, said, blamed=not named, why="it is over its time limit")
             elif self.max_memory and said.busy and memory_of(said.pid) > self.max_memory:
                 limit = self.max_memory >> 20
                 self._kill(row, said, blamed=True, why=f"it held more memory than the {limit} MiB a process may hold")

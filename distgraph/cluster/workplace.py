@@ -33,6 +33,8 @@ CRASHES_ALLOWED = 3
 EFFECTS_SECONDS = 3600
 #: Why a slot died that nobody saw dying: its worker went with it, so whatever it held may have done it.
 TREE_DIED = "its whole worker died"
+#: The end of why one died in which several nodes of a run waited beside each other.
+BESIDE_OTHERS = ", while several nodes of the run waited"
 
 
 def _nobody(_: str, __: float | None = None) -> None:

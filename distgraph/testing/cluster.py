@@ -14,7 +14,7 @@ from distgraph.cluster.client import Cluster
 from distgraph.cluster.deliver import deliver
 from distgraph.cluster.handle import RunHandle
 from distgraph.cluster.hints import Hint, queue_name
-from distgraph.cluster.liveness import TTL_MS, Called, work_of
+from distgraph.cluster.liveness import TTL_MS, work_of
 from distgraph.cluster.recover import Sweeper
 from distgraph.cluster.registry import Registry
 from distgraph.cluster.workplace import Workplace
@@ -336,11 +336,9 @@ class InProcessCluster(Cluster):
         while self._falling:
             slot, name, what, late = self._falling.pop(0)
             slot.buried.append(name)
-            called = Called.of(what)
-            if late and called is not None:
-                sweeper.note_late(called)
+            stopped = late and sweeper.note_late(what)
             if what:
-                sweeper.bury(name, what, crashed=not late)
+                sweeper.bury(name, what, crashed=not stopped)
         self._beat()
 
     def _beat(self) -> None:

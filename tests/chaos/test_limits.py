@@ -71,6 +71,25 @@ def test_a_superstep_ends_at_its_time_limit(cluster: EmbeddedCluster, tmp_path: 
     wait_at_rest(cluster)
 
 
+def test_only_the_item_that_hangs_is_failed_of_those_that_wait_beside_it(cluster: EmbeddedCluster) -> None:
+    """It lets no other go on, and others are over their time limits first: who it was is seen when each runs alone."""
+    batch = cluster.bind(limits.beside).submit_batch([{"at": at, "bad": 3} for at in range(6)])
+    batch.wait(60)
+    [failure] = batch.failures()
+    assert failure.index == 3
+    assert failure.error is not None
+    assert "exceeded its run timeout of 2.500s" in failure.error["message"]
+    assert [row.value["done"] for row in batch.results() if row.status == "done"] == [[0], [1], [2], [4], [5]]
+    assert cluster.dead_letters() == []
+    wait_at_rest(cluster)
+
+
+def test_only_the_node_that_hangs_is_failed_of_those_that_wait_beside_it(cluster: EmbeddedCluster) -> None:
+    run = cluster.bind(limits.fans, placement="local").submit({"width": 5, "bad": 3})
+    assert run.result(60)["done"] == [0, 1, 2, -3, 4]
+    wait_at_rest(cluster)
+
+
 def test_its_retry_policy_applies(cluster: EmbeddedCluster, tmp_path: Path) -> None:
     log = tmp_path / "log"
     assert cluster.bind(limits.hangs_again).submit({"how": "second", "log": str(log)}).result(30)["done"]

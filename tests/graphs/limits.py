@@ -2,6 +2,8 @@
 
 hangs      START -> work -> END             `work` may take 1 second and does not end, in the way its item says
 mixed      START -> before -> risky -> END  `risky` is a coroutine that harms its process in the way its item says
+beside     START -> before -> work -> END   `work` is a coroutine that waits, or does not let any other go on
+fans       START -> work (x width) -> END   such coroutines beside each other in one superstep
 waits      START -> first -> wait -> last   `wait` goes on until it is told to stop, or for good
 loops      START -> count -> count ...      goes on for as long as its recursion limit lets it
 leaves     START -> work -> END             `work` leaves something behind in its process
@@ -10,6 +12,7 @@ leaves     START -> work -> END             `work` leaves something behind in it
 from __future__ import annotations
 
 import asyncio
+import operator
 import os
 import re
 import signal
@@ -17,11 +20,12 @@ import socket
 import threading
 import time
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
 from distgraph import END, START, StateGraph
+from distgraph.errors import NodeError, NodeTimeoutError
 from distgraph.runtime import Runtime
-from distgraph.types import RetryPolicy, TimeoutPolicy
+from distgraph.types import RetryPolicy, Send, TimeoutPolicy
 from tests.graphs.hard import note
 
 #: Backtracks for longer than anybody waits, without giving the interpreter's lock away.
@@ -142,6 +146,52 @@ def build_mixed() -> StateGraph[Any, Any, Any, Any]:
     return builder.add_edge("risky", END)
 
 
+# ----------------------------------------------------------------- beside
+
+
+class Beside(TypedDict, total=False):
+    at: int
+    width: int
+    bad: int  # this one holds the interpreter's lock
+    done: Annotated[list[int], operator.add]
+
+
+async def work_beside(state: Beside) -> Beside:
+    # All have begun, and the first of them is the first whose time is over, when one begins to be in their way.
+    await asyncio.sleep(0.3)
+    if state["at"] == state["bad"]:
+        hold_the_lock()
+    await asyncio.sleep(0.2)
+    return {"done": [state["at"]]}
+
+
+def before(state: Beside) -> Beside:
+    return {}
+
+
+def build_beside() -> StateGraph[Any, Any, Any, Any]:
+    builder = StateGraph(Beside)
+    builder.add_node(before)
+    builder.add_node("work", work_beside, timeout=2.5)
+    builder.add_edge(START, "before")
+    builder.add_edge("before", "work")
+    return builder.add_edge("work", END)
+
+
+def build_fans() -> StateGraph[Any, Any, Any, Any]:
+    builder = StateGraph(Beside)
+    builder.add_node("work", work_beside, timeout=2.5, error_handler=failed_beside)
+    builder.add_conditional_edges(
+        START, lambda state: [Send("work", {**state, "at": at}) for at in range(state["width"])], ["work"]
+    )
+    return builder.add_edge("work", END)
+
+
+def failed_beside(state: Beside, error: NodeError) -> Beside:
+    assert isinstance(error.error, NodeTimeoutError)
+    return {"done": [-state["at"]]}
+
+
 # ------------------------------------------------------------------ waits
 
 
@@ -233,6 +283,8 @@ hangs_again = build_hangs(
 ).compile(name="hangs-again")
 hangs_for_good = build_hangs().compile(name="hangs-for-good")
 beats_graph = build_beats().compile(name="beats")
+beside = build_beside().compile(name="beside")
+fans = build_fans().compile(name="fans")
 mixed = build_mixed().compile(name="mixed")
 waits = build_waits().compile(name="waits")
 loops = build_loops().compile(name="loops")

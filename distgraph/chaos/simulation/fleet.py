@@ -11,7 +11,7 @@ from distgraph.chaos.simulation.outages import OwnBroker, offered_again
 from distgraph.chaos.simulation.strands import Strand
 from distgraph.cluster.deliver import deliver
 from distgraph.cluster.hints import Hint, queue_name
-from distgraph.cluster.liveness import TTL_MS, Called, work_of
+from distgraph.cluster.liveness import TTL_MS, work_of
 from distgraph.cluster.recover import Sweeper
 from distgraph.cluster.registry import Registry
 from distgraph.cluster.workplace import Workplace
@@ -312,13 +312,11 @@ class Worker:
         try:
             while self.fallen:
                 slot, what, late = self.fallen[0]
-                called = Called.of(what)
-                if late and called is not None:
-                    self.sweeper.note_late(called)
+                stopped = late and self.sweeper.note_late(what)
                 if slot not in self.buried:
                     self.buried.append(slot)
                 if what:
-                    self.sweeper.bury(slot, what, crashed=not late)
+                    self.sweeper.bury(slot, what, crashed=not stopped)
                 self.fallen.pop(0)
             self.beat()
             self.sweeper.sweep()
