@@ -125,6 +125,12 @@ def submit(made: Split, count: int, placement: Placement) -> tuple[Batch, list[s
     return batch, items
 
 
+def in_hand(made: Split, batch: Batch) -> bool:
+    """Whether a slot is about some items of the batch."""
+    ledger = made.cluster.ledger
+    return any(ledger.batches.slices(batch.batch_id, part) for part in range(ledger.keys.partitions))
+
+
 @pytest.mark.parametrize("pool", POOLS if FULL else POOLS[:1])
 @pytest.mark.parametrize("trouble", [killed, silent])
 def test_a_batch_goes_on_without_its_broker(trouble: Any, pool: str, tmp_path: Path) -> None:
@@ -132,6 +138,8 @@ def test_a_batch_goes_on_without_its_broker(trouble: Any, pool: str, tmp_path: P
     with split(tmp_path, pool=pool) as made:
         # With "auto", tasks that were offered to others before would wait; how many, depends on how busy the machine is.
         batch, items = submit(made, 800, "local")
+        # A slot that holds items goes on; one whose next hint is on its way gets it when the broker is back.
+        wait_until(lambda: in_hand(made, batch), 20, "some slot holds items")
         with trouble(made.broker):
             wait_for_progress(made.cluster, batch.batch_id, 600)
         made.finished(batch, items)
