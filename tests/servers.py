@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
+from asyncio import Runner
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
 
 
 def find_server() -> str | None:
@@ -78,3 +86,51 @@ def _answers(port: int) -> bool:
             return connection.recv(64).startswith((b"+PONG", b"-NOAUTH"))
     except OSError:
         return False
+
+
+@contextmanager
+def behind_tls(port: int, folder: Path) -> Iterator[tuple[int, Path]]:
+    """What listens on ``port`` of loopback, by TLS: gives that port, and the authority whom its clients must trust.
+
+    Few builds of a server can do it themselves.
+    """
+    authority, key = folder / "ca.pem", folder / "key.pem"
+    made = subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
+            *("-keyout", str(key), "-out", str(authority)),
+        ],
+        capture_output=True,
+        check=False,
+    )
+    if made.returncode:
+        pytest.skip("no openssl to make a certificate with")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(authority, key)
+    with Runner() as runner, socket.create_server(("127.0.0.1", 0)) as listening:
+        loop = runner.get_loop()
+        serving = runner.run(asyncio.start_server(partial(_forward, port), sock=listening, ssl=context))
+        thread = Thread(target=loop.run_forever, daemon=True)
+        thread.start()
+        try:
+            yield int(listening.getsockname()[1]), authority
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            serving.close()
+
+
+async def _forward(port: int, *client: Any) -> None:
+    server = await asyncio.open_connection("127.0.0.1", port)
+    pairs = ((client[0], server[1]), (server[0], client[1]))
+    await asyncio.gather(*(_copy(*pair) for pair in pairs), return_exceptions=True)
+
+
+async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    try:
+        while data := await source.read(65536):
+            target.write(data)
+            await target.drain()
+    finally:
+        target.close()

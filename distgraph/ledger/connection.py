@@ -65,6 +65,4 @@ def _endpoint(server: ServerURL) -> dict[str, Any]:
     tcp: dict[str, Any] = {"host": server.host, "port": server.port, "socket_keepalive": True}
     if server.scheme == "redis":
         return {"connection_class": redis.Connection, **tcp}
-    options: dict[str, Any] = dict(server.options)
-    check_host = options.pop("ssl_check_hostname", "true") == "true" and options.get("ssl_cert_reqs") != "none"
-    return {"connection_class": redis.SSLConnection, **tcp, **options, "ssl_check_hostname": check_host}
+    return {"connection_class": redis.SSLConnection, **tcp, **server.tls}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from distgraph.errors import ConfigError
@@ -77,13 +77,36 @@ class ServerURL:
         off = self.options.get("ssl_cert_reqs") in ("none", "optional")
         return not off and self.options.get("ssl_check_hostname") != "false"
 
+    @property
+    def tls(self) -> dict[str, Any]:
+        """What a client is told of TLS, nothing of it left to its own ideas; empty where there is none."""
+        if self.scheme != "rediss":
+            return {}
+        told: dict[str, Any] = {"ssl_cert_reqs": "required", **self.options}
+        told["ssl_check_hostname"] = (
+            self.options.get("ssl_check_hostname") != "false" and told["ssl_cert_reqs"] != "none"
+        )
+        return told
+
+    @property
+    def kombu(self) -> str:
+        """The address, password included, as Kombu writes it: it knows neither ``unix://`` nor ``?db=``."""
+        login = f"{quote(self.username or '', safe='')}:{quote(self.password, safe='')}@" if self.password else ""
+        if self.scheme == "unix":
+            return f"redis+socket://{login}{quote(self.path)}?virtual_host={self.db}"
+        return f"{self.scheme}://{login}{self._place}"
+
     def __str__(self) -> str:
         secret = ":***@" if self.password is not None else ""
         user = quote(self.username, safe="") if self.username and secret else ""
         if self.scheme == "unix":
             return f"unix://{user}{secret}{quote(self.path)}?db={self.db}"
+        return f"{self.scheme}://{user}{secret}{self._place}"
+
+    @property
+    def _place(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{user}{secret}{host}:{self.port}/{self.db}"
+        return f"{host}:{self.port}/{self.db}"
 
 
 def redact(text: str) -> str:
@@ -121,7 +144,7 @@ def parse_broker_url(url: str) -> ServerURL:
     Raises:
         ConfigError: as ``parse_url``, or it is a broker of another kind.
     """
-    kind = url.partition("://")[0].lower()
+    kind = url.partition("://")[0].lower() if isinstance(url, str) else ""
     if kind in _OTHER_BROKERS:
         raise ConfigError(
             f"The broker URL {_shown(url)!r} is wrong: {kind} is not supported, for hints wait in lists of Redis or Valkey. "

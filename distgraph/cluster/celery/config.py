@@ -7,13 +7,20 @@ from typing import Any
 from kombu import Exchange, Queue
 
 from distgraph.cluster.hints import queue_name
+from distgraph.ledger.url import parse_broker_url
 
 
 def settings(url: str, namespace: str) -> dict[str, Any]:
-    """The application's configuration."""
-    name = queue_name(namespace)
+    """The application's configuration.
+
+    Raises:
+        ConfigError: the address is not understood, or of another kind of broker.
+    """
+    name, server = queue_name(namespace), parse_broker_url(url)
     return {
-        "broker_url": url,
+        # Kombu reads addresses in a way of its own, and verifies no certificate unless it is told to.
+        "broker_url": server.kombu,
+        "broker_use_ssl": server.tls or False,
         # Results live in the ledger. A backend would cost a quarter of the throughput and keep every result twice.
         "result_backend": None,
         "task_ignore_result": True,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,8 @@ from celery.exceptions import InvalidTaskError
 from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
 from kombu.exceptions import ContentDisallowed, DecodeError
+
+from distgraph.ledger.url import redact
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +56,7 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
         conn.ensure_connection = partial(
             conn.ensure_connection, interval_start=FIRST, interval_step=MORE, interval_max=MOST
         )
+        conn.info = partial(_told, conn.info)
         return super().ensure_connected(conn)
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
@@ -69,3 +73,9 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
         while time.monotonic() < until:
             maybe_shutdown()
             time.sleep(0.1)
+
+
+def _told(info: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What a connection tells of itself, to Flower too. Of a socket the host's name is the whole address."""
+    told = info()
+    return {**told, "hostname": redact(told["hostname"])}

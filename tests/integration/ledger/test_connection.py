@@ -24,7 +24,7 @@ from distgraph.errors import (
 )
 from distgraph.ledger.connection import check_server, connect, guard
 from distgraph.ledger.server import EmbeddedServer
-from tests.servers import free_port, running_server
+from tests.servers import behind_tls, free_port, running_server
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
@@ -235,31 +235,14 @@ def test_a_server_that_loads_its_data(server_program: str, tmp_path: Path) -> No
 
 def test_tls(server_program: str, tmp_path: Path) -> None:
     """An authority of one's own is trusted when named; without it the certificate is refused, and never silently."""
-    authority, key = tmp_path / "ca.pem", tmp_path / "key.pem"
-    made = subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
-            *("-keyout", str(key), "-out", str(authority)),
-        ],
-        capture_output=True,
-        check=False,
-    )
-    if made.returncode:
-        pytest.skip("no openssl to make a certificate with")
-    port = free_port()
-    options = ["--tls-port", str(port), "--tls-cert-file", str(authority), "--tls-key-file", str(key)]
-    try:
-        with running_server(server_program, *options, "--tls-auth-clients", "no", "--save", "") as plain:
-            with connect(f"rediss://localhost:{port}/0?ssl_ca_certs={authority}") as client:
-                assert check_server(client).mode == "standalone"
-            with connect(f"rediss://127.0.0.1:{port}/0?ssl_cert_reqs=none") as client:
-                check_server(client)
-            stranger = refused(f"rediss://localhost:{port}/0")
-            in_plain_text = refused(f"redis://localhost:{port}/0")
-            by_tls = refused(f"rediss://127.0.0.1:{plain}/0")
-    except RuntimeError as error:
-        pytest.skip(f"this server has no TLS: {str(error)[-80:]}")
+    with running_server(server_program) as plain, behind_tls(plain, tmp_path) as (port, authority):
+        with connect(f"rediss://localhost:{port}/0?ssl_ca_certs={authority}") as client:
+            assert check_server(client).mode == "standalone"
+        with connect(f"rediss://127.0.0.1:{port}/0?ssl_cert_reqs=none") as client:
+            check_server(client)
+        stranger = refused(f"rediss://localhost:{port}/0")
+        in_plain_text = refused(f"redis://localhost:{port}/0")
+        by_tls = refused(f"rediss://127.0.0.1:{plain}/0")
     assert type(stranger) is ServerProtocolError
     assert "ssl_ca_certs=PATH" in str(stranger)
     assert "write rediss://" in str(in_plain_text)

@@ -37,3 +37,8 @@ def test_another_kind_is_refused(kind: str) -> None:
 def test_an_address_that_is_none_is_refused() -> None:
     with pytest.raises(ConfigError, match="the scheme 'http' is not one of"):
         check_broker("http://host", LEDGER)
+
+
+def test_an_address_is_a_text() -> None:
+    with pytest.raises(ConfigError, match="must be a text, not int"):
+        check_broker(6379, LEDGER)  # type: ignore[arg-type]

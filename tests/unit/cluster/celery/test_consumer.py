@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from celery.worker.consumer.connection import Connection as Step
 from kombu import Connection
 
 from distgraph.cluster.celery.app import client_app
@@ -35,3 +36,21 @@ def test_the_next_tries_to_connect_come_soon(monkeypatch: pytest.MonkeyPatch) ->
     with Connection(app.conf.broker_url) as connection, pytest.raises(Told):
         consumer.ensure_connected(connection)
     assert waits[:3] == [0.2, 0.2, MOST]
+
+
+@pytest.mark.parametrize(
+    ("url", "host"), [("unix://:hush@/run/r.sock?db=0", "/run/r.sock?virtual_host=0"), ("redis://:hush@h:1/0", "h")]
+)
+def test_what_a_worker_tells_of_its_server_has_no_password(
+    url: str, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flower shows it. Of a socket Kombu takes the whole address for the host's name."""
+    monkeypatch.setattr("kombu.connection.retry_over_time", lambda *_, **__: None)
+    app = client_app(url, "ns")
+    consumer = PatientConsumer.__new__(PatientConsumer)
+    consumer.app, consumer.first_connection_attempt, consumer.broker_connection_retry_attempt = app, True, 0
+    with app.connection_for_read() as consumer.connection:
+        consumer.ensure_connected(consumer.connection)
+        told = Step.info(None, consumer)
+    assert told["broker"]["hostname"].endswith(host)
+    assert "hush" not in str(told)

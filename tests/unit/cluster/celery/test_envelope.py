@@ -43,7 +43,7 @@ def headers(hint: Hint) -> dict[str, Any]:
 def app() -> Iterator[Celery]:
     """Celery with distgraph's settings on a broker inside this process."""
     with Celery("test", set_as_current=False) as made:
-        made.conf.update(settings("memory://", "shop"))
+        made.conf.update({**settings("redis://localhost", "shop"), "broker_url": "memory://"})
         yield made
 
 
