@@ -10,13 +10,13 @@ import difflib
 import os
 import re
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from distgraph.errors import ConfigError
+from distgraph.ledger.url import EXAMPLE, parse_broker_url, parse_url
 
 PREFIX = "DISTGRAPH_"
 
@@ -94,12 +94,14 @@ class Settings(BaseSettings):
 
     @field_validator("url", "broker_url")
     @classmethod
-    def _is_redis(cls, url: str, info: ValidationInfo) -> str:
-        if not url and info.field_name == "broker_url":
-            return url
-        parts = urlsplit(url)
-        if parts.scheme not in ("redis", "rediss") or not parts.hostname:
-            raise ValueError("must look like redis://:password@host:6379/0 (rediss:// with TLS)")
+    def _is_an_address(cls, url: str, info: ValidationInfo) -> str:
+        read = parse_url if info.field_name == "url" else parse_broker_url
+        try:
+            if url or info.field_name == "url":
+                read(url)
+        except ConfigError:
+            # whose text shows what is no part of an address: here that may be a password, too
+            raise ValueError(f"must look like {EXAMPLE}, rediss://... (TLS) or unix:///path/to/socket?db=0") from None
         return url
 
     @field_validator("log_level", mode="before")

@@ -37,7 +37,7 @@ class BatchStatus:
         sealed: no more items come.
         rate: items that came to rest, per second; None before the first.
         eta: seconds until all are at rest, at that rate; None where that cannot be told.
-        persistence: what a power loss can cost: memory, standard, fsync or replicated.
+        persistence: what a power loss can cost: memory, standard or fsync.
         interrupted: items whose runs wait for an answer, and hold no worker.
     """
 

@@ -70,7 +70,8 @@ class DirectScripts(Scripts):
 class _Lane(Ahead):
     """Calls on one connection, which it has as long as replies are missing.
 
-    What has no reply when the connection is lost is sent again, all of it and in its order, as often as the client would.
+    What has no reply when the connection is lost is sent again, all of it and in its order, as often as the client would;
+    after that, whoever calls next begins with it.
     """
 
     __slots__ = ("_bytes", "_connection", "_direct", "_lock", "_sent", "_unread")

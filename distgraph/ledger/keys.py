@@ -10,8 +10,9 @@ touch one tag and the state can be spread over several servers later. ``T`` is `
                                                                                              refusal, an hour without it
     T:run:<run>             HASH    the run's record; p:<task> path of one that waits;       delete of run or batch
                                     wake: ms until which all that is out sleeps; ends,
-                                    step_ends: ms when its time limits are over; told:
-                                    epoch whose beginning its log has told.
+                                    step_ends: ms when its time limits are over; late:
+                                    which of them ended it; retries made; told: epoch whose
+                                    beginning its log has told.
     T:open:<run>            HASH    task -> outcome: the barrier of the current superstep.   the commit that closes it
     T:claims:<run>          HASH    task -> slot that runs it.                               the commit that closes it
     T:tries:<run>           HASH    a:<task> attempts, f: ms of the first, x: crashes, w: why the commit that closes it
@@ -30,8 +31,11 @@ touch one tag and the state can be spread over several servers later. ``T`` is `
     T:gone:<run>            STRING  ms when a run expired that was deleted for it.           its time to live
     T:once:<run>            HASH    effect key -> recorded result, z:<sleep> -> ms of waking. delete of run or batch;
                                                                                              its time to live, where
-                                                                                             run or item is done
-    T:batch:<batch>         HASH    counters, epoch, chunk digests of this partition.        delete of the batch
+                                                                                             run or item is done, or
+                                                                                             the run is gone
+    T:batch:<batch>         HASH    counters, e(poch), c:<chunk> digests, state, name of its delete of the batch
+                                    pause; of this partition. The last slice given back,
+                                    and the answer to that.
     T:in:<batch>:<chunk>    LIST    the chunk's items.                                       the last item done
     T:ready:<batch>         LIST    ranges of items nobody has taken.                        taken empty
     T:slices:<batch>        HASH    slice -> slot and range.                                 the slice's end

@@ -24,7 +24,7 @@ T = TypeVar("T")
 COMMIT_PATIENCE = 60.0
 #: Between two tries: at first, at most. Seconds.
 FIRST, MOST = 0.05, 0.5
-#: What passes by itself, or as soon as an operator has seen to it; nothing of the call was done then.
+#: What passes by itself, or as soon as an operator has seen to it. The call was not done, or was and its reply lost.
 PASSING = (
     ServerUnreachableError,
     ServerLoadingError,

@@ -24,10 +24,9 @@ class Queues:
     """
 
     def __init__(self, url: str, *, brief: bool = False) -> None:
-        self.client = connect(url, client_name="distgraph-hints")
-        if brief:
-            once = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
-            self.client = connect(url, client_name="distgraph-hints", socket_timeout=BRIEF, retry=once)
+        once = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
+        options: dict[str, Any] = {"socket_timeout": BRIEF, "retry": once} if brief else {}
+        self.client = connect(url, client_name="distgraph-hints", **options)
 
     def ping(self) -> bool:
         """Whether the server answers.

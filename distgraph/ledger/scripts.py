@@ -132,7 +132,7 @@ class Ahead:
         self._answered: list[Any] = []
 
     def send(self, calls: Sequence[Call]) -> None:
-        """Send calls. After an error of the connection they are still to be sent.
+        """Send calls.
 
         Raises:
             StoreError: the server cannot be reached; it is not known what of all that has no reply is written.

@@ -12,15 +12,16 @@ import redis
 
 from distgraph.ledger.connection import guard
 from distgraph.ledger.keys import Keys, split_item
+from distgraph.ledger.leaks import OF_BATCH, OF_RUN
 from distgraph.ledger.reads import text
 
 #: Keys asked for in one round trip.
 PORTION = 500
 #: Whose keys name a run, a thread, a batch first.
 _OWNERS = {
-    **dict.fromkeys(("run", "open", "claims", "tries", "naps", "log", "once"), "run"),
+    **dict.fromkeys(("run", *OF_RUN), "run"),
     **dict.fromkeys(("line", "hist", "pend", "nested", "turns"), "thread"),
-    **dict.fromkeys(("batch", "in", "ready", "slices", "out", "crash", "manifest"), "batch"),
+    **dict.fromkeys(("manifest", *OF_BATCH), "batch"),
 }
 
 

@@ -9,7 +9,6 @@ local what = ARGV[2]
 if redis.call('HGET', batch, 'state') == 'cancelled' then return {'ok', 'cancelled'} end
 redis.call('ZCARD', due)
 redis.call('LLEN', ready)
-redis.call('LLEN', ready)
 if what == 'cancel' then
   -- deletes first: a full server lets a script go on that has begun with one, and this is to get room again
   redis.call('DEL', ready)

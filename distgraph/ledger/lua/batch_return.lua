@@ -1,6 +1,6 @@
--- End a slice whose driver stopped before its items: it handed them back, or it died. What has come to no end is ready again:
--- each item of the slice that neither has its row nor goes on as a run of its own, whatever the caller knows of it. Changes
--- nothing if the slice is not that slot's any more. The last answer is remembered for a repeat.
+-- End a slice whose driver stopped before its items: it handed them back, or it died. What has come to no end is ready
+-- again: each item of the slice that neither has its row nor goes on as a run of its own, whatever the caller knows of it.
+-- Changes nothing if the slice is not that slot's any more. The last answer is remembered for a repeat.
 --
 -- KEYS  batch HASH   ready LIST   slices HASH   due ZSET   crashes HASH   rows HASH (of the chunk)   dead ZSET
 --       then the run HASH of each item of the slice, in order

@@ -20,18 +20,20 @@ if plan > 0 and redis.call('HLEN', open) < plan then return {'open', got[4]} end
 redis.call('ZCARD', due)
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-redis.call('HSET', run, 'lease', ARGV[2], 'status', 'running')
+local begun, left = { 'lease', ARGV[2], 'status', 'running' }, {}
+local function limit(length, ends, name, rest)
+  if not length then return end
+  if not ends then
+    ends = string.format('%.0f', now + length)
+    begun[#begun + 1], begun[#begun + 2] = name, ends
+  end
+  left[#left + 1], left[#left + 2] = rest, string.format('%.0f', ends - now)
+end
+limit(got[5], got[6], 'ends', 'ends_in')
+limit(got[7], got[8], 'step_ends', 'step_in')
+redis.call('HSET', run, unpack(begun))
 redis.call('HSETNX', run, 'started', now)
 redis.call('ZADD', due, now + ARGV[3], 'r:' .. ARGV[1])
-local left = {}
-for at, name in pairs({ [5] = 'ends', [7] = 'step_ends' }) do
-  if got[at] then
-    local ends = got[at + 1] or string.format('%.0f', now + got[at])
-    if not got[at + 1] then redis.call('HSET', run, name, ends) end
-    left[#left + 1] = at == 5 and 'ends_in' or 'step_in'
-    left[#left + 1] = string.format('%.0f', ends - now)
-  end
-end
 local record = redis.call('HGETALL', run)
 for _, part in ipairs(left) do record[#record + 1] = part end
 return {'ok', held[1] or '', record}

@@ -21,6 +21,12 @@ local wake = redis.call('ZSCORE', naps, task)
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 if wake and tonumber(wake) > now then return {'asleep', wake} end
+local record = {}
+local function tell(name, value)
+  if value then record[#record + 1], record[#record + 2] = name, value end
+end
+tell('ends_in', got[4] and string.format('%.0f', got[4] - now))
+tell('step_in', got[5] and string.format('%.0f', got[5] - now))
 redis.call('HSET', claims, task, slot)
 if not tried[3] then redis.call('HSET', tries, 'f:' .. task, now) end
 -- it waits for its next attempt no longer; if this one dies, whoever finds it unclaimed hints it
@@ -28,17 +34,5 @@ redis.call('HDEL', run, 'p:' .. task, 'wake')
 if wake then redis.call('ZREM', naps, task) end
 redis.call('ZREM', due, 't:' .. ARGV[1] .. '\n' .. task)
 local fields = {'epoch', 'config', 'batch_e', 'key', 'stop', 'go', 'outside', 'x', 'why', 'retries', 'n:' .. task}
-local record = {}
-for at, value in ipairs(redis.call('HMGET', run, unpack(fields))) do
-  if value then
-    record[#record + 1] = fields[at]
-    record[#record + 1] = value
-  end
-end
-for at, name in pairs({ [4] = 'ends_in', [5] = 'step_in' }) do
-  if got[at] then
-    record[#record + 1] = name
-    record[#record + 1] = string.format('%.0f', got[at] - now)
-  end
-end
+for at, value in ipairs(redis.call('HMGET', run, unpack(fields))) do tell(fields[at], value) end
 return {'ok', tried[1] or '0', tried[2] or '0', tried[3] or tostring(now), record, tried[4] or ''}

@@ -54,6 +54,7 @@ if row ~= '' then redis.call('LLEN', input) end
 if index ~= '' then redis.call('SCARD', asking) end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local step_ends = got[4] and string.format('%.0f', now + got[4])
 local at = 21
 local function spread(command, key, count)
   local last = at + count - 1
@@ -73,7 +74,7 @@ if new ~= '' then
   redis.call('HSET', line, 'head', new)
   redis.call('DEL', open, claims, tries, naps)
   redis.call('HSET', run, 'plan', 0, 'x', 0)
-  if got[4] then redis.call('HSET', run, 'step_ends', string.format('%.0f', now + got[4])) end
+  if step_ends then redis.call('HSET', run, 'step_ends', step_ends) end
   if ARGV[9] == 'new' or ARGV[9] == 'both' then redis.call('ZADD', hist, 0, new) end
   if ARGV[9] == 'parent' or ARGV[9] == 'both' then redis.call('ZADD', hist, 0, parent) end
 end

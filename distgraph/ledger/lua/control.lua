@@ -4,7 +4,8 @@
 --
 -- KEYS  run HASH   line HASH   due ZSET   open HASH   claims HASH   tries HASH   naps ZSET   log STREAM   turns LIST
 --       and of a batch item: batch HASH   rows HASH (of its chunk)   asks SET
--- ARGV  'cancel', 'requeue' or 'repin' (the first field is the version, or that it is late), run id, nonce of the call, ms until due, log entry ('' = none), log length,
+-- ARGV  'cancel', 'requeue' or 'repin' (the first field is the version, or that it is late), run id, nonce of the call,
+--       ms until due, log entry ('' = none), log length,
 --       index of the batch item ('' = none), its row ('' = none), #run sets, field, value, ..., then ids of outcomes to drop
 -- -> {'ok', epoch} | {'busy', run id} (requeue: the thread is taken)
 --  | {'passed', run id} (requeue: the thread has gone on with that run)

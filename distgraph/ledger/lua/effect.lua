@@ -1,6 +1,6 @@
 -- Record the result of an effect, unless somebody was first. The records of a run or batch item that is done, or of a
--- run that is gone, are kept for a time only: for whoever was taken for dead and comes back to do it again. What is recorded as a
--- retry of the run counts in its record, once.
+-- run that is gone, are kept for a time only: for whoever was taken for dead and comes back to do it again. What is
+-- recorded as a retry of the run counts in its record, once.
 --
 -- KEYS  once HASH   run HASH   and of a batch item: batch HASH   rows HASH (of its chunk)
 -- ARGV  key, result, ms to keep what is not at work any more, '1' to count a retry of the run else '',
@@ -13,8 +13,9 @@ if not live and batch then
   local row = redis.call('HGET', rows, ARGV[5])
   live = redis.call('EXISTS', batch) == 1 and string.sub(row or '', 1, 1) ~= 'd'
 end
-local counts = ARGV[4] == '1' and redis.call('HLEN', run) > 0
-if redis.call('HSETNX', once, ARGV[1], ARGV[2]) == 1 and counts then redis.call('HINCRBY', run, 'retries', 1) end
+if redis.call('HSETNX', once, ARGV[1], ARGV[2]) == 1 and status and ARGV[4] == '1' then
+  redis.call('HINCRBY', run, 'retries', 1)
+end
 local stands = redis.call('HGET', once, ARGV[1])
 if live then
   redis.call('PERSIST', once)

@@ -2,7 +2,8 @@
 --
 -- KEYS  run HASH   line HASH   due ZSET   open HASH   claims HASH   tries HASH
 -- ARGV  run id, slot, epoch, head, task id, ms to wait, attempts made so far, path of the task
--- -> {'ok'} also to a repeat that comes when later attempts were made; it changes nothing | {'done'} settled by another attempt | {'held', slot} | {'stale', why}
+-- -> {'ok'}   to a repeat that comes when later attempts were made, too: it changes nothing
+--  | {'done'} settled by another attempt   | {'held', slot}   | {'stale', why}
 local run, line, due, open, claims, tries = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local slot, task = ARGV[2], ARGV[5]
 local got = redis.call('HMGET', run, 'epoch', 'plan', 'status')

@@ -14,6 +14,7 @@ if got[1] ~= ARGV[3] then return {'stale', 'epoch'} end
 if got[3] ~= 'running' then return {'stale', got[3]} end
 local plan, lease = tonumber(got[2]), got[4]
 if plan == 0 or (redis.call('HGET', line, 'head') or '') ~= ARGV[4] then return {'stale', 'head'} end
+local ends = math.min(got[6] or math.huge, got[7] or math.huge)
 redis.call('HLEN', claims)
 redis.call('ZCARD', due)
 redis.call('ZCARD', naps)
@@ -44,6 +45,6 @@ local asleep = redis.call('ZCARD', naps)
 if asleep > 0 and lease == '' and redis.call('HLEN', open) + asleep >= plan then
   local wake = redis.call('ZRANGE', naps, 0, 0, 'WITHSCORES')[2]
   redis.call('HSET', run, 'wake', wake)
-  redis.call('ZADD', due, math.min(wake, got[6] or wake, got[7] or wake), 'r:' .. ARGV[1])
+  redis.call('ZADD', due, math.min(wake, ends), 'r:' .. ARGV[1])
 end
 return {'ok'}

@@ -13,6 +13,7 @@ if (redis.call('HGET', line, 'head') or '') ~= ARGV[4] or got[2] == '0' then ret
 if redis.call('HEXISTS', open, task) == 1 then return {'done'} end
 local holder = redis.call('HGET', claims, task)
 if holder and holder ~= slot then return {'held', holder} end
+local ends = math.min(got[5] or math.huge, got[6] or math.huge)
 redis.call('ZCARD', due)
 redis.call('ZCARD', naps)
 local wake = redis.call('HGET', once, field)
@@ -28,6 +29,6 @@ redis.call('HDEL', claims, task)
 if got[4] == '' and redis.call('HLEN', open) + redis.call('ZCARD', naps) >= tonumber(got[2]) then
   local first = redis.call('ZRANGE', naps, 0, 0, 'WITHSCORES')[2]
   redis.call('HSET', run, 'wake', first)
-  redis.call('ZADD', due, math.min(first, got[5] or first, got[6] or first), 'r:' .. ARGV[1])
+  redis.call('ZADD', due, math.min(first, ends), 'r:' .. ARGV[1])
 end
 return {'ok', wake}

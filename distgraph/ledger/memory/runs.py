@@ -23,8 +23,6 @@ ALLOWED = {
 class MemoryRuns(MemoryTasks, MemoryArrivals):
     """Runs, their tasks, their logs, and their threads' lines of checkpoints."""
 
-    # ------------------------------------------------------------- submission
-
     # ------------------------------------------------------------- driving
 
     @atomic

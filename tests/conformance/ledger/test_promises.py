@@ -15,7 +15,7 @@ import pytest
 import redis
 
 import distgraph.ledger
-from distgraph.errors import LedgerCorruptError, ServerOutOfMemoryError
+from distgraph.errors import LedgerCorruptError, ServerOutOfMemoryError, StoreError
 from distgraph.ledger.contract.items import StoredItem
 from distgraph.ledger.lines import LineLedger
 from distgraph.ledger.places import Change, Place, Stamp, Writes
@@ -344,3 +344,31 @@ def damage(client: redis.Redis, key: str) -> None:
         client.hset(key, "not", "ours")
     else:
         client.sadd(key, "not ours")
+
+
+def asleep_beside_another(world: ServerWorld) -> None:
+    offered(world, 2)
+    for task in ("T1", "T2"):
+        claim_task(world, task)
+    world.runs.sleep_task(RUN, A, 1, C1, "T2", "k", ms=1000)
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        *(("claim_run", field) for field in ("limit", "step_limit")),
+        ("commit", "step_limit"),
+        *((name, field) for name in ("claim_task", "sleep_task", "settle") for field in ("ends", "step_ends")),
+    ],
+)
+def test_a_time_limit_that_is_damaged_leaves_nothing_half_done(
+    server_world: ServerWorld, name: str, field: str
+) -> None:
+    """A script counts with it before its first write."""
+    before, act = CASES[name]
+    scene = (asleep_beside_another if name == "settle" else before)(server_world)
+    server_world.client.hset(server_world.keys.of("r1", "run", "r1"), field, "damaged")
+    old = server_world.dump()
+    with pytest.raises(StoreError):
+        act(server_world, scene)
+    assert server_world.dump() == old

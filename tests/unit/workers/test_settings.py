@@ -73,7 +73,16 @@ def test_variables_of_others_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> 
     assert Settings.load() == Settings()
 
 
-@pytest.mark.parametrize("url", ["http://:s3cret@host/0", "redis://", ":s3cret@host", "s3cret"])
+@pytest.mark.parametrize(
+    "url", ["rediss://host?ssl_ca_certs=/ca.pem", "unix:///run/redis.sock?db=2", "redis://host?db=3"]
+)
+def test_every_form_of_address_will_do(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISTGRAPH_URL", url)
+    monkeypatch.setenv("DISTGRAPH_BROKER_URL", url)
+    assert (Settings.load().url, Settings.load().broker_url) == (url, url)
+
+
+@pytest.mark.parametrize("url", ["http://:s3cret@host/0", "redis://", ":s3cret@host", "s3cret", "redis://s3cret@host"])
 def test_a_wrong_url_is_refused_without_showing_its_password(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISTGRAPH_URL", url)
     with pytest.raises(ConfigError, match="must look like redis://") as caught:
