@@ -67,7 +67,7 @@ def tell_start(place: Workplace, run: Run) -> None:
     record = place.runs.read_line(run.address.thread_id, [f"c:{run.lane.at.id}"])[0]
     entry = events.go_entry(run, record, asked)
     # Refused: somebody else drives it, or has brought it to its end, and tells that.
-    place.runs.go_on(run.address, run.epoch, run.lane.stored.id, entry)
+    place.runs.tell_start(run.address, run.epoch, run.lane.stored.id, entry)
 
 
 def close(place: Workplace, run: Run, tasks: Sequence[Task]) -> bool:

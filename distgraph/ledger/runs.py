@@ -174,10 +174,10 @@ class RunLedger(RunReads):
         keys = (self._run(address, "run"), self._due(address))
         return answer_of(self.scripts.run(Call("release_run", keys, (address.run_id, slot, due_ms))))
 
-    def go_on(self, address: Address, epoch: int, head: str, entry: bytes) -> Answer:
+    def tell_start(self, address: Address, epoch: int, head: str, entry: bytes) -> Answer:
         """Tell the run's readers once that it goes on in this epoch, at the checkpoint ``head``."""
         keys = (self._run(address, "run"), self.keys.line(address.thread_id), self._run(address, "log"))
-        return answer_of(self.scripts.run(Call("go_on", keys, (epoch, head, LOG_LENGTH, entry))))
+        return answer_of(self.scripts.run(Call("tell_start", keys, (epoch, head, LOG_LENGTH, entry))))
 
     # ------------------------------------------------------------- its tasks
 
@@ -311,7 +311,7 @@ class RunLedger(RunReads):
         row: bytes = b"",
         due_ms: int = 0,
     ) -> Answer:
-        """``cancel``, or ``requeue`` a resting run: ok (``info`` the new epoch), gone (its status), busy (a run id)."""
+        """``cancel``, ``requeue`` a resting run, ``repin``: ok (``info`` the new epoch), gone (its status), busy, passed."""
         item = split_item(address.run_id)
         partition = self.keys.partition(address.thread_id)
         batch_keys: tuple[str, ...] = ()

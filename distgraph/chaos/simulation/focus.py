@@ -108,7 +108,7 @@ def _other_version(seed: int, random: Random) -> Schedule:
 
 def _said_late(seed: int, random: Random) -> Schedule:
     """Who is to say that a run goes on is taken for dead before, and says it when others have driven it on."""
-    fault = Fault(1, "freeze tree", random.choice(_LONG), "before runs.go_on")
+    fault = Fault(1, "freeze tree", random.choice(_LONG), "before runs.tell_start")
     graph = random.choice(("ask", "broken"))
     placement: Placement = random.choice(("auto", "spread"))
     cancel = random.randint(1, 30) if random.random() < 0.3 else 0

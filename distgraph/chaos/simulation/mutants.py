@@ -462,7 +462,9 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "any-version": Mutant("a worker runs what another version began", ((Registry, "find", _any_version),)),
     "thread-shared": Mutant("two runs are active on one thread", ((MemoryRuns, "submit", _crowded),)),
-    "told-late": Mutant("a run is said to go on by whoever comes too late", ((MemoryRuns, "go_on", _told_anyway),)),
+    "told-late": Mutant(
+        "a run is said to go on by whoever comes too late", ((MemoryRuns, "tell_start", _told_anyway),)
+    ),
     "loss-unnoticed": Mutant("nobody notices what the server has lost of a batch", ((Batch, "_lost", _no_loss),)),
     "chunk-not-idempotent": Mutant("a chunk sent again is added again", ((MemoryBatches, "add", _added_again),)),
     "seal-miscounted": Mutant("a batch waits for an item too many", ((MemoryBatches, "seal", _miscounted),)),

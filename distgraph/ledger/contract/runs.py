@@ -143,7 +143,7 @@ class Runs(Protocol):
         """
         ...
 
-    def go_on(self, address: Address, epoch: int, head: str, entry: bytes) -> Answer:
+    def tell_start(self, address: Address, epoch: int, head: str, entry: bytes) -> Answer:
         """Append to the run's log that it goes on at ``head``, or begins there; once for each epoch.
 
         Returns:

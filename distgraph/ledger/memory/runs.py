@@ -164,7 +164,7 @@ class MemoryRuns(MemoryTasks, MemoryArrivals):
         return Answer("ok", str(now))
 
     @atomic
-    def go_on(self, address: Address, epoch: int, head: str, entry: bytes) -> Answer:
+    def tell_start(self, address: Address, epoch: int, head: str, entry: bytes) -> Answer:
         key = self.state.key(address)
         record = self.state.records.look(key)
         if record.get("told") == stored(epoch):

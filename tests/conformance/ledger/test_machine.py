@@ -53,10 +53,10 @@ class Runs(Twins):
         self.both("reserve", lambda w: w.runs.reserve(address, how))
 
     @rule(n=numbers, fit=fits)
-    def go_on(self, n: int, fit: bool) -> None:
+    def tell_start(self, n: int, fit: bool) -> None:
         address = self.about[n]
         epoch = int(self.twin.runs.record(address).get("epoch", b"1"))
-        self.both("go_on", lambda w: w.runs.go_on(address, epoch, self.head(address, fit), b"go"))
+        self.both("tell_start", lambda w: w.runs.tell_start(address, epoch, self.head(address, fit), b"go"))
 
     @rule(n=numbers, entry=st.binary(max_size=3))
     def log(self, n: int, entry: bytes) -> None:

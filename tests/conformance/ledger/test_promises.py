@@ -170,7 +170,7 @@ CASES: dict[str, tuple[Callable[[ServerWorld], Any], Callable[[ServerWorld, Any]
     "reserve": (nothing, lambda w, _: w.runs.reserve(Address("r2", "t1"))),
     "submit": (nothing, lambda w, _: w.runs.submit(RUN, "d", {"input": b"x"}, due_ms=5)),
     "claim_run": (submit, lambda w, _: claim(w)),
-    "go_on": (driven, lambda w, _: w.runs.go_on(RUN, 1, "", b"x")),
+    "tell_start": (driven, lambda w, _: w.runs.tell_start(RUN, 1, "", b"x")),
     "release_run": (driven, lambda w, _: w.runs.release(RUN, A, due_ms=5)),
     "commit": (driven, lambda w, _: w.runs.commit(step(C1, log=[b"x"], kept=[("k", b"w")], index_history=True))),
     "commit: item": (an_item, item_end),

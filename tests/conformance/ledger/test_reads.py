@@ -81,21 +81,21 @@ def test_a_log_is_read_back_from_any_entry(world: World) -> None:
 def test_that_a_run_goes_on_is_told_once(world: World) -> None:
     """Whoever drives it may say so; who comes late, of a checkpoint it has left or an epoch that is over, says nothing."""
     driven(world)
-    assert world.runs.go_on(RUN, 1, "", b"go") == Answer("ok")
+    assert world.runs.tell_start(RUN, 1, "", b"go") == Answer("ok")
     with unchanged(world):
-        assert world.runs.go_on(RUN, 1, "", b"go, says another") == Answer("ok")
-        assert world.runs.go_on(RUN, 2, "", b"go") == Answer("stale", "epoch")
-        assert world.runs.go_on(Address("nobody", "nobody"), 1, "", b"go") == Answer("stale", "gone")
+        assert world.runs.tell_start(RUN, 1, "", b"go, says another") == Answer("ok")
+        assert world.runs.tell_start(RUN, 2, "", b"go") == Answer("stale", "epoch")
+        assert world.runs.tell_start(Address("nobody", "nobody"), 1, "", b"go") == Answer("stale", "gone")
     assert [entry for _, entry in world.runs.log(RUN, "0")] == [b"go"]
 
 
 def test_that_it_goes_on_is_not_told_after_the_end(world: World) -> None:
     driven(world)
     with unchanged(world):
-        assert world.runs.go_on(RUN, 1, C1, b"go") == Answer("stale", "head")
+        assert world.runs.tell_start(RUN, 1, C1, b"go") == Answer("stale", "head")
     world.runs.commit(step(C1, log=[b"end"], status="done"))
     with unchanged(world):
-        assert world.runs.go_on(RUN, 1, C1, b"go") == Answer("stale", "done")
+        assert world.runs.tell_start(RUN, 1, C1, b"go") == Answer("stale", "done")
 
 
 def test_an_effect_is_recorded_once(world: World) -> None:
