@@ -107,8 +107,7 @@ class _Engine:
     async def _flush(self) -> None:
         session = self.session
         if session.ops:
-            due, session.ops = session.ops, []
-            stored = astore(session.saver, due)
+            stored = astore(session.saver, session.take_ops())
             await (stored if self.quick else _to_its_end(stored))
         if session.events:
             happened, session.events = session.events, []

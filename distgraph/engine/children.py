@@ -139,7 +139,7 @@ class ThreadChildren:
                 "its async methods (ainvoke, astream)."
             )
         known = self._known.get(task.id)
-        if known is not None and not _failed(known.future):
+        if known is not None and not has_failed(known.future):
             # The parent was tried again.
             return known.future
         self.runner.adopt(task)
@@ -242,7 +242,8 @@ class ThreadChildren:
             resolve(future, writes)
 
 
-def _failed(future: Any) -> bool:
+def has_failed(future: Any) -> bool:
+    """Whether a child has ended without a result."""
     return bool(future.done() and (future.cancelled() or future.exception() is not None))
 
 

@@ -67,7 +67,7 @@ class RunContext:
         resume_map: interrupt id -> answer, for nested graphs.
         seen: ids of messages that readers of the stream know, or that are older than the node that returns them; shared
             with nested graphs.
-        loose: answers to whichever question is asked next.
+        loose: answers to whichever question is asked next in this superstep, of the outermost graph.
     """
 
     __slots__ = (

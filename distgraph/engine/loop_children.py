@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Protocol
 
-from distgraph.engine.children import child_of, reject, resolve
+from distgraph.engine.children import child_of, has_failed, reject, resolve
 from distgraph.superstep.model import Node, Task
 from distgraph.types import Write
 
@@ -74,7 +74,7 @@ class LoopChildren:
 
     def _begin(self, parent: Task, task: Task, future: Any, context: Context) -> Any:
         known = self._known.get(task.id)
-        if known is not None and not _failed(known.future):
+        if known is not None and not has_failed(known.future):
             # The parent was tried again.
             known.future.add_done_callback(lambda done: _hand_on(done, future))
             return future
@@ -126,10 +126,6 @@ def _look_at(future: Any) -> None:
     """A parent that never asks for a result must not be reported for it when the future goes."""
     if not future.cancelled():
         future.exception()
-
-
-def _failed(future: Any) -> bool:
-    return bool(future.done() and (future.cancelled() or future.exception() is not None))
 
 
 def _hand_on(done: Any, future: Any) -> None:

@@ -197,6 +197,13 @@ class Session:
         if self.streams is not None:
             self.streams.settled(task, writes, cached=cached)
 
+    def take_ops(self) -> list[Op]:
+        """The calls that are due, for one OS thread at a time to make; others may add to them meanwhile."""
+        # The list stays the same one: who has it in hand to append to it, would else append to one that nobody sees.
+        due = self.ops[:]
+        del self.ops[: len(due)]
+        return due
+
     def fail(self, task: Task, exc: BaseException) -> Task | None:
         """``task`` failed for good; the task that takes over, where its node has an error handler."""
         if isinstance(exc, GraphBubbleUp):
@@ -248,6 +255,9 @@ class Session:
         ctx = self.ctx
         if ctx.resuming:
             ctx.resuming = False
+        if ctx.loose and self.place.scope is None:
+            # What is asked from now on was not known to whoever gave them.
+            ctx.loose.clear()
         self.begin(following)
 
     def output(self, at: Checkpoint) -> None:
@@ -323,7 +333,8 @@ class Session:
             message=f"Recursion limit of {self.place.recursion_limit} reached without hitting a stop condition, "
             f"in graph {self.request.name!r} at step {self.at.step}; next would be "
             f"{', '.join(sorted({task.name for task in self.tasks})) or 'nothing'}. "
-            "You can increase the limit by setting the `recursion_limit` config key; the state is saved.",
+            "You can increase the limit by setting the `recursion_limit` config key"
+            + ("; the state is saved." if self.saver is not None else "."),
             error_code=ErrorCode.GRAPH_RECURSION_LIMIT,
         )
 

@@ -162,10 +162,9 @@ class _Engine:
 
     def _send(self) -> None:
         """Store what is due; with durability "async" the saver may answer later."""
-        session = self.session
-        if session.ops:
-            with self._storing:
-                due, session.ops = session.ops, []
+        with self._storing:
+            # Looked at in here: what somebody else has taken is stored when this returns.
+            if due := self.session.take_ops():
                 self.stores.make(due)
 
     def _keep(self) -> None:

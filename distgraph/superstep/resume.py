@@ -43,7 +43,7 @@ class Given(NamedTuple):
     Attributes:
         tasks: task id -> all answers to that task's own questions so far.
         nested: interrupt id -> answer, for questions that graphs nested in a task asked.
-        loose: answers to no question that is known yet: whichever is asked next takes them.
+        loose: answers to no question that is known yet: whichever is asked next in this superstep takes them.
     """
 
     tasks: dict[str, list[Any]]

@@ -171,6 +171,32 @@ def asking(api: Api) -> Any:
     )
 
 
+def answers_before_their_question(api: Api) -> Any:
+    """They are for what is asked in the superstep that comes next, at whatever depth; nobody has seen what comes later."""
+
+    def ask(state: State) -> Any:
+        return {"log": [api.interrupt("?")]}
+
+    def answered(graph: Any, **more: Any) -> Any:
+        return graph.invoke(api.Command(resume="A", **more), ONE)
+
+    def stopped(*nodes: Any) -> Any:
+        graph = line(api, *nodes, interrupt_before=["n0"])
+        graph.invoke({"log": []}, ONE)
+        return answered(graph)
+
+    builder = api.StateGraph(State).add_sequence([("quiet", step("deep")), ("asks", ask), ("again", ask)])
+    nested = builder.add_edge(api.START, "quiet").compile()
+    return (
+        answered(line(api, ask)),
+        answered(line(api, step("a"), ask), goto="n1"),
+        stopped(ask, ask),
+        stopped(step("a"), ask),
+        stopped(nested),
+        stopped(step("a"), nested),
+    )
+
+
 def asking_in_streams(api: Api) -> Any:
     def node(state: State) -> Any:
         return {"log": [api.interrupt("?")]}

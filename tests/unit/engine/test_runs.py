@@ -125,8 +125,10 @@ def test_a_run_ends_when_its_budget_of_supersteps_is_used_up(engine: str, limit:
     if enough:
         assert run(engine, request).value["log"] == ["a", "b", "c"]
         return
-    with pytest.raises(GraphRecursionError, match=f"Recursion limit of {limit} reached"):
+    with pytest.raises(GraphRecursionError, match=f"Recursion limit of {limit} reached.*; the state is saved"):
         run(engine, request)
+    with pytest.raises(GraphRecursionError, match=r"`recursion_limit` config key\.\n"):
+        run(engine, ask(program, {"n": 1}, {"recursion_limit": limit}))
     # Another call has a budget of its own.
     assert run(engine, ask(program, None, on(), saver)).value["log"] == ["a", "b", "c"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -113,3 +114,22 @@ def test_breakpoints_of_the_request_go_before_those_of_the_program() -> None:
     assert opened(program, interrupt_before=["b"]).rules.before == ("b",)
     assert opened(program, interrupt_after="*").rules.after == "*"
     assert opened(program).rules == (10007, (), ())
+
+
+def test_what_is_added_while_calls_are_taken_is_not_lost() -> None:
+    """Tasks that nodes call end in OS threads of their own, between any two instructions of the one that stores."""
+    session = opened(line("a"), InMemorySaver())
+    taken: list[Any] = []
+
+    def take(frame: Any, event: str, arg: Any) -> None:
+        if event == "call" and frame.f_code.co_name == "_writes_op":
+            taken.extend(session.take_ops())
+
+    (task,) = session.todo()
+    sys.setprofile(take)
+    try:
+        session.settle(task, [("n", 1)])
+    finally:
+        sys.setprofile(None)
+    assert [name for name, _ in taken] == ["put"]
+    assert [name for name, _ in session.take_ops()] == ["put_writes"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from contextvars import ContextVar
 from typing import Any
@@ -16,6 +17,7 @@ from distgraph.engine.sync import stops_others, worse
 from distgraph.errors import ParentCommand, StepTimeoutError
 from distgraph.types import Command
 from tests.unit.engine.small import ask, line, logs, modes, on, side_by_side
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.unit
 
@@ -237,3 +239,39 @@ def test_ctrl_c_in_a_node_ends_the_run() -> None:
     for program in (line("a", a=node), side_by_side(a=node, b=logs("b"))):
         with pytest.raises(KeyboardInterrupt):
             sync.run(ask(program, {}))
+
+
+class Slow(InMemorySaver):
+    """Stores when it is allowed to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.allowed, self.stored = threading.Event(), threading.Event(), False
+
+    def put_writes(self, *args: Any, **more: Any) -> None:
+        self.asked.set()
+        assert self.allowed.wait(PATIENCE)
+        super().put_writes(*args, **more)
+        self.stored = True
+
+
+def test_what_somebody_else_stores_is_waited_for() -> None:
+    """A task that a node calls is seen by its caller when what it came to is stored, whichever OS thread stores it."""
+    saver = Slow()
+    engine = sync._Engine(ask(line("a"), {}, on(), saver), None)
+    engine.session.keep_from_outside("task", [("n", 1)])
+    storing = threading.Thread(target=engine._send)
+    storing.start()
+    assert saver.asked.wait(PATIENCE)
+    me = threading.get_ident()
+
+    def allow() -> None:
+        wait_until(lambda: sys._current_frames()[me].f_code.co_name == "_send", what="the other one waits")
+        saver.allowed.set()
+
+    allowing = threading.Thread(target=allow)
+    allowing.start()
+    engine._send()
+    assert saver.stored
+    storing.join()
+    allowing.join()
