@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -87,6 +87,28 @@ class Shape:
         if mode in ("checkpoints", "debug") and self.state is not None:
             payload = _with_state(payload, self.state)
         return {"type": mode, "ns": ns, "data": payload}
+
+
+def shaped(chunks: Iterator[Chunk], shape: Shape) -> Iterator[Any]:
+    """What the caller of ``stream`` gets of ``chunks``, which end with it: whatever ends it, their run leaves nothing."""
+    try:
+        for chunk in chunks:
+            yield from shape(chunk)
+    finally:
+        # A failure keeps this frame, and with it ``chunks``, for as long as somebody keeps the failure.
+        if isinstance(chunks, Generator):
+            chunks.close()
+
+
+async def ashaped(chunks: AsyncIterator[Chunk], shape: Shape) -> AsyncGenerator[Any, None]:
+    """``shaped`` under an event loop, where nobody else would end the run's tasks before the garbage collector does."""
+    try:
+        async for chunk in chunks:
+            for part in shape(chunk):
+                yield part
+    finally:
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()
 
 
 def split_interrupts(payload: Any) -> tuple[Any, tuple[Any, ...]]:

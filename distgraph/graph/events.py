@@ -6,6 +6,7 @@ It is made of the graph's own stream. A node is a run whose id is its task's, in
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypedDict
 from uuid import uuid4
 
@@ -157,7 +158,9 @@ class Events:
     def _ended(self, ns: Ns, level: _Level, task: Mapping[str, Any]) -> Iterator[GraphEvent]:
         updates, found = level.updates.get(task["name"]), level.running.pop(task["id"], None)
         update = updates.pop(0) if updates else task["result"]
-        nested = self._levels.pop((*ns, f"{task['name']}:{task['id']}"), None)
+        own = (*ns, f"{task['name']}:{task['id']}")
+        nested = self._levels.get(own)
+        self._levels = {known: each for known, each in self._levels.items() if known[: len(own)] != own}
         settled = task["error"] is None and not task["interrupts"]
         if found is not None and settled:
             event, given = found
@@ -181,6 +184,16 @@ def _made(
         metadata=dict(metadata),
         data=data,
     )
+
+
+def no_transformers(transformers: Sequence[Any] | None) -> None:
+    """Refuse what such a stream has no use for.
+
+    Raises:
+        TypeError: there are transformers.
+    """
+    if transformers:
+        raise TypeError("transformers make projections of a run that is read with version='v3': give that version.")
 
 
 class _Reading:
@@ -238,8 +251,11 @@ def aevents_of(
 async def _atold(graph: Any, input: Any, config: RunnableConfig | None, reading: _Reading) -> AsyncIterator[GraphEvent]:
     for event in reading.begin():
         yield event
-    async for chunk in graph.astream(input, config, stream_mode=_MODES, subgraphs=True, **reading.options):
-        for event in reading.of(chunk):
-            yield event
+    chunks = graph.astream(input, config, stream_mode=_MODES, subgraphs=True, **reading.options)
+    # Who stops reading shall not leave the run's tasks to the garbage collector.
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            for event in reading.of(chunk):
+                yield event
     for event in reading.end():
         yield event

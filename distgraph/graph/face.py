@@ -6,7 +6,8 @@ A subclass may run requests elsewhere: it overrides ``_run``, ``_stream``, ``_ar
 from __future__ import annotations
 
 import copy as copying
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, Unpack, overload
 
 from distgraph.config import RunnableConfig, ensure_config
@@ -15,7 +16,7 @@ from distgraph.engine.request import Request
 from distgraph.errors import ConfigError
 from distgraph.graph.batching import Batches
 from distgraph.graph.calls import Modes, Outcome, RunOptions, Stops, Version, in_a_node, last_values, prepare, result
-from distgraph.graph.chunks import Chunk
+from distgraph.graph.chunks import Chunk, ashaped, shaped
 from distgraph.graph.pipes import Piped
 from distgraph.graph.threads import Threads
 from distgraph.graph.variables import Subscripted
@@ -156,7 +157,7 @@ class GraphFace(Subscripted, Piped, Batches, Threads, Generic[StateT, ContextT, 
         """
         request, shape = prepare(self, input, config, context, stream_mode, version, options, self.program.outputs)
         if stream_mode != "values":
-            return [part for chunk in self._stream(request) for part in shape(chunk)]
+            return list(shaped(self._stream(request), shape))
         if shape.printed:
             return result(last_values(self._stream(request), shape), shape)
         return result(self._run(request), shape)
@@ -174,7 +175,7 @@ class GraphFace(Subscripted, Piped, Batches, Threads, Generic[StateT, ContextT, 
         """``invoke`` under an event loop: async nodes are awaited, others get an OS thread."""
         request, shape = prepare(self, input, config, context, stream_mode, version, options, self.program.outputs)
         if stream_mode != "values":
-            return [part async for chunk in self._astream(request) for part in shape(chunk)]
+            return [part async for part in ashaped(self._astream(request), shape)]
         if shape.printed:
             return result(last_values([chunk async for chunk in self._astream(request)], shape), shape)
         return result(await self._arun(request), shape)
@@ -209,8 +210,7 @@ class GraphFace(Subscripted, Piped, Batches, Threads, Generic[StateT, ContextT, 
         if stream_mode is None:
             stream_mode = "values" if in_a_node(config) else self.stream_mode
         request, shape = prepare(self, input, config, context, stream_mode, version, options, None)
-        for chunk in self._stream(request):
-            yield from shape(chunk)
+        yield from shaped(self._stream(request), shape)
 
     async def astream(
         self,
@@ -226,15 +226,9 @@ class GraphFace(Subscripted, Piped, Batches, Threads, Generic[StateT, ContextT, 
         if stream_mode is None:
             stream_mode = "values" if in_a_node(config) else self.stream_mode
         request, shape = prepare(self, input, config, context, stream_mode, version, options, None)
-        chunks = self._astream(request)
-        try:
-            async for chunk in chunks:
-                for part in shape(chunk):
-                    yield part
-        finally:
-            # Who stops reading shall not leave the run's tasks to the garbage collector.
-            if isinstance(chunks, AsyncGenerator):
-                await chunks.aclose()
+        async with aclosing(ashaped(self._astream(request), shape)) as parts:
+            async for part in parts:
+                yield part
 
     @overload
     def stream_events(
@@ -286,12 +280,12 @@ class GraphFace(Subscripted, Piped, Batches, Threads, Generic[StateT, ContextT, 
             RuntimeError: a transformer for async runs alone.
         """
         if version == "v3":
-            from distgraph.graph.projections import check_options, open_run
+            from distgraph.graph.projections import Reading
 
-            check_options(options)
-            return open_run(self, input, config, transformers, options)
-        from distgraph.graph.events import events_of
+            return Reading(self, input, config, transformers, options).open()
+        from distgraph.graph.events import events_of, no_transformers
 
+        no_transformers(transformers)
         return events_of(self, input, config, version, options)
 
     @overload
@@ -326,12 +320,12 @@ class GraphFace(Subscripted, Piped, Batches, Threads, Generic[StateT, ContextT, 
     ) -> Awaitable[AsyncGraphRunStream] | AsyncIterator[GraphEvent]:
         """``stream_events`` under an event loop: ``await`` it for version "v3", iterate it for "v2"."""
         if version == "v3":
-            from distgraph.graph.projections import aopen_run, check_options
+            from distgraph.graph.projections import Reading
 
-            check_options(options)
-            return aopen_run(self, input, config, transformers, options)
-        from distgraph.graph.events import aevents_of
+            return Reading(self, input, config, transformers, options).aopen()
+        from distgraph.graph.events import aevents_of, no_transformers
 
+        no_transformers(transformers)
         return aevents_of(self, input, config, version, options)
 
     # ------------------------------------------------------------ cached results

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from distgraph.config import RunnableConfig, ensure_config
 from distgraph.engine.place import namespace_of
 from distgraph.engine.request import Request
 from distgraph.graph.calls import prepare
-from distgraph.graph.chunks import Chunk, Shape
+from distgraph.graph.chunks import Shape, ashaped, shaped
 from distgraph.stream.mux import StreamMux
 from distgraph.stream.run_stream import AsyncGraphRunStream, GraphRunStream
 from distgraph.stream.transformer import StreamTransformer
@@ -21,63 +22,50 @@ if TYPE_CHECKING:
 _OWN = ("stream_mode", "subgraphs")
 
 
-def check_options(options: Mapping[str, Any]) -> None:
-    """Refuse what a run that is read by projections decides by itself.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One call of ``stream_events`` or ``astream_events``; see ``GraphFace.stream_events``.
 
     Raises:
-        TypeError: it is among ``options``.
+        TypeError: ``options`` hold what such a run decides by itself.
     """
-    given = [name for name in _OWN if name in options]
-    if given:
-        raise TypeError(
-            f"stream_events and astream_events with version='v3' do not accept {', '.join(given)}: a run streams the modes "
-            "that its transformers read, of nested graphs too. Give transformers=[...], or use stream(...)."
-        )
 
+    graph: GraphFace[Any, Any, Any, Any]
+    input: Any
+    config: RunnableConfig | None
+    transformers: Sequence[Any] | None
+    options: Mapping[str, Any]
 
-def open_run(
-    graph: GraphFace[Any, Any, Any, Any],
-    input: Any,
-    config: RunnableConfig | None,
-    transformers: Sequence[Any] | None,
-    options: Mapping[str, Any],
-) -> GraphRunStream:
-    """A run that goes on as it is read; see ``GraphFace.stream_events``."""
-    mux, request, shape = _begun(graph, input, config, transformers, options, is_async=False)
-    return GraphRunStream(_parts(graph._stream(request), shape), mux)
+    def __post_init__(self) -> None:
+        given = [name for name in _OWN if name in self.options]
+        if given:
+            raise TypeError(
+                f"stream_events and astream_events with version='v3' do not accept {', '.join(given)}: a run streams the "
+                "modes that its transformers read, of nested graphs too. Give transformers=[...], or use stream(...)."
+            )
 
+    def open(self) -> GraphRunStream:
+        """A run that goes on as it is read."""
+        mux, request, shape = self._begun(is_async=False)
+        return GraphRunStream(shaped(self.graph._stream(request), shape), mux)
 
-async def aopen_run(
-    graph: GraphFace[Any, Any, Any, Any],
-    input: Any,
-    config: RunnableConfig | None,
-    transformers: Sequence[Any] | None,
-    options: Mapping[str, Any],
-) -> AsyncGraphRunStream:
-    """``open_run`` under an event loop."""
-    mux, request, shape = _begun(graph, input, config, transformers, options, is_async=True)
-    return AsyncGraphRunStream(_aparts(graph._astream(request), shape), mux)
+    async def aopen(self) -> AsyncGraphRunStream:
+        """``open`` under an event loop."""
+        mux, request, shape = self._begun(is_async=True)
+        return AsyncGraphRunStream(ashaped(self.graph._astream(request), shape), mux)
 
-
-def _begun(
-    graph: GraphFace[Any, Any, Any, Any],
-    input: Any,
-    config: RunnableConfig | None,
-    transformers: Sequence[Any] | None,
-    options: Mapping[str, Any],
-    *,
-    is_async: bool,
-) -> tuple[StreamMux, Request, Shape]:
-    factories = [*BUILTIN, *_checked(graph.stream_transformers), *_checked(transformers or ())]
-    merged = ensure_config(graph.config, config)
-    scope = () if graph.on_cluster else namespace_of(merged, graph.checkpointer)
-    mux = StreamMux(factories, is_async=is_async, scope=scope)
-    modes: Any = sorted({mode for each in mux.transformers for mode in each.required_stream_modes})
-    given: Any = {**options, "subgraphs": True}
-    context = given.pop("context", None)
-    request, shape = prepare(graph, input, config, context, modes, "v2", given, None)
-    request.pieces = True
-    return mux, request, shape
+    def _begun(self, *, is_async: bool) -> tuple[StreamMux, Request, Shape]:
+        graph = self.graph
+        factories = [*BUILTIN, *_checked(graph.stream_transformers), *_checked(self.transformers or ())]
+        merged = ensure_config(graph.config, self.config)
+        scope = () if graph.on_cluster else namespace_of(merged, graph.checkpointer)
+        mux = StreamMux(factories, is_async=is_async, scope=scope)
+        modes: Any = sorted({mode for each in mux.transformers for mode in each.required_stream_modes})
+        given: Any = {**self.options, "subgraphs": True}
+        context = given.pop("context", None)
+        request, shape = prepare(graph, self.input, self.config, context, modes, "v2", given, None)
+        request.pieces = True
+        return mux, request, shape
 
 
 def _checked(transformers: Iterable[Any]) -> Iterator[Callable[[tuple[str, ...]], StreamTransformer]]:
@@ -93,19 +81,3 @@ def _checked(transformers: Iterable[Any]) -> Iterator[Callable[[tuple[str, ...]]
                 "lambda scope: MyTransformer(scope, ...). Every run, and every graph nested in it, gets one of its own."
             )
         yield each
-
-
-def _parts(chunks: Iterator[Chunk], shape: Shape) -> Iterator[Any]:
-    for chunk in chunks:
-        yield from shape(chunk)
-
-
-async def _aparts(chunks: AsyncIterator[Chunk], shape: Shape) -> AsyncIterator[Any]:
-    try:
-        async for chunk in chunks:
-            for part in shape(chunk):
-                yield part
-    finally:
-        close = getattr(chunks, "aclose", None)
-        if close is not None:
-            await close()

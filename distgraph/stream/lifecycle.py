@@ -63,8 +63,9 @@ class Nests:
 
     def __init__(self, scope: Ns, *, deep: bool) -> None:
         self._scope, self._deep = scope, deep
+        #: Those that have started, and whose task has not ended.
         self._known: set[Ns] = set()
-        #: Those that have not ended, and the tasks that run them.
+        #: Those of them that are known to end with a task, and that task.
         self._open: dict[Ns, str] = {}
         #: Task -> the call of a model that it carries out.
         self._tool_calls: dict[str, str] = {}
@@ -100,9 +101,12 @@ class Nests:
         if "result" not in task:
             return []
         around = tuple(event["params"]["namespace"])
+        self._tool_calls.pop(task.get("id"), None)
         found = [ns for ns, task_id in self._open.items() if ns[:-1] == around and task_id == task.get("id")]
         for ns in found:
             del self._open[ns]
+            # No task of a graph starts any more when the one that runs it has ended.
+            self._known = {known for known in self._known if known[: len(ns)] != ns}
         if task.get("interrupts"):
             return [End(ns, "interrupted") for ns in found]
         error = task.get("error")

@@ -37,7 +37,7 @@ class Whole:
 
 
 class WholeMessage:
-    """A message that a node made, and that is none of LangChain's.
+    """A message that a node made, and that is none of LangChain's, or of a release of it that has no streams of messages.
 
     Attributes:
         node: that made it.
@@ -70,12 +70,13 @@ def _texts(content: Any) -> Iterator[str]:
 
 @cache
 def _langchain() -> Any:
-    """LangChain's streams of messages, or None where they are not."""
+    """LangChain's streams of messages, and what makes the events of a whole one; None where no such release is."""
     try:
         from langchain_core.language_models import chat_model_stream
+        from langchain_core.language_models._compat_bridge import message_to_events
     except ImportError:
         return None
-    return chat_model_stream
+    return chat_model_stream, message_to_events
 
 
 class MessagesTransformer(StreamTransformer):
@@ -140,23 +141,20 @@ class MessagesTransformer(StreamTransformer):
     def _stream(self, node: str | None, message_id: Any) -> Any:
         known = None if message_id is None else str(message_id)
         if self._mux.is_async:
-            stream = _langchain().AsyncChatModelStream(namespace=[], node=node, message_id=known)
+            stream = _langchain()[0].AsyncChatModelStream(namespace=[], node=node, message_id=known)
             stream.set_arequest_more(self._mux.amore)
         else:
-            stream = _langchain().ChatModelStream(namespace=[], node=node, message_id=known)
+            stream = _langchain()[0].ChatModelStream(namespace=[], node=node, message_id=known)
             stream.set_request_more(self._mux.more)
         return stream
 
     def _whole(self, message: Any, node: str | None) -> None:
         if is_of_tool(message):
             return
-        library = langchain_messages()
-        if library is None or not isinstance(message, library.BaseMessage):
+        if _langchain() is None or not isinstance(message, langchain_messages().BaseMessage):
             self._channel.push(WholeMessage(message, node, is_async=self._mux.is_async))
             return
-        from langchain_core.language_models._compat_bridge import message_to_events
-
         stream = self._stream(node, message.id)
-        for piece in message_to_events(message, message_id=message.id):
+        for piece in _langchain()[1](message, message_id=message.id):
             stream.dispatch(piece)
         self._channel.push(stream)

@@ -73,6 +73,9 @@ class StreamMux:
         self._owners: dict[str, str] = {}
         self._seq = self._stamp = 0
         self._more: Callable[[], Any] = lambda: False
+        self._wake: Callable[[], None] = lambda: None
+        #: The graph has ended, and only what was scheduled is waited for.
+        self._settling = False
         made = [factory(scope) for factory in factories]
         # Sorting keeps the order of equals.
         for transformer in sorted(made, key=lambda each: not getattr(each, "before_builtins", False)):
@@ -110,14 +113,22 @@ class StreamMux:
 
     # ------------------------------------------------------------ what readers drive
 
-    def drive_by(self, more: Callable[[], Any]) -> None:
-        """``more`` pulls one event of the run: True, or False at its end; awaitable in async runs."""
+    def drive_by(self, more: Callable[[], Any], wake: Callable[[], None] | None = None) -> None:
+        """``more`` pulls one event of the run: True, or False at its end; awaitable in async runs.
+
+        There ``wake`` lets those who wait for an event ask again whether there is one to wait for.
+        """
         self._more = more
+        self._wake = wake or self._wake
 
     @property
     def pull(self) -> Callable[[], Any]:
         """Pulls one event of the whole run."""
-        return self._more if self._parent is None else self._parent.pull
+        return self._root._more
+
+    @property
+    def _root(self) -> StreamMux:
+        return self if self._parent is None else self._parent._root
 
     def more(self) -> bool:
         """Pull one event, unless the graph's run is over."""
@@ -125,6 +136,9 @@ class StreamMux:
 
     async def amore(self) -> bool:
         """``more`` of an async run."""
+        if self._settling and asyncio.current_task() in self._scheduled():
+            # The end waits for this task, which would wait for the end.
+            return False
         return not self.log.closed and bool(await self.pull())
 
     def stamp(self) -> int:
@@ -202,6 +216,8 @@ class StreamMux:
         """Wait for what was scheduled; its first failure."""
         failed: BaseException | None = None
         while tasks := self._scheduled():
+            self._settling = True
+            self._root._wake()
             ends = await asyncio.gather(*tasks, return_exceptions=True)
             for transformer in self.transformers:
                 transformer.scheduled.difference_update(tasks)

@@ -11,8 +11,6 @@ from distgraph.errors import RunCancelledError
 from distgraph.stream.events import event_of
 from distgraph.stream.mux import StreamMux, finished
 
-_CANCELLED = RunCancelledError("The run has ended where it was: whoever read its stream was cancelled. Run it again.")
-
 
 class Pump:
     """Of a sync run. No OS thread of its own: whoever reads a projection pulls; of several OS threads one at a time.
@@ -24,7 +22,7 @@ class Pump:
 
     def __init__(self, parts: Iterator[Any], mux: StreamMux) -> None:
         self._parts, self._mux = parts, mux
-        #: A transformer that reads what it is to fill must get an error, and not wait for itself.
+        #: May be taken again: a transformer that reads the run must not wait for itself.
         self._turn = RLock()
         mux.drive_by(self.pull)
 
@@ -41,8 +39,10 @@ class Pump:
             finished(self._mux.close())
             return False
         except BaseException as exc:
-            self._leave()
-            finished(self._mux.fail(exc))
+            try:
+                self._leave()
+            finally:
+                finished(self._mux.fail(exc))
             if not isinstance(exc, Exception):
                 raise
             return False
@@ -52,8 +52,10 @@ class Pump:
         """End the run where it is; safe to repeat."""
         with self._turn:
             if not self._mux.log.closed:
-                self._leave()
-                finished(self._mux.close())
+                try:
+                    self._leave()
+                finally:
+                    finished(self._mux.close())
 
     def _leave(self) -> None:
         if isinstance(self._parts, Generator):
@@ -72,25 +74,43 @@ class AsyncPump:
         self._parts, self._mux = parts, mux
         self._pulling: asyncio.Task[bool] | None = None
         self._waiting = 0
-        mux.drive_by(self.pull)
+        #: Is done, and another one made, when those who wait are to ask again.
+        self._woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        mux.drive_by(self.pull, self.wake)
 
     async def pull(self) -> bool:
-        """Pull one part, or wait for the pull that is going on; False at the end."""
+        """Pull one part, or wait for the pull that is going on; False at the end. Who is woken meanwhile asks again.
+
+        Raises:
+            RuntimeError: a transformer asks, which the pull that is going on waits for.
+        """
         if self._mux.log.closed:
             return False
         if self._pulling is None or self._pulling.done():
             self._pulling = asyncio.ensure_future(self._pull())
         task = self._pulling
+        if task is asyncio.current_task():
+            raise RuntimeError(
+                "A transformer that awaits what the run tells next would wait for itself: give that to self.schedule(...)."
+            )
+        either: set[asyncio.Future[Any]] = {task, self._woken}
         self._waiting += 1
         try:
-            await asyncio.wait({task})
-        finally:
-            self._waiting -= 1
-            if not self._waiting and not task.done():
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            if self._waiting == 1 and not task.done():
                 # The last reader was cancelled: nobody would ever end the nodes that run for it.
                 await _cancelled(task)
-                await self._end(_CANCELLED)
-        return not task.cancelled() and task.result()
+                await self._end(_cancellation())
+            raise
+        finally:
+            self._waiting -= 1
+        return not task.done() or (not task.cancelled() and task.result())
+
+    def wake(self) -> None:
+        """Let those who wait ask again."""
+        woken, self._woken = self._woken, asyncio.get_running_loop().create_future()
+        woken.set_result(None)
 
     async def _pull(self) -> bool:
         try:
@@ -100,7 +120,7 @@ class AsyncPump:
             await self._mux.close()
             return False
         except BaseException as exc:
-            await self._end(_CANCELLED if isinstance(exc, asyncio.CancelledError) else exc)
+            await self._end(_cancellation() if isinstance(exc, asyncio.CancelledError) else exc)
             if not isinstance(exc, Exception):
                 raise
             return False
@@ -113,20 +133,29 @@ class AsyncPump:
         # Before anything is waited for: who asks for more from now on gets nothing.
         task = self._pulling
         self._mux.log.close()
-        if task is not None:
-            await _cancelled(task)
-        await self._leave()
-        await self._mux.close()
+        try:
+            if task is not None:
+                await _cancelled(task)
+            await self._leave()
+        finally:
+            await self._mux.close()
 
     async def _end(self, err: BaseException) -> None:
-        await self._leave()
-        if not self._mux.log.closed:
-            await self._mux.fail(err)
+        try:
+            await self._leave()
+        finally:
+            if not self._mux.log.closed:
+                await self._mux.fail(err)
 
     async def _leave(self) -> None:
         # What is cancelled may still tell how its nodes have ended, and stand there.
         if isinstance(self._parts, AsyncGenerator):
             await self._parts.aclose()
+
+
+def _cancellation() -> RunCancelledError:
+    """What becomes of a run whose reader was cancelled; of each its own, which holds the frames that it went through."""
+    return RunCancelledError("The run has ended where it was: whoever read its stream was cancelled. Run it again.")
 
 
 async def _cancelled(task: asyncio.Task[bool]) -> None:

@@ -10,10 +10,12 @@ from distgraph.stream.events import ProtocolEvent
 from distgraph.stream.mux import StreamMux, finished
 from distgraph.stream.pumps import AsyncPump, Pump
 from distgraph.stream.stream_channel import StreamChannel
-from distgraph.suggestions import did_you_mean
+from distgraph.suggestions import closest, did_you_mean
 
 #: How a nested graph's run stands, or how it ended.
 SubgraphStatus = Literal["started", "completed", "failed", "interrupted", "drained"]
+#: Projections of those transformers that come with distgraph and that no run has by itself.
+_GIVEN = ("updates", "custom", "tasks", "checkpoints", "debug")
 
 
 class _Run:
@@ -42,11 +44,18 @@ class _Run:
         if hasattr(type(self), name) and mux.log.error is not None:
             # A property, not a missing name: the run failed with an AttributeError, which Python takes for one.
             raise mux.log.error
-        where = f" It is in extensions[{name!r}]." if name in mux.extensions else did_you_mean(name, mux.native)
         raise AttributeError(
             f"{type(self).__name__!r} object has no attribute {name!r} (registered projections: "
-            f"{', '.join(sorted(mux.native))}).{where} Others come of transformers=[...]."
+            f"{', '.join(sorted(mux.native))}). {self._where(name)}"
         )
+
+    def _where(self, name: str) -> str:
+        if name in self.extensions:
+            return f"It is in extensions[{name!r}]."
+        if name in _GIVEN:
+            return f"Give transformers=[{name.title()}Transformer], of distgraph.stream."
+        close = closest(name, self._mux.native)
+        return f"Did you mean {close!r}?" if close else "Others come of transformers=[...]."
 
     def _ended(self) -> StreamMux:
         if self._mux.log.error is not None:
@@ -63,9 +72,11 @@ class GraphRunStream(_Run):
     when it came is not kept. Leave it by ``with``, or ``abort()``, and nothing is left running.
     """
 
-    def __init__(self, parts: Iterator[Any] | None, mux: StreamMux) -> None:
+    _pump: Pump | None
+
+    def __init__(self, parts: Iterator[Any], mux: StreamMux) -> None:
         super().__init__(mux)
-        self._pump = Pump(parts, mux) if parts is not None else None
+        self._pump = Pump(parts, mux)
 
     def __iter__(self) -> Iterator[ProtocolEvent]:
         """Every event, in order; nested graphs' too."""
@@ -112,7 +123,7 @@ class GraphRunStream(_Run):
 
     @property
     def output(self) -> Any:
-        """The final values, of a run that is made to its end now; what waits to be read by others is dropped.
+        """The final values, of a run that is made to its end now; what others are to read waits for them meanwhile.
 
         Raises:
             Exception: what the run failed with.
@@ -156,9 +167,11 @@ class AsyncGraphRunStream(_Run):
     Several projections may be read at the same time, by tasks of their own.
     """
 
-    def __init__(self, parts: AsyncIterator[Any] | None, mux: StreamMux) -> None:
+    _pump: AsyncPump | None
+
+    def __init__(self, parts: AsyncIterator[Any], mux: StreamMux) -> None:
         super().__init__(mux)
-        self._pump = AsyncPump(parts, mux) if parts is not None else None
+        self._pump = AsyncPump(parts, mux)
 
     def __aiter__(self) -> AsyncIterator[ProtocolEvent]:
         """Every event, in order; nested graphs' too."""
@@ -201,7 +214,7 @@ class AsyncGraphRunStream(_Run):
         await self.abort()
 
 
-class _Nested:
+class _Nested(_Run):
     """What runs of nested graphs have besides.
 
     Attributes:
@@ -212,41 +225,26 @@ class _Nested:
         error: what it failed with, as text.
     """
 
-    path: tuple[str, ...]
-    graph_name: str | None
-    trigger_call_id: str | None
     status: SubgraphStatus = "started"
     error: str | None = None
+    #: Whoever drives the whole run drives this one.
+    _pump: Any = None
 
-    def _found(self, path: tuple[str, ...], graph_name: str | None, trigger_call_id: str | None) -> None:
+    def __init__(
+        self,
+        mux: StreamMux,
+        *,
+        path: tuple[str, ...],
+        graph_name: str | None = None,
+        trigger_call_id: str | None = None,
+    ) -> None:
+        _Run.__init__(self, mux)
         self.path, self.graph_name, self.trigger_call_id = path, graph_name, trigger_call_id
 
 
-class SubgraphRunStream(GraphRunStream, _Nested):
+class SubgraphRunStream(_Nested, GraphRunStream):
     """The run of a nested graph: its projections are as those of the whole run, which reading them makes go on."""
 
-    def __init__(
-        self,
-        mux: StreamMux,
-        *,
-        path: tuple[str, ...],
-        graph_name: str | None = None,
-        trigger_call_id: str | None = None,
-    ) -> None:
-        super().__init__(None, mux)
-        self._found(path, graph_name, trigger_call_id)
 
-
-class AsyncSubgraphRunStream(AsyncGraphRunStream, _Nested):
+class AsyncSubgraphRunStream(_Nested, AsyncGraphRunStream):
     """``SubgraphRunStream`` of an async run."""
-
-    def __init__(
-        self,
-        mux: StreamMux,
-        *,
-        path: tuple[str, ...],
-        graph_name: str | None = None,
-        trigger_call_id: str | None = None,
-    ) -> None:
-        super().__init__(None, mux)
-        self._found(path, graph_name, trigger_call_id)

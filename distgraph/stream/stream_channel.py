@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from distgraph.errors import ConfigError
@@ -137,11 +138,16 @@ class StreamChannel(Generic[T]):
         return self._read(self.subscribe(is_async=False))
 
     def _read(self, mux: StreamMux) -> Iterator[T]:
-        while not self.at_end():
-            if self._items:
-                yield self.take()
-            elif not mux.more() and not self._items and not self.closed:
-                return
+        try:
+            while not self.at_end():
+                if self._items:
+                    yield self.take()
+                elif not mux.more() and not self._items and not self.closed:
+                    return
+        except GeneratorExit:
+            # The reader left: nothing is kept for it while the run goes on.
+            self.release()
+            raise
 
     def __aiter__(self) -> AsyncIterator[T]:
         """Read the channel of an async run; once.
@@ -152,27 +158,40 @@ class StreamChannel(Generic[T]):
         return self._aread(self.subscribe(is_async=True))
 
     async def _aread(self, mux: StreamMux) -> AsyncIterator[T]:
-        while not self.at_end():
-            if self._items:
-                yield self.take()
-            elif not await mux.amore() and not self._items and not self.closed:
-                return
+        try:
+            while not self.at_end():
+                if self._items:
+                    yield self.take()
+                elif not await mux.amore() and not self._items and not self.closed:
+                    return
+        except GeneratorExit:
+            self.release()
+            raise
 
     def tee(self, n: int = 2) -> tuple[Iterator[T], ...]:
-        """Read the channel several times: ``n`` iterators, each of which gets every item.
+        """Read the channel several times: ``n`` iterators, each of which gets every item, in one OS thread or several.
 
         Raises:
             ConfigError: ``n`` is not positive (a ValueError).
             TypeError, RuntimeError: as ``subscribe``.
         """
         queues = _queues(n, "tee")
-        source = iter(self)
+        source, turn = iter(self), RLock()
 
-        def branch(queue: deque[T]) -> Iterator[T]:
-            while queue or self._spread(next(source, _END), queues):
-                yield queue.popleft()
+        def more(queue: deque[T]) -> bool:
+            with turn:
+                # Another branch may have read on while this one waited.
+                return bool(queue) or self._spread(next(source, _END), queues)
 
-        return tuple(branch(queue) for queue in queues)
+        def branch(number: int, queue: deque[T]) -> Iterator[T]:
+            try:
+                while queue or more(queue):
+                    yield queue.popleft()
+            finally:
+                # Nothing is kept for a branch that nobody reads any more.
+                del queues[number]
+
+        return tuple(branch(number, queue) for number, queue in list(queues.items()))
 
     def atee(self, n: int = 2) -> tuple[AsyncIterator[T], ...]:
         """``tee`` for async runs. The branches may be read at the same time.
@@ -186,25 +205,27 @@ class StreamChannel(Generic[T]):
 
         async def more(queue: deque[T]) -> bool:
             async with turn:
-                # Another branch may have read on while this one waited.
                 return bool(queue) or self._spread(await anext(source, _END), queues)
 
-        async def branch(queue: deque[T]) -> AsyncIterator[T]:
-            while queue or await more(queue):
-                yield queue.popleft()
+        async def branch(number: int, queue: deque[T]) -> AsyncIterator[T]:
+            try:
+                while queue or await more(queue):
+                    yield queue.popleft()
+            finally:
+                del queues[number]
 
-        return tuple(branch(queue) for queue in queues)
+        return tuple(branch(number, queue) for number, queue in list(queues.items()))
 
-    def _spread(self, item: Any, queues: list[deque[T]]) -> bool:
+    def _spread(self, item: Any, queues: dict[int, deque[T]]) -> bool:
         """Give ``item`` to all branches; False at the end, which is a failure for each of them where it is one."""
         if item is _END:
             return self.at_end() and False
-        for queue in queues:
+        for queue in list(queues.values()):
             queue.append(item)
         return True
 
 
-def _queues(n: int, name: str) -> list[deque[Any]]:
+def _queues(n: int, name: str) -> dict[int, deque[Any]]:
     if n < 1:
         raise ConfigError(f"{name}() requires n >= 1, got {n!r}.")
-    return [deque() for _ in range(n)]
+    return {number: deque() for number in range(n)}

@@ -28,7 +28,10 @@ class SubgraphTransformer(StreamTransformer):
         super().__init__(scope)
         self._nests = Nests(scope, deep=False)
         self._channel: StreamChannel[Handle] = StreamChannel()
+        #: Those that have not ended; nobody but their readers keeps the others.
         self._handles: dict[Ns, tuple[Handle, StreamMux]] = {}
+        #: What transformers of nested runs that ended well have failed with.
+        self._failures: list[BaseException] = []
         self._mux: StreamMux | None = None
 
     def init(self) -> dict[str, Any]:
@@ -75,18 +78,21 @@ class SubgraphTransformer(StreamTransformer):
         self._channel.push(handle)
 
     async def _close(self, end: End) -> None:
-        found = self._handles.get(end.ns)
-        if found is None or not _ends(found[0], end.status, end.error):
+        found = self._handles.pop(end.ns, None)
+        if found is None:
             return
-        mux = found[1]
-        if mux.log.closed:
+        handle, mux = found
+        _ends(handle, end.status, end.error)
+        if end.status == "failed":
+            failure = RuntimeError(str(end.error))
+            failure.__cause__ = end.error if isinstance(end.error, BaseException) else None
+            if not mux.log.closed:
+                await mux.fail(failure)
             return
-        if end.status != "failed":
+        if not mux.log.closed:
             await mux.close()
-            return
-        failure = RuntimeError(str(end.error))
-        failure.__cause__ = end.error if isinstance(end.error, BaseException) else None
-        await mux.fail(failure)
+        if mux.log.error is not None:
+            self._failures.append(mux.log.error)
 
     async def afinalize(self) -> None:
         """``finalize`` in async runs.
@@ -94,10 +100,9 @@ class SubgraphTransformer(StreamTransformer):
         Raises:
             BaseException: a transformer of a nested run has failed now.
         """
-        for ns in self._handles:
+        for ns in list(self._handles):
             await self._close(End(ns, "completed"))
-        failures = [mux.log.error for handle, mux in self._handles.values() if handle.status != "failed"]
-        for failure in filter(None, failures):
+        for failure in self._failures:
             raise failure
 
     async def afail(self, err: BaseException) -> None:
@@ -106,13 +111,10 @@ class SubgraphTransformer(StreamTransformer):
             _ends(handle, *status_of(err))
             if not mux.log.closed:
                 await mux.fail(err)
+        self._handles.clear()
 
 
-def _ends(handle: Handle, status: SubgraphStatus, error: Any) -> bool:
-    """Note how a nested run has ended, unless that is known."""
-    if handle.status != "started":
-        return False
+def _ends(handle: Handle, status: SubgraphStatus, error: Any) -> None:
     handle.status = status
     if error is not None:
         handle.error = str(error)
-    return True

@@ -97,11 +97,17 @@ class StreamTransformer(ABC):
             ) from None
         task = loop.create_task(_logged(coro) if on_error == "log" else coro)
         self.scheduled.add(task)
+        task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        # What failed is kept: it ends the run.
+        if task.cancelled() or task.exception() is None:
+            self.scheduled.discard(task)
 
     @property
     def scheduled(self) -> set[asyncio.Task[Any]]:
-        """What was scheduled, in this run."""
+        """What was scheduled in this run, and has not ended well."""
         # Subclasses need not call super().__init__().
         found: set[asyncio.Task[Any]] = self.__dict__.setdefault("_scheduled", set())
         return found

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
 from distgraph.errors import ConfigError
-from distgraph.graph.chunks import Shape, check_durability, modes_of, split_interrupts, with_interrupts
+from distgraph.graph.chunks import (
+    Shape,
+    ashaped,
+    check_durability,
+    modes_of,
+    shaped,
+    split_interrupts,
+    with_interrupts,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -79,3 +89,36 @@ def test_results_carry_questions_under_their_key() -> None:
     assert with_interrupts(5, ("q",)) == {"__interrupt__": ["q"]}
     assert split_interrupts({"a": 1, "__interrupt__": ("q",)}) == ({"a": 1}, ("q",))
     assert split_interrupts(5) == (5, ())
+
+
+def refuses(values: Any) -> Any:
+    raise ValueError("not such values")
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_run_ends_with_whoever_fails_to_show_it(is_async: bool) -> None:
+    """Also while the failure is kept, and with it all that its frames hold."""
+    ended: list[str] = []
+    shape = Shape(frozenset({"values"}), parts=True, output=refuses)
+    chunk: Any = ((), "values", {"a": 1})
+
+    def chunks() -> Iterator[Any]:
+        try:
+            yield chunk
+        finally:
+            ended.append("sync")
+
+    async def achunks() -> AsyncIterator[Any]:
+        try:
+            yield chunk
+        finally:
+            ended.append("async")
+
+    async def read() -> None:
+        async for _ in ashaped(achunks(), shape):
+            pass
+
+    with pytest.raises(ValueError, match="not such values") as kept:
+        asyncio.run(read()) if is_async else list(shaped(chunks(), shape))
+    assert kept.value.__traceback__ is not None
+    assert ended == ["async" if is_async else "sync"]

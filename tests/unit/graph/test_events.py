@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from distgraph import START, StateGraph
 from distgraph.errors import ConfigError
+from distgraph.graph.events import Events
+from distgraph.stream import UpdatesTransformer
 from distgraph.testing import InProcessCluster
-from tests.graphs.streamed import GRAPHS, nested
+from tests.graphs.streamed import GRAPHS, State, nested
 
 pytestmark = pytest.mark.unit
 
@@ -97,9 +100,49 @@ def test_refused() -> None:
         events(GRAPHS["told_fan"], {"x": 1}, include_name=["x"])
 
 
+def test_transformers_are_for_another_version() -> None:
+    for read in GRAPHS["told_fan"].stream_events, GRAPHS["told_fan"].astream_events:
+        with pytest.raises(TypeError, match="version='v3'"):
+            read({"x": 1}, transformers=[UpdatesTransformer])
+
+
+def test_who_stops_reading_leaves_nothing_behind() -> None:
+    async def program() -> list[str]:
+        ran: list[str] = []
+
+        async def waits(state: State) -> Any:
+            try:
+                await asyncio.sleep(600)
+            finally:
+                ran.append("ended")
+
+        graph = StateGraph(State).add_node("waits", waits).add_node("quick", lambda state: {"trail": ["quick"]})
+        events: Any = graph.add_edge(START, "waits").add_edge(START, "quick").compile().astream_events({"x": 1})
+        async for event in events:
+            if (event["event"], event["name"]) == ("on_chain_end", "quick"):
+                break
+        await events.aclose()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        return ran
+
+    assert asyncio.run(program()) == ["ended"]
+
+
 def test_without_a_loop() -> None:
     graph = nested().compile(name="outer")
     found = [(e["event"], e["name"]) for e in graph.stream_events({"x": 1}, {"tags": ["t"]}, exclude_names=["last"])]
     assert found == [(e["event"], e["name"]) for e in events(graph, {"x": 1}, exclude_names=["last"])]
     with pytest.raises(ConfigError, match="not 'v1'"):
         graph.stream_events({"x": 1}, version="v1")  # at once, not when it is read
+
+
+def test_nothing_is_kept_of_a_graph_whose_task_has_ended() -> None:
+    """A node may run several graphs; the second one has a number for its namespace."""
+    events = Events("outer", GRAPHS["told_fan"].program, {}, {})
+    task: Any = {"id": "1", "name": "node", "input": {}, "triggers": (), "result": {}, "error": None, "interrupts": []}
+    list(events.of((), "debug", {"type": "task", "step": 1, "payload": task}))
+    for ns in ("node:1",), ("node:1", "1"), ("node:1", "1", "deep:2"):
+        list(events.of(ns, "custom", "told"))
+    assert len(events._levels) == 4
+    list(events.of((), "debug", {"type": "task_result", "step": 1, "payload": task}))
+    assert list(events._levels) == [()]

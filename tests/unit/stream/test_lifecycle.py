@@ -8,7 +8,7 @@ import pytest
 
 from distgraph.errors import GraphDrained, GraphInterrupt
 from distgraph.stream.events import ProtocolEvent, make_event
-from distgraph.stream.lifecycle import LifecycleTransformer
+from distgraph.stream.lifecycle import LifecycleTransformer, Nests
 from distgraph.stream.mux import StreamMux, finished
 
 pytestmark = pytest.mark.unit
@@ -91,3 +91,11 @@ def test_an_agent_that_a_tool_call_started(given: Any) -> None:
         "trigger_call_id": "1",
         "cause": {"type": "toolCall", "tool_call_id": "call"},
     }
+
+
+def test_nothing_is_kept_of_what_has_ended() -> None:
+    nests = Nests((), deep=True)
+    for event in (*OUTER, ends("a:1 x:2", "deep", 3), ends("a:1", "x", 2), ends("", "a")):
+        nests.started(event)
+        nests.ended(event)
+    assert (nests._known, nests._open, nests._tool_calls) == (set(), {}, {})

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypedDict
 import pytest
 
 from distgraph import START, StateGraph
+from distgraph.checkpoint.memory import InMemorySaver
 from distgraph.errors import RunCancelledError
 from distgraph.stream import StreamChannel, StreamTransformer
 from tests.waiting import wait_until
@@ -43,6 +44,10 @@ def test_what_is_no_projection() -> None:
         run.value
     with pytest.raises(AttributeError, match=r"extensions\['own'\]"):
         run.own
+    with pytest.raises(AttributeError, match=r"Give transformers=\[UpdatesTransformer\], of distgraph.stream"):
+        run.updates
+    with pytest.raises(AttributeError, match=r"values\)\. Others come of transformers=\[...\]\.$"):
+        run.nothing_like_it
     with pytest.raises(KeyError, match="no projection 'vales'"):
         next(run.interleave("vales"))
     with pytest.raises(TypeError, match="'plain' is a int"):
@@ -129,6 +134,7 @@ def test_a_nested_run_can_be_left_alone() -> None:
 
 def test_a_reader_that_is_cancelled_ends_the_run() -> None:
     """But not that of another reader: they wait for the same thing."""
+    errors: list[BaseException] = []
 
     async def program() -> Any:
         ran: list[str] = []
@@ -153,8 +159,112 @@ def test_a_reader_that_is_cancelled_ends_the_run() -> None:
         second.cancel()
         await asyncio.wait({second})
         assert asyncio.all_tasks() == {asyncio.current_task()}
-        with pytest.raises(RunCancelledError):
+        with pytest.raises(RunCancelledError) as kept:
             await run.output()
+        errors.append(kept.value)
         return first.cancelled(), second.cancelled(), ran
 
-    assert asyncio.run(program()) == (True, True, ["begun", "ended"])
+    for _ in range(2):
+        assert asyncio.run(program()) == (True, True, ["begun", "ended"])
+    # An error holds the frames that it went through: each run has its own.
+    assert errors[0] is not errors[1]
+
+
+class Refusing(InMemorySaver):
+    """Takes nothing any more from when it is told so."""
+
+    refuses = False
+
+    def put(self, *args: Any, **more: Any) -> Any:
+        return self._refused() if self.refuses else super().put(*args, **more)
+
+    def _refused(self) -> Any:
+        raise OSError("the disk is full")
+
+    async def aput(self, *args: Any, **more: Any) -> Any:
+        return self._refused() if self.refuses else await super().aput(*args, **more)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_run_that_cannot_be_left_well_has_ended_all_the_same(is_async: bool) -> None:
+    """What it was to store is told to who leaves it, and nobody goes on waiting."""
+    saver = Refusing()
+    built = StateGraph(State).add_sequence([("one", add), ("two", add)]).add_edge(START, "one").compile(saver)
+    call: Any = ({"n": 1}, {"configurable": {"thread_id": "t"}})
+
+    def leave() -> Any:
+        run = built.stream_events(*call, version="v3", durability="exit")
+        values = iter(run.values)
+        seen = [next(values)]
+        saver.refuses = True
+        with pytest.raises(OSError, match="the disk is full"):
+            run.abort()
+        run.abort()
+        return seen, list(values), run.extensions["lifecycle"].closed
+
+    async def aleave() -> Any:
+        run = await built.astream_events(*call, version="v3", durability="exit")
+        values = aiter(run.values)
+        seen = [await anext(values)]
+        saver.refuses = True
+        with pytest.raises(OSError, match="the disk is full"):
+            await run.abort()
+        await run.abort()
+        return seen, [value async for value in values], run.extensions["lifecycle"].closed
+
+    assert (asyncio.run(aleave()) if is_async else leave()) == ([{"n": 1}], [], True)
+
+
+def test_a_transformer_that_would_wait_for_itself_is_refused() -> None:
+    class Selfish(Own):
+        def registered(self, mux: Any) -> None:
+            self.values = mux.extensions["values"]
+
+        async def aprocess(self, event: Any) -> bool:
+            return bool([value async for value in self.values])
+
+    async def program() -> None:
+        run = await graph(add).astream_events({"n": 1}, version="v3", transformers=[Selfish])
+        with pytest.raises(RuntimeError, match=r"would wait for itself: .*self\.schedule"):
+            await asyncio.wait_for(run.output(), 10)
+
+    asyncio.run(program())
+
+
+class Beside(StreamTransformer):
+    """Reads the values of its graph beside the run, to their end."""
+
+    requires_async = True
+    required_stream_modes = ("updates",)
+
+    def init(self) -> dict[str, Any]:
+        self.seen: list[Any] = []
+        return {"beside": self.seen}
+
+    def registered(self, mux: Any) -> None:
+        self.schedule(self.read(aiter(mux.extensions["values"])))
+
+    def process(self, event: Any) -> bool:
+        return True
+
+    async def read(self, values: Any) -> None:
+        async for value in values:
+            self.seen.append(value["n"])
+        self.seen.append("end")
+
+
+@pytest.mark.parametrize("others", [True, False])
+def test_what_is_scheduled_may_read_the_run_to_its_end(others: bool) -> None:
+    """Which waits for it: the end of what there is to read comes first. So in nested graphs, and where nobody else reads."""
+
+    async def program() -> Any:
+        built = graph(add, ("inner", graph(add)))
+        run = await built.astream_events({"n": 1}, version="v3", transformers=[Beside])
+        handle = await anext(aiter(run.subgraphs))
+        output = await run.output() if others else None
+        while not run._mux.log.closed:
+            await asyncio.sleep(0)
+        return output, run.extensions["beside"], handle.extensions["beside"]
+
+    found = asyncio.run(asyncio.wait_for(program(), 10))
+    assert found == ({"n": 5} if others else None, [1, 2, 5, "end"], [3, "end"])

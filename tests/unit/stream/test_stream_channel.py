@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from distgraph.errors import ConfigError
 from distgraph.stream.mux import StreamMux
 from distgraph.stream.stream_channel import StreamChannel
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.unit
 
@@ -115,3 +119,62 @@ def test_what_cannot_be() -> None:
         bound([]).tee(0)
     with pytest.raises(ConfigError, match="n >= 1"):
         bound([], is_async=True).atee(0)
+
+
+def test_nothing_is_kept_for_a_reader_that_left() -> None:
+    channel = bound([1, 2, 3])
+    for item in channel:
+        assert item == 1
+        break
+    channel.push("nobody's")
+    assert channel.oldest is None
+    assert list(channel) == [2, 3]  # somebody else may read on
+
+
+def test_nothing_is_kept_for_an_async_reader_that_left() -> None:
+    async def program() -> Any:
+        channel = bound([1, 2, 3], is_async=True)
+        reader: Any = aiter(channel)
+        assert await anext(reader) == 1
+        await reader.aclose()
+        channel.push("nobody's")
+        return [item async for item in channel]
+
+    assert asyncio.run(program()) == [2, 3]
+
+
+def test_nothing_is_kept_for_a_branch_that_nobody_reads_any_more() -> None:
+    class Item:
+        pass
+
+    items: Any = (Item() for _ in range(3))
+    one, two = bound(items).tee(2)
+    next(one)
+    next(two)
+    del two
+    kept = weakref.ref(next(one))
+    assert kept() is None
+
+
+def test_branches_may_be_read_by_several_os_threads() -> None:
+    """Who wants more while another one pulls waits for it."""
+    channel: StreamChannel[Any] = StreamChannel()
+    mux, rest = StreamMux([]), iter([1, 2, 3])
+    channel.attach(mux)
+
+    def pull() -> bool:
+        wait_until(lambda: any(each.done() for each in reading) or waits("more"), what="the other one wants more too")
+        for item in rest:
+            channel.push(item)
+            return True
+        channel.close()
+        return False
+
+    def waits(where: str) -> bool:
+        return any(frame.f_code.co_name == where for frame in sys._current_frames().values())
+
+    mux.drive_by(pull)
+    reading: list[Any] = []
+    with ThreadPoolExecutor(2) as pool:
+        reading += [pool.submit(list, branch) for branch in channel.tee(2)]
+        assert [each.result(10) for each in reading] == [[1, 2, 3]] * 2

@@ -60,3 +60,17 @@ def test_work_beside_the_run_needs_a_loop() -> None:
 
     with pytest.raises(RuntimeError, match=r"Bare.schedule\(\) requires a running event loop"):
         Bare().schedule(work())
+
+
+def test_what_has_been_done_is_not_kept() -> None:
+    """A run may be long, and something be scheduled at every event of it."""
+
+    async def work() -> None:
+        pass
+
+    async def program() -> set[Any]:
+        transformer = Bare()
+        await asyncio.wait([transformer.schedule(work()) for _ in range(3)])
+        return transformer.scheduled
+
+    assert asyncio.run(program()) == set()
