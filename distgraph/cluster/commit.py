@@ -6,7 +6,7 @@ Each is one script, compare-and-set on (epoch, parent checkpoint). Refused means
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from distgraph.checkpoint.base import get_checkpoint_metadata
@@ -36,15 +36,19 @@ from distgraph.superstep.model import Task
 log = logging.getLogger(__name__)
 
 
-def open_superstep(place: Workplace, run: Run, tasks: Sequence[Task]) -> str:
-    """Open the superstep to all workers. '' if the run was lost, 'closed' if nothing is left to do in it."""
+def open_superstep(place: Workplace, run: Run, tasks: Sequence[Task], held: Iterable[Task] = ()) -> str:
+    """Open the superstep to all workers. '' if the run was lost, 'closed' if nothing is left to do in it.
+
+    ``held`` are tasks that this slot is to put off: nobody else takes them before.
+    """
     lane = run.lane
     if lane.at.id != lane.stored.id and not _store_unstored(place, run):
         return ""
     settled = {task.id: place.nonce() + lane.outcome(task.writes) for task in tasks if task.writes}
     run.elsewhere = True
+    kept = [task.id for task in held]
     answer = place.runs.offer(
-        run.address, place.slot, run.epoch, lane.stored.id, len(tasks), settled, sweep_ms=LEASE_CHECK_MS
+        run.address, place.slot, run.epoch, lane.stored.id, len(tasks), settled, held=kept, sweep_ms=LEASE_CHECK_MS
     )
     return answer.kind if answer.kind != "stale" else ""
 

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from distgraph.cluster.attempt import attempt_task, attempting
-from distgraph.cluster.commit import close, fail, fail_unread, rest, store, tell_start
+from distgraph.cluster.commit import close, fail, fail_unread, open_superstep, rest, store, tell_start
 from distgraph.cluster.execution import in_this_thread
 from distgraph.cluster.hints import RunHint
 from distgraph.cluster.limits import too_late
@@ -238,8 +238,10 @@ def _wait_beside_each_other(place: Workplace, run: Run, tasks: Sequence[Task]) -
 
 def _put_off(place: Workplace, run: Run, tasks: Sequence[Task], delays: Mapping[Task, Any]) -> None:
     """Give tasks back that are to be tried again, and offer the others."""
+    if not open_superstep(place, run, tasks, held=delays):
+        return
     for task, delay in delays.items():
-        put_off(place, run, task, _attempts(run, task) + 1, delay, offered=False)
+        put_off(place, run, task, _attempts(run, task) + 1, delay)
     others = [other for other in tasks if not other.writes and other not in delays]
     place.dispatcher.publish(node_hints(run, others))
 

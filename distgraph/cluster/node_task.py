@@ -118,7 +118,7 @@ def _attempt(place: Workplace, run: Run, task: Task, claimed: ClaimedTask) -> bo
     delay = attempt_task(place, run, task, claimed.attempts + 1)
     if delay is None:
         return True
-    put_off(place, run, task, claimed.attempts + 1, delay, offered=True)
+    put_off(place, run, task, claimed.attempts + 1, delay)
     return False
 
 

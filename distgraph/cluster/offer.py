@@ -112,11 +112,11 @@ def offer_again(place: Workplace, served: Served, address: Address) -> None:
     place.dispatcher.publish(node_hints(run, lost))
 
 
-def put_off(place: Workplace, run: Run, task: Task, attempt: int, pause: float | GraphSleep, *, offered: bool) -> None:
-    """Give a task back that failed or sleeps, due again after ``pause`` (seconds). Its next attempt is anybody's."""
-    assert run.lane.next is not None or offered
-    if not offered and run.lane.next is not None and not open_superstep(place, run, run.lane.next.tasks):
-        return
+def put_off(place: Workplace, run: Run, task: Task, attempt: int, pause: float | GraphSleep) -> None:
+    """Give a task of an open superstep back that failed or sleeps, due again after ``pause`` (seconds).
+
+    This slot holds it; its next attempt is anybody's.
+    """
     if isinstance(pause, GraphSleep):
         ms, until = length(pause)
         where = (run.address, place.slot, run.epoch, run.lane.stored.id)

@@ -150,10 +150,11 @@ class RunLedger(RunReads):
         planned: int,
         settled: Mapping[str, bytes],
         *,
+        held: Sequence[str] = (),
         sweep_ms: int,
     ) -> Answer:
         """Open the superstep after ``head`` to all workers; ``settled`` are outcomes this driver has already."""
-        flat = [part for pair in settled.items() for part in pair]
+        flat = [*held, *(part for pair in settled.items() for part in pair)]
         return answer_of(
             self.scripts.run(
                 Call(
@@ -163,8 +164,9 @@ class RunLedger(RunReads):
                         self.keys.line(address.thread_id),
                         self._due(address),
                         self._run(address, "open"),
+                        self._run(address, "claims"),
                     ),
-                    (address.run_id, slot, epoch, head, planned, sweep_ms, *flat),
+                    (address.run_id, slot, epoch, head, planned, sweep_ms, len(held), *flat),
                 )
             )
         )

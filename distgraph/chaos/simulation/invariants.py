@@ -258,11 +258,9 @@ def _check_amplification(world: World) -> None:
     """I14: nothing runs twice without a reason."""
     history = world.history
     repeated = len(history.executions) - len({(one.key, one.attempt, one.node) for one in history.executions})
-    # Who is patient throws nothing away that was worked out; but a task that is offered, and not yet put off until its next
-    # attempt, may be taken by others in an outage that falls between.
-    retried = any(subject.graph in graphs.RETRIED for subject in world.schedule.subjects)
-    patient = world.schedule.patient and not retried
-    harmless = ("repeat", "drop hints", "broker away", *(("ledger away",) if patient else ()))
+    # Who is patient throws nothing away that was worked out.
+    patient = ("ledger away",) if world.schedule.patient else ()
+    harmless = ("repeat", "drop hints", "broker away", *patient)
     reasons = sum(count for kind, count in history.faults.items() if kind not in harmless)
     # A roll-back undoes more than one commit.
     reasons += history.faults["roll back"]

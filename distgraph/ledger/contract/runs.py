@@ -119,17 +119,20 @@ class Runs(Protocol):
         planned: int,
         settled: Mapping[str, bytes],
         *,
+        held: Sequence[str] = (),
         sweep_ms: int,
     ) -> Answer:
         """Open the superstep after ``head`` to all workers: a barrier of ``planned`` task ids.
 
         ``settled``: outcomes that this driver has already, each with the 16 bytes of its attempt's nonce before it. The
             first outcome of a task stands. Outcomes left from another checkpoint do not count.
+        ``held``: tasks that the slot goes on holding, as if it had claimed them: it puts them off next, and until then
+            nobody else takes them.
 
         Returns:
             ``ok``, the slot's lease is given up; ``closed``, all have settled and the slot has the lease; both with
             the ms of the hints that follow; ``stale`` because of epoch, head, or the status. Offering what is open
-            adds the outcomes it lacks.
+            adds the outcomes it lacks, and gives no task to hold.
         """
         ...
 

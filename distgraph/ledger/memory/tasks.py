@@ -24,6 +24,7 @@ class MemoryTasks(RunState):
         planned: int,
         settled: Mapping[str, bytes],
         *,
+        held: Sequence[str] = (),
         sweep_ms: int,
     ) -> Answer:
         key, now = self.state.key(address), self.state.now_ms()
@@ -36,6 +37,8 @@ class MemoryTasks(RunState):
                 self.state.outcomes.drop(key)
             self._set(key, {"plan": planned, "at": head, "hinted": now})
             self._owe(key, now + sweep_ms)
+            for task in held:
+                self.state.claims.at(key)[task] = slot
         outcomes = self.state.outcomes.at(key)
         for task, outcome in settled.items():
             outcomes.first(task, outcome)

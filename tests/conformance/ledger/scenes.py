@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -83,8 +83,9 @@ def offer(
     slot: str = A,
     epoch: int = 1,
     address: Address = RUN,
+    held: Sequence[str] = (),
 ) -> Answer:
-    return world.runs.offer(address, slot, epoch, head, planned, settled or {}, sweep_ms=LOOK_MS)
+    return world.runs.offer(address, slot, epoch, head, planned, settled or {}, held=held, sweep_ms=LOOK_MS)
 
 
 def offered(world: World, planned: int = 2, settled: Mapping[str, bytes] | None = None) -> None:

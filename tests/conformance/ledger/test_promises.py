@@ -174,7 +174,7 @@ CASES: dict[str, tuple[Callable[[ServerWorld], Any], Callable[[ServerWorld, Any]
     "release_run": (driven, lambda w, _: w.runs.release(RUN, A, due_ms=5)),
     "commit": (driven, lambda w, _: w.runs.commit(step(C1, log=[b"x"], kept=[("k", b"w")], index_history=True))),
     "commit: item": (an_item, item_end),
-    "offer": (in_place, lambda w, _: offer(w, 2, {"T1": FIRST + b"x"})),
+    "offer": (in_place, lambda w, _: offer(w, 3, {"T1": FIRST + b"x"}, held=["T2"])),
     "claim_task": (offered, lambda w, _: claim_task(w, "T1")),
     "retry_task": (at_work, lambda w, _: retry(w, "T1")),
     "sleep_task": (at_work, lambda w, _: w.runs.sleep_task(RUN, A, 1, C1, "T1", "k", ms=5)),

@@ -119,6 +119,38 @@ def test_an_offer_by_a_zombie_leaves_the_lease_of_its_successor(world: World) ->
     assert offer(world, 2, {"T1": SECOND + b"z"}, slot=B).kind == "closed"
 
 
+def test_what_an_offer_holds_is_taken_by_nobody_else(world: World) -> None:
+    """Its driver puts it off next; a server that is away between the two gives it to no other attempt."""
+    driven(world)
+    advanced(world)
+    assert offer(world, 3, {"T1": FIRST + b"one"}, held=["T2"]).kind == "ok"
+    assert world.runs.claims(RUN) == {"T2": A}
+    with unchanged(world):
+        assert claim_task(world, "T2", B).kind == "held"
+    assert claim_task(world, "T3", B).kind == "ok"
+    assert retry(world, "T2", A) == OK
+    assert world.runs.claims(RUN) == {"T3": B}
+
+
+def test_who_dies_before_it_puts_off_what_it_holds_is_found(world: World) -> None:
+    driven(world)
+    advanced(world)
+    offer(world, 2, held=["T1"])
+    assert world.runs.reclaim(RUN, A, crashed=False) == (1, 0)
+    assert due(world) == [("run", "r1", "")]
+    assert claim_task(world, "T1", B).kind == "ok"
+
+
+def test_an_offer_repeated_late_holds_nothing_again(world: World) -> None:
+    """The first reply was lost; until the repeat came, the task had been put off."""
+    driven(world)
+    advanced(world)
+    offer(world, 2, held=["T1"])
+    retry(world, "T1", A)
+    with unchanged(world):
+        assert offer(world, 2, held=["T1"]).kind == "ok"
+
+
 def test_an_offer_for_another_head_or_epoch_is_refused(world: World) -> None:
     driven(world)
     advanced(world)

@@ -192,12 +192,15 @@ class Twins(RuleBasedStateMachine):
 
     # ------------------------------------------------------------- tasks
 
-    @rule(n=numbers, slot=slots, planned=st.integers(1, 2), settled=st.sets(tasks, max_size=1), fit=fits)
-    def offer(self, n: int, slot: str, planned: int, settled: set[str], fit: bool) -> None:
+    @rule(n=numbers, slot=slots, planned=st.integers(1, 2), settled=st.sets(tasks, max_size=1), held=st.sets(tasks, max_size=1), fit=fits)
+    def offer(self, n: int, slot: str, planned: int, settled: set[str], held: set[str], fit: bool) -> None:
         address = self.about[n]
         epoch, head = self.epoch(address, fit), self.head(address, fit)
         outcomes = {task: self.nonce().encode() + b"in place" for task in sorted(settled)}
-        self.both("offer", lambda w: w.runs.offer(address, slot, epoch, head, planned, outcomes, sweep_ms=100))
+        keeps = sorted(held - settled)
+        self.both(
+            "offer", lambda w: w.runs.offer(address, slot, epoch, head, planned, outcomes, held=keeps, sweep_ms=100)
+        )
 
     @rule(n=numbers, slot=slots, task=tasks, fit=fits)
     def claim_task(self, n: int, slot: str, task: str, fit: bool) -> None:
