@@ -281,8 +281,10 @@ class RunHandle(RunStreams):
                 nodes to go to: ``Command(resume=answer, update={...}, goto="node")``.
 
         Raises:
-            UnknownInterruptError: nobody asked that; or the thread has gone on with another run.
+            UnknownInterruptError: nobody asked that; or the thread has gone on with another run; or it is an item of a
+                batch that is at rest.
             AlreadyResumedError: it was answered already; that answer stands.
+            RunNotFoundError: there is no such run.
             RuntimeError: one answer, but several questions wait.
             ThreadBusyError: another run is active on the thread.
             EmptyInputError, InvalidUpdateError: a Command without anything in it; one to a node that is not there.
@@ -293,7 +295,7 @@ class RunHandle(RunStreams):
 
     def _known_program(self) -> Program:
         """The run's graph; or what is known of it where its code is not."""
-        record = self._record()
+        record = self._record_of_its_own()
         program = self._program or self._cluster.program_of(record)
         return program or outline(record["graph"].decode(), self._cluster.about(record))
 
@@ -326,19 +328,40 @@ class RunHandle(RunStreams):
         Args:
             change: makes of the options that the run had those it has from now on.
             writes: from outside, applied before it goes on.
+
+        Raises:
+            UnknownInterruptError: it has not failed, or is an item of a batch, which retries it (``Batch.retry_item``).
+            AlreadyResumedError: somebody else was first.
+            ThreadBusyError: another run is active on the thread.
+            RunNotFoundError: there is no such run.
         """
         drop = [tid for tid, writes in self._outcomes().items() if not is_finished(writes)]
         return self._requeue({}, drop if self.stands() else [], change, writes)
 
     def stands(self) -> bool:
         """Whether the thread still is where this run left it; else its tasks' outcomes, questions too, are void."""
-        record = self._record()
+        record = self._record_of_its_own()
         head = self._runs.read_line(self.thread_id, ["head"])[0]
         return record.get("at", head) == head or not self._outcomes()
 
+    def _record_of_its_own(self) -> Record:
+        """The run's record, to go on with.
+
+        Raises:
+            UnknownInterruptError: it is an item of a batch, at rest or not taken yet, and has none: it waits for no answer.
+            RunNotFoundError: there is no such run.
+        """
+        record, row = self._look()
+        if record:
+            return record
+        status, item, again = ("queued" if row is None else row.status), split_item(self.run_id), ""
+        if item is not None and status == "failed":
+            again = f" cluster.batch({item[0]!r}).retry_item({item[1]}) runs it again."
+        raise UnknownInterruptError(f"Run {self.run_id!r} does not wait for an answer: it is {status}.{again}")
+
     def _once_asked(self, value: Any, refused: UnknownInterruptError) -> bool:
         """Whether the run asked what ``value`` answers, when it came to rest last."""
-        record = self._record()
+        record = self._record_of_its_own()
         if refused.reason != "not_pending" or "asked" not in record or record["status"] == b"cancelled":
             return False
         asked = {question.id for task in self._codec.decode(record["asked"]) for question in task}
@@ -351,7 +374,7 @@ class RunHandle(RunStreams):
         change: Change | None = None,
         writes: Sequence[Write] = (),
     ) -> RunHandle:
-        record = self._record()
+        record = self._record_of_its_own()
         options = RunOptions.of(self._codec.decode(record["config"]))
         if change is not None:
             options = change(options)

@@ -156,7 +156,7 @@ class InvalidNodeReturnError(InvalidUpdateError):
 class UnknownInterruptError(InputError, RuntimeError):
     """A resume value names an interrupt that is not pending.
 
-    ``reason`` is "not_pending", "empty_map" or "ambiguous"; ``interrupt_ids`` are the ids that nobody waits for,
+    ``reason`` is "not_pending", "passed", "empty_map" or "ambiguous"; ``interrupt_ids`` are the ids that nobody waits for,
     ``pending_ids`` those that wait.
     """
 

@@ -26,7 +26,6 @@ from distgraph.errors import (
     NodeTimeoutError,
     PoisonTaskError,
     RunCancelledError,
-    RunNotFoundError,
     RunTimeoutError,
     StepTimeoutError,
     StoreError,
@@ -396,11 +395,7 @@ class BatchClient(Client):
 
     def _answer(self) -> None:
         for run_id in self._asking():
-            try:
-                self._answer_to(self.insist(partial(self.desk.run, run_id)), graphs.ANSWERS[0])
-            except RunNotFoundError:
-                # An answer whose reply was lost was taken; the item has ended since, and its run's record with it.
-                self.a_while()
+            self._answer_to(self.insist(partial(self.desk.run, run_id)), graphs.ANSWERS[0])
 
     def item_ids(self) -> list[str]:
         """The ids of its items' runs."""

@@ -192,7 +192,14 @@ class Twins(RuleBasedStateMachine):
 
     # ------------------------------------------------------------- tasks
 
-    @rule(n=numbers, slot=slots, planned=st.integers(1, 2), settled=st.sets(tasks, max_size=1), held=st.sets(tasks, max_size=1), fit=fits)
+    @rule(
+        n=numbers,
+        slot=slots,
+        planned=st.integers(1, 2),
+        settled=st.sets(tasks, max_size=1),
+        held=st.sets(tasks, max_size=1),
+        fit=fits,
+    )
     def offer(self, n: int, slot: str, planned: int, settled: set[str], held: set[str], fit: bool) -> None:
         address = self.about[n]
         epoch, head = self.epoch(address, fit), self.head(address, fit)

@@ -237,3 +237,51 @@ class TestAnswersThatDoNotFit:
         run.resume({"euros": 5})
         cluster.run_until_idle()
         assert [row.value["trail"] for row in batch.results()] == [["asks:5"]]
+
+
+class TestAnItemThatDoesNotWait:
+    @pytest.mark.parametrize("answer", ["yes", None, Command(resume="yes")], ids=["answer", "nothing", "command"])
+    @pytest.mark.parametrize("placement", ["auto", "spread"])
+    def test_one_that_is_done(self, placement: Placement, answer: Any) -> None:
+        graph = chain(Counted("a"))
+        cluster = cluster_of(graph)
+        cluster.submit_batch(graph, [{"x": 1}], batch_id="b", placement=placement)
+        cluster.run_until_idle()
+        with pytest.raises(UnknownInterruptError, match="'b:0' does not wait for an answer: it is done"):
+            cluster.run("b:0").resume(answer)
+
+    def test_one_that_was_answered(self) -> None:
+        graph = chain(Counted("a", ask("sure?")))
+        cluster = cluster_of(graph)
+        cluster.submit_batch(graph, [{"x": 1}], batch_id="b")
+        cluster.run_until_idle()
+        run = cluster.run("b:0")
+        run.resume("yes")
+        cluster.run_until_idle()
+        with pytest.raises(UnknownInterruptError, match="does not wait for an answer: it is done"):
+            run.resume("no")
+
+    def test_one_that_has_failed(self) -> None:
+        graph = chain(Counted("a", bad))
+        cluster = cluster_of(graph)
+        cluster.submit_batch(graph, [{"x": 1}], batch_id="b")
+        cluster.run_until_idle()
+        for call in (cluster.run("b:0").resume, lambda _: cluster.run("b:0").retry()):
+            with pytest.raises(
+                UnknownInterruptError, match=r"it is failed. cluster.batch\('b'\).retry_item\(0\) runs it"
+            ):
+                call("yes")
+
+    def test_one_that_nobody_has_taken(self) -> None:
+        graph = chain(Counted("a"))
+        cluster = cluster_of(graph)
+        cluster.submit_batch(graph, [{"x": 1}], batch_id="b")
+        with pytest.raises(UnknownInterruptError, match="it is queued"):
+            cluster.run("b:0").resume("yes")
+
+    def test_one_that_is_not_there(self) -> None:
+        graph = chain(Counted("a"))
+        cluster = cluster_of(graph)
+        cluster.submit_batch(graph, [{"x": 1}], batch_id="b")
+        with pytest.raises(RunNotFoundError, match="no run 'b:1'"):
+            cluster.run("b:1").resume("yes")
