@@ -64,7 +64,7 @@ class Lane:
         epoch: of the run; '' for a batch item in a slice.
         keep_head: stores the head in the middle of a superstep; False: the run is somebody else's.
         nested: its tasks have run graphs here since somebody dropped their lines.
-        retries: how often tasks that its nodes call were tried again here.
+        retries: how often tasks that its nodes call were tried again here, since the run's record was read.
         got_on: called when a task that a node calls has ended, after crashes: they count no more. None: there were none.
     """
 

@@ -56,7 +56,8 @@ def run_tasks(place: Workplace, hint: NodeHint) -> None:
             # It may have killed a whole worker, and another such task runs in this one.
             place.runs.reclaim(address, place.slot, crashed=False)
             return
-        run.record = claimed.record
+        # It has what was counted here so far.
+        run.record, run.lane.retries = claimed.record, 0
         run.ends = ends_of(claimed.record, place.monotonic())
         if late := run.ends.over(place.monotonic()):
             if queue_to_end(place.runs, address, late):

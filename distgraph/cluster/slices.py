@@ -372,6 +372,8 @@ class Slice:
                 ("key", item.key),
                 *limit_fields(item.options).items(),
             ]
+            if lane.retries:
+                fields.append(("retries", lane.retries))
             if self.taken.flag == "a":
                 fields += [("x", 1), ("why", TREE_DIED)]
         sets = change.sets if lane.at.id != parent else []

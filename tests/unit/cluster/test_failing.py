@@ -87,6 +87,32 @@ class TestBudget:
             run.result(30)
         assert node.calls == 7
 
+    @pytest.mark.parametrize("placement", ["auto", "spread", "local"])
+    def test_each_retry_counts_once(self, placement: Any) -> None:
+        """Of several nodes that one slot runs, one after the other, each with retries of tasks that it calls."""
+        policy = HASTY._replace(initial_interval=0.0)
+
+        def of(name: str) -> Counted:
+            tries: list[int] = []
+
+            @task(retry_policy=policy)
+            def shaky() -> None:
+                tries.append(1)
+                if len(tries) <= 2:
+                    fail(None)
+
+            def does(state: Any) -> None:
+                shaky().result()
+                if node.calls == 1:
+                    fail(state)
+
+            node = Counted(name, does)
+            return node
+
+        graph = fan(*map(of, "abc"), retry_policy=policy)
+        run = cluster_of(graph, slots=1).submit(graph, {"x": 1}, placement=placement, retry_budget=3 * 3)
+        assert run.result(30)["trail"] == ["a", "b", "c", "join"]
+
     @pytest.mark.parametrize("wrong", [-1, 1.5, True, "3"])
     def test_what_is_none_is_refused(self, wrong: Any) -> None:
         graph = chain(Counted("a"))
@@ -220,13 +246,10 @@ class TestBudgetOfTasksThatNodesCall:
         assert "has used up its budget" in "".join(error.__notes__)
 
     def test_it_is_kept_while_their_caller_waits_for_its_next_attempt(self, kind: Any, waits: bool) -> None:
-        """Two retries of tasks, and one of the caller between them.
-
-        Of an item, which leaves its slice for that, those before count no more.
-        """
+        """Two retries of tasks, and one of the caller between them."""
         calls: list[int] = []
         error = self.failed(self.flow(calls, waits=waits, caller=100, attempts=2), kind, retry_budget=3)
-        assert len(calls) == (5 if kind == "batch" else 4)
+        assert len(calls) == 4
         assert "has used up its budget" in "".join(error.__notes__)
 
     def test_without_one_the_policy_decides(self, kind: Any, waits: bool) -> None:
