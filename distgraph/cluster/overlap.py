@@ -9,6 +9,7 @@ says that it is not alone: if the process dies, nobody is named, and all of them
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Hashable, Sequence
 from concurrent.futures import Future, wait
@@ -23,7 +24,9 @@ from distgraph.cluster.home_loop import Running, home
 from distgraph.cluster.liveness import BESIDE, Called
 from distgraph.cluster.wanted import wanted
 from distgraph.cluster.workplace import Workplace
-from distgraph.ledger.patience import COMMIT_PATIENCE
+from distgraph.errors import StoreError
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 H = TypeVar("H", bound=Hashable)
@@ -114,7 +117,8 @@ class Overlap(Generic[H]):
         self._flights: dict[Any, _Flight[H]] = {}
         self._landed: deque[Landed[H]] = deque()
         self._came: SimpleQueue[Future[Any]] = SimpleQueue()
-        self._shown: tuple[Any, float] | None = None
+        #: What the slot's row says, and by when that must have ended (monotonic seconds).
+        self._shown: tuple[str, float] | None = None
         self._asked = place.monotonic()
         #: Seconds that this slot waited while its loop did nothing.
         self.idle = 0.0
@@ -153,7 +157,6 @@ class Overlap(Generic[H]):
                 if self._landed or not self._flights or looked:
                     landed = [*self._landed]
                     self._landed.clear()
-                    self._allow_storing()
                     return landed
                 looked = not wait
                 for future in self._wait(TOLD_SECONDS if wait else 0.0):
@@ -205,32 +208,47 @@ class Overlap(Generic[H]):
             while True:
                 done.append(self._came.get_nowait())
         self.idle += max(0.0, self._place.monotonic() - began - (home().worked() - worked))
-        if not done:
+        if done:
+            self._allow_storing()
+        else:
             self._cancel_unwanted()
         return done
 
     def _show(self) -> None:
         """Have the slot's row show one that should have ended, else that whose time is over first."""
         first = min(self._flights.values(), key=lambda flight: (not flight.told, flight.late_at))
-        ends = first.late_at
-        if (first, ends) != self._shown:
-            self._shown = first, ends
-            left = ends - self._place.monotonic()
-            self._place.watch(BESIDE + first.called, None if left == inf else left)
+        self._say(BESIDE + first.called, first.late_at)
 
     def _allow_storing(self) -> None:
-        """Show a later end while this OS thread stores something: who ends in time must not be stopped for what that took.
+        """Show a later end until this OS thread looks again: who ends in time must not be stopped for what it does meanwhile.
 
-        It may take long, where the server is away; but not for ever: a node that holds the interpreter's lock would stop
-        this thread too, and be stopped by nobody.
+        To store what others came to may take long, where the server is away; but not for ever: a node that holds the
+        interpreter's lock would stop this thread too, and be stopped by nobody.
         """
         if self._shown is not None and self._shown[1] != inf:
-            first, ends = self._shown[0], max(self._shown[1], self._place.monotonic()) + COMMIT_PATIENCE
-            self._shown = first, ends
-            self._place.watch(BESIDE + first.called, ends - self._place.monotonic())
+            what, ends = self._shown
+            self._say(what, max(ends, self._place.monotonic()) + self._place.commit_patience)
+
+    def _say(self, what: str, ends: float) -> None:
+        before, self._shown = self._shown, (what, ends)
+        left = ends - self._place.monotonic()
+        if before == self._shown:
+            return
+        if before is not None and before[0] == what and left != inf:
+            # The same call, for whoever looks whether one that was told to stop goes on.
+            self._place.renew(what, left)
+        else:
+            self._place.watch(what, None if left == inf else left)
 
     def _cancel_unwanted(self) -> None:
         """Cancel calls whose run or batch was cancelled: nobody tells a row that shows one of many."""
+        try:
+            self._ask_who_is_wanted()
+        except StoreError as exc:
+            # What they come to outlives the outage; then it is asked again.
+            log.debug("it cannot be asked now what is still wanted: %s", exc)
+
+    def _ask_who_is_wanted(self) -> None:
         now = self._place.monotonic()
         if now - self._asked < WANTED_SECONDS:
             return

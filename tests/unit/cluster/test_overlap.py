@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
@@ -11,9 +12,9 @@ import pytest
 
 from distgraph.cluster.home_loop import home
 from distgraph.cluster.liveness import BESIDE
-from distgraph.cluster.overlap import Overlap, to_its_end
+from distgraph.cluster.overlap import WANTED_SECONDS, Overlap, to_its_end
 from distgraph.cluster.workplace import Workplace
-from distgraph.ledger.patience import COMMIT_PATIENCE
+from distgraph.errors import ServerUnreachableError
 from tests.unit.cluster.small import Counted, chain, cluster_of
 from tests.waiting import wait_until
 
@@ -153,7 +154,12 @@ def test_what_ended_in_time_is_not_stopped_for_what_storing_another_takes() -> N
     But an end: a node that holds the interpreter's lock stops whoever stores, too.
     """
     shown: list[tuple[str, float | None]] = []
-    place, gate = replace(place_of(), watch=lambda what, seconds: shown.append((what, seconds))), asyncio.Event()
+    gate = asyncio.Event()
+
+    def show(what: str, seconds: float | None) -> None:
+        shown.append((what, seconds))
+
+    place = replace(place_of(), watch=show, renew=show, commit_patience=70.0)
 
     def limited(place: Workplace) -> Generator[Any, Any, str]:
         place.watch("n:limited\nt\n1/\n\n1\n\nnode", 30.0)
@@ -169,9 +175,27 @@ def test_what_ended_in_time_is_not_stopped_for_what_storing_another_takes() -> N
     overlap.begin("quick", lambda place: waits(place, result="quick"))
     assert [owner for owner, _ in overlap.landed()] == ["quick"]
     assert [what.startswith(BESIDE) for what, _ in shown] == [True, True]
-    assert [seconds for _, seconds in shown] == [pytest.approx(30, abs=5), pytest.approx(30 + COMMIT_PATIENCE, abs=5)]
+    assert [seconds for _, seconds in shown] == [pytest.approx(30, abs=5), pytest.approx(30 + 70, abs=5)]
     home().loop.call_soon_threadsafe(gate.set)
     wait_until(lambda: all(flight.running.future.done() for flight in overlap._flights.values()))
     assert [owner for owner, _ in overlap.landed()] == ["limited"]
     assert {seconds for _, seconds in shown[2:]} == {None}
     assert shown[-1] == ("", None), "and then the row says that nothing runs"
+
+
+def test_an_outage_ends_nobody_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether they are still wanted cannot be asked then; what they come to is stored when the server is back."""
+    asked: list[float] = []
+
+    def away(*_: Any) -> bool:
+        asked.append(overlap._place.monotonic())
+        raise ServerUnreachableError("The server cannot be reached.")
+
+    monkeypatch.setattr("distgraph.cluster.overlap.wanted", away)
+    gate, place = asyncio.Event(), place_of(monotonic=time.monotonic)
+    overlap: Overlap[str] = Overlap(place)
+    overlap.begin("late", lambda place: waits(place, gate=gate, result="late"))
+    wait_until(lambda: overlap.landed(wait=False) != [] or len(asked) >= 2)
+    assert asked[1] - asked[0] >= WANTED_SECONDS, "and it is not asked all the time"
+    home().loop.call_soon_threadsafe(gate.set)
+    assert overlap.landed() == [("late", "late")]
