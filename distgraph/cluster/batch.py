@@ -273,7 +273,8 @@ class Batch:
                     key = self._key_of(index)
                     yield ItemResult(index, key, run.run_id, "interrupted", interrupts=run.interrupts())
         if done < self._done_told:
-            self._read()
+            if self._read()[0]["dropped"]:
+                raise self._cluster.no_batch(self.batch_id)
             raise BatchLostError(
                 f"Batch {self.batch_id!r}: {done} results are there, of {self._done_told} items that were done: the server "
                 "was rolled back. Workers do the others again: wait(), and read the results again."

@@ -310,7 +310,7 @@ def _more_items(place: Workplace, run: Run) -> None:
 
 
 def fail_unread(place: Workplace, address: Address, head: str, record: Record, exc: BaseException) -> None:
-    """``fail`` for a run whose head cannot even be read."""
+    """``fail`` for a run that cannot even be read."""
     served = place.registry.find(record["graph"].decode(), record["fp"].decode())
     if served is None:
         return
@@ -319,6 +319,9 @@ def fail_unread(place: Workplace, address: Address, head: str, record: Record, e
     except DistgraphError:
         # Not even how it is to be run can be read: it was signed with another secret, say.
         options = RunOptions(log=False)
+    try:
+        outside_of(served.codec, record)
+    except DistgraphError:
         record = {name: data for name, data in record.items() if name != FIELD}
     run = Run(
         address,

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from distgraph.checkpoint.base import NULL_TASK_ID, WRITES_IDX_MAP
 from distgraph.checkpoint.pending import OUTPUT
+from distgraph.cluster.rows import naming
 from distgraph.engine.messages import identify
 from distgraph.ledger.contract.lines import Lines
 from distgraph.ledger.places import Found, Place
@@ -54,11 +55,16 @@ def for_head(lines: Lines, codec: Codec, thread_id: str, writes: Sequence[Write]
 
 
 def outside_of(codec: Codec, record: Record) -> tuple[str, list[Write]]:
-    """(the checkpoint that it is for, what a run's record has from outside); ('', []) if it has nothing."""
+    """(the checkpoint that it is for, what a run's record has from outside); ('', []) if it has nothing.
+
+    Raises:
+        CheckpointCorruptError: it is damaged.
+    """
     data = record.get(FIELD)
     if not data:
         return "", []
-    head, writes = codec.decode(data)
+    with naming("Change from outside"):
+        head, writes = codec.decode(data)
     return head, [(channel, value) for channel, value in writes]
 
 

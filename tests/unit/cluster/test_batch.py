@@ -240,6 +240,17 @@ class TestARolledBackServer:
         batch.wait()
         assert len(list(batch.results())) == 10
 
+    def test_results_of_a_batch_that_is_being_deleted(self, cluster: InProcessCluster, graph: Any) -> None:
+        """That they get fewer is no roll-back: nobody would do them again."""
+        batch = cluster.submit_batch(graph, items(600))
+        batch.wait()
+        results = batch.results()
+        assert next(results).status == "done"
+        cluster.memory.batches.drop(batch.batch_id, "somebody")
+        cluster.memory.batches.delete_items(batch.batch_id, [1, 2])
+        with pytest.raises(BatchNotFoundError):
+            list(results)
+
     def test_a_pause_that_was_ended_is_ended_again(self, cluster: InProcessCluster, graph: Any) -> None:
         batch = cluster.submit_batch(graph, items(10))
         watcher = cluster.batch(batch.batch_id)

@@ -11,7 +11,7 @@ from distgraph.checkpoint.base import NULL_TASK_ID
 from distgraph.checkpoint.line_saver import LineSaver
 from distgraph.cluster.outside import FIELD, beside, recorded, stored_outside
 from distgraph.cluster.registry import codec_for
-from distgraph.errors import EmptyInputError, InputError, InvalidUpdateError
+from distgraph.errors import CheckpointCorruptError, EmptyInputError, InputError, InvalidUpdateError
 from distgraph.ledger.places import Place
 from distgraph.ledger.replies import Address
 from distgraph.testing import InProcessCluster
@@ -170,3 +170,17 @@ def test_an_outage_where_it_is_looked_for_is_no_failure_of_the_run() -> None:
         bound.invoke(Command(update={"x": 7}), ON)
         cluster.fail_at("before lines.look")
         assert bound.invoke({"trail": ["new"]}, ON) == {"x": 7, "trail": ["a", "new", "a"]}
+
+
+def test_a_change_that_is_damaged_fails_its_run() -> None:
+    """It would be tried again and again else, by one worker after the other."""
+    with cluster_of(asking()) as cluster:
+        run = cluster.bind("chain").submit({"x": 1}, ON)
+        run.result()
+        run.resume(Command(resume="yes", update={"x": 5}))
+        state = cluster.memory.state
+        key = state.key(Address(run.run_id, "t"))
+        state.records[key][FIELD] = b"damaged"
+        with pytest.raises(CheckpointCorruptError, match="^Change from outside: Stored value"):
+            run.result(30)
+        assert run.retry().result(30) == {"x": 1, "trail": ["a", "b:yes", "c"]}, "and goes on without it"
