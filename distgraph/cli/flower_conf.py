@@ -5,31 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-import re
 from types import SimpleNamespace
 
-from distgraph.ledger.url import redact
-
-#: longest text of one table cell
-LONGEST = 4096
-
-_SECRETS = [
-    (re.compile(r"(?i)(authorization\W{1,4}(?:bearer|basic)?\W{0,4})[^\s'\",}]+"), r"\1***"),
-    (
-        re.compile(r"(?i)((?:password|passwd|secret|token|api[_-]?key)\w{0,40}['\"]?\s?[:=]\s?['\"]?)[^\s'\",}&]+"),
-        r"\1***",
-    ),
-]
-
-
-def closed(text: str) -> str:
-    """``text`` without credentials, and not longer than a table cell should be."""
-    # Cut first: patterns never see more than what is shown.
-    more = f"... ({len(text)} characters)" if len(text) > LONGEST else ""
-    shown = redact(text[:LONGEST])
-    for pattern, replacement in _SECRETS:
-        shown = pattern.sub(replacement, shown)
-    return shown + more
+from distgraph.cluster.failures import redact
 
 
 def format_task(task: SimpleNamespace) -> SimpleNamespace:
@@ -37,7 +15,7 @@ def format_task(task: SimpleNamespace) -> SimpleNamespace:
     for field in ("args", "kwargs", "result", "exception", "traceback"):
         value = getattr(task, field, None)
         if isinstance(value, str):
-            setattr(task, field, closed(value))
+            setattr(task, field, redact(value))
     return task
 
 

@@ -9,27 +9,38 @@ from typing import Any
 
 from distgraph import errors
 from distgraph.errors import RemoteNodeError
+from distgraph.ledger.url import redact as without_passwords
 
 #: Longest text kept of a message, and of a traceback, in characters.
 LIMIT = 4096
+#: So much of what is cut away is looked at: what shows that the rest is a credential may stand there.
+_MARGIN = 256
+_VALUE = r"[^\s'\",;}&]+"
+_NAMES = r"password|passwd|secret|token|api[_-]?key"
+#: Addresses of servers come before. Nothing here may take longer than the text is long: it comes from anywhere.
 _SECRETS = [
-    (re.compile(r"(\w+://[^:/@\s]*:)[^@\s]+@"), r"\1***@"),
-    (
-        re.compile(
-            r"(?i)\b(authorization|bearer|api[_-]?key|token|password|secret)(['\"]?\s*[:=]\s*|\s+)(['\"]?)[^\s'\",;]+"
-        ),
-        r"\1\2\3***",
-    ),
-    (re.compile(r"\b(sk-|AKIA|ghp_)[A-Za-z0-9_\-]{8,}"), r"\1***"),
+    re.compile(rf"(?i)(authorization\W{{1,4}}(?:(?:bearer|basic)\W{{1,4}})?){_VALUE}"),
+    re.compile(rf"(?i)((?:{_NAMES})\w{{0,40}}['\"]?\s{{0,4}}[:=]\s{{0,4}}['\"]?){_VALUE}"),
+    re.compile(rf"(?i)(\b(?:bearer|{_NAMES})\s{{1,4}}['\"]?){_VALUE}"),
+    re.compile(r"(\b(?:sk-|AKIA|ghp_))[A-Za-z0-9_\-]{8,}"),
 ]
 _PLAIN = (str, int, float, bool, bytes, type(None))
 
 
-def redact(text: str) -> str:
-    """``text`` without what looks like a credential, cut to ``LIMIT`` characters."""
-    for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
-    return text if len(text) <= LIMIT else text[: LIMIT - 20] + " ... (shortened)"
+def redact(text: str, *, last: bool = False) -> str:
+    """``text`` without what looks like a credential, cut to ``LIMIT`` characters: its first, or its last ones."""
+    long = len(text) > LIMIT
+    if long:
+        text = text[-LIMIT - _MARGIN :] if last else text[: LIMIT + _MARGIN]
+    text = without_passwords(text)
+    for pattern in _SECRETS:
+        text = pattern.sub(r"\1***", text)
+    if long:
+        text = text[_MARGIN:] if last else text[:-_MARGIN]
+    if len(text) <= LIMIT and not long:
+        return text
+    kept = LIMIT - 20
+    return f"(shortened) ... {text[-kept:]}" if last else f"{text[:kept]} ... (shortened)"
 
 
 def describe(exc: BaseException, *, node: str = "") -> dict[str, Any]:
@@ -45,7 +56,7 @@ def describe(exc: BaseException, *, node: str = "") -> dict[str, Any]:
         "message": redact(message),
         "args": [redact(arg) if isinstance(arg, str) else arg for arg in args] if len(args) == len(exc.args) else None,
         "notes": [redact(str(note)) for note in getattr(exc, "__notes__", ())][:10],
-        "traceback": redact("".join(traceback.format_exception(exc, limit=-8)))[-LIMIT:],
+        "traceback": redact("".join(traceback.format_exception(exc, limit=-8)), last=True),
         "node": node or (exc.node if isinstance(exc, errors.PoisonTaskError) else ""),
         "kind": "poison" if dead else "error",
         **dead,

@@ -55,6 +55,13 @@ class TestRedact:
             ("bearer hunter2", "hunter2"),
             ("the key sk-abcdefghijkl", "abcdefghijkl"),
             ("AKIAABCDEFGH12345678", "ABCDEFGH12345678"),
+            ("Authorization: Bearer hunter2", "hunter2"),
+            ("{'Authorization': 'Basic hunter2'}", "hunter2"),
+            ("DB_SECRET: hunter2", "hunter2"),
+            ("the password hunter2", "hunter2"),
+            ("redis://hunter2@db refused", "hunter2"),
+            ("redis://user:hun@ter2@db refused", "ter2"),
+            ("x" * (LIMIT - 25) + " redis://u:hunter2@db", "hunter"),
         ],
     )
     def test_what_looks_like_a_credential_is_not_kept(self, text: str, secret: str) -> None:
@@ -69,6 +76,23 @@ class TestRedact:
         cut = redact("x" * (LIMIT + 1))
         assert len(cut) <= LIMIT
         assert cut.endswith("(shortened)")
+        cut = redact("x" * LIMIT + "end", last=True)
+        assert len(cut) <= LIMIT
+        assert cut.startswith("(shortened)")
+        assert cut.endswith("end")
+
+    def test_what_is_cut_in_two_is_not_shown_either(self) -> None:
+        secret = "password=" + "hunter2" * 20
+        for at in range(0, len(secret) + 60, 7):
+            assert "hunter" not in redact("x" * (LIMIT - at) + " " + secret + " " + "y" * LIMIT)
+            assert "hunter" not in redact("x" * LIMIT + " " + secret + " " + "y" * (LIMIT - at), last=True)
+
+    @pytest.mark.timeout(5)
+    @pytest.mark.parametrize("text", ["x", "//", "a://", "secret", "token=", "authorization ", "a://b:", "sk-"])
+    def test_it_takes_no_longer_for_long_text(self, text: str) -> None:
+        """Of a picture that a node has in its error, say: nobody stops what works at that."""
+        assert len(redact(text * 1_000_000)) <= LIMIT
+        assert len(redact(text * 1_000_000, last=True)) <= LIMIT
 
 
 class TestDescribe:
