@@ -81,12 +81,12 @@ class Settings(BaseSettings):
     cancel_grace: float = Field(default=5.0, ge=0)
     #: MiB that one process of the pool may hold (pool prefork); 0: no limit
     max_memory_per_child: int = Field(default=0, ge=0)
-    #: seconds that results of runtime.once are kept of a batch item that is done: longer than a process may stand still
+    #: seconds that results of runtime.once are kept of a run or item that is done: longer than a process may stand still
     keep_effects: int = Field(default=3600, ge=0)
     #: seconds that a node's result is offered to a ledger that is away, before it is given up and worked out anew
     commit_patience: float = Field(default=60.0, ge=0)
 
-    #: Flower: where it listens, and who may look. No password set: one is made and stored for this machine.
+    #: Flower: where it listens, and who may look. No password set: a new one at each start.
     flower_address: str = "127.0.0.1"
     flower_port: int = Field(default=5555, ge=1, le=65535)
     flower_user: str = Field(default="distgraph", pattern=r"^[^:\s,]+$")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
@@ -12,6 +14,20 @@ from distgraph.cli.session import Session, import_from_here
 
 SECRET_VARIABLE = "DISTGRAPH_SECRET"
 LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _seconds(flag: str, default: float, text: str) -> Callable[[F], F]:
+    """An option for a time, of whole seconds where its default is; DISTGRAPH_... of the same name sets it too."""
+    return click.option(
+        flag,
+        type=click.IntRange(0) if isinstance(default, int) else click.FloatRange(0),
+        default=default,
+        show_default=True,
+        metavar="SECONDS",
+        envvar=f"DISTGRAPH_{flag.strip('-').replace('-', '_').upper()}",
+        help=text,
+    )
 
 
 @click.command(epilog=EPILOG)
@@ -34,13 +50,10 @@ LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
     callback=plain_names,
     help="Queues of nodes that ask for one of their own, besides the default queue.",
 )
-@click.option(
+@_seconds(
     "--cancel-grace",
-    type=click.FloatRange(0),
-    default=5.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long a node may go on after its run was cancelled, before its process is ended (pool prefork).",
+    5.0,
+    "How long a node may go on after its run was cancelled, before its process is ended (pool prefork).",
 )
 @click.option(
     "--max-memory-per-child",
@@ -58,32 +71,20 @@ LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
     envvar="DISTGRAPH_ASYNC_CONCURRENCY",
     help="How many async nodes of one slot may wait at the same time.",
 )
-@click.option(
+@_seconds(
     "--keep-effects",
-    type=click.IntRange(0),
-    default=3600,
-    show_default=True,
-    metavar="SECONDS",
-    envvar="DISTGRAPH_KEEP_EFFECTS",
-    help="How long results of runtime.once are kept of a run or item that is done: longer than a process may stand still.",
+    3600,
+    "How long results of runtime.once are kept of a run or item that is done: longer than a process may stand still.",
 )
-@click.option(
+@_seconds(
     "--commit-patience",
-    type=click.FloatRange(0),
-    default=60.0,
-    show_default=True,
-    metavar="SECONDS",
-    envvar="DISTGRAPH_COMMIT_PATIENCE",
-    help="How long a node's result is offered to a server that is away, before it is given up and worked out anew.",
+    60.0,
+    "How long a node's result is offered to a server that is away, before it is given up and worked out anew.",
 )
-@click.option(
+@_seconds(
     "--drain-timeout",
-    type=click.FloatRange(0),
-    default=30.0,
-    show_default=True,
-    metavar="SECONDS",
-    envvar="DISTGRAPH_DRAIN_TIMEOUT",
-    help="How long a stop waits for nodes that run, before they are handed back to other workers.",
+    30.0,
+    "How long a stop waits for nodes that run, before they are handed back to other workers.",
 )
 @click.option(
     "--versions",

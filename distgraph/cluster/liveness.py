@@ -68,7 +68,8 @@ class Called(NamedTuple):
         epoch: of the run; of a slice, the batch's.
         key: the task's idempotency key where it has a time limit, else ''.
         attempt: counts from 1.
-        limit: which limit the row's deadline stands for: "run" or "idle".
+        limit: which limit the row's deadline stands for: "run" or "idle" of the attempt, or "outer", that of its run or
+            superstep; '' without one.
         node: the node's name.
     """
 

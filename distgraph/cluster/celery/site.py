@@ -53,7 +53,7 @@ class SiteOptions:
         drain_seconds: how long a stop waits for nodes that run.
         cancel_seconds: how long a node may go on after it was told that its run was cancelled.
         max_memory: MiB that a process of the pool may hold; 0: no limit.
-        effects_seconds: how long records of effects are kept of a batch item that is done.
+        effects_seconds: how long records of effects are kept of a run or batch item that is done.
         versions: what it takes over from versions that nobody serves any more: "pin" nothing, "compatible" what its
             graphs declare, "force" whatever has their name.
         broker_url: where hints wait; empty: on the ledger's server.

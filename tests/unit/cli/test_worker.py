@@ -52,6 +52,21 @@ def test_options_reach_the_worker(worker: Worker, started: list[WorkerOptions]) 
     ]
 
 
+def test_times_come_from_the_environment_too(
+    worker: Worker, started: list[WorkerOptions], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the names by which `celery -A workers.app worker` takes them."""
+    times = {"drain_timeout": 1.5, "cancel_grace": 2.5, "keep_effects": 3, "commit_patience": 4.5}
+    for name, seconds in times.items():
+        monkeypatch.setenv(f"DISTGRAPH_{name.upper()}", str(seconds))
+    worker("--graphs", "a")
+    assert {name: getattr(started[0], name) for name in times} == times
+    worker("--graphs", "a", "--cancel-grace", "7")
+    assert started[1].cancel_grace == 7.0
+    monkeypatch.setenv("DISTGRAPH_KEEP_EFFECTS", "-1")
+    assert worker("--graphs", "a").code == 2
+
+
 def test_a_broker_of_its_own_and_patience_reach_the_worker(
     worker: Worker, started: list[WorkerOptions], monkeypatch: pytest.MonkeyPatch
 ) -> None:

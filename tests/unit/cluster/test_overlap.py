@@ -154,12 +154,16 @@ def test_what_ended_in_time_is_not_stopped_for_what_storing_another_takes() -> N
     But an end: a node that holds the interpreter's lock stops whoever stores, too.
     """
     shown: list[tuple[str, float | None]] = []
-    gate = asyncio.Event()
+    gate, renewed = asyncio.Event(), list[str]()
 
     def show(what: str, seconds: float | None) -> None:
         shown.append((what, seconds))
 
-    place = replace(place_of(), watch=show, renew=show, commit_patience=70.0)
+    def renew(what: str, seconds: float) -> None:
+        renewed.append(what)
+        show(what, seconds)
+
+    place = replace(place_of(), watch=show, renew=renew, commit_patience=70.0)
 
     def limited(place: Workplace) -> Generator[Any, Any, str]:
         place.watch("n:limited\nt\n1/\n\n1\n\nnode", 30.0)
@@ -176,6 +180,7 @@ def test_what_ended_in_time_is_not_stopped_for_what_storing_another_takes() -> N
     assert [owner for owner, _ in overlap.landed()] == ["quick"]
     assert [what.startswith(BESIDE) for what, _ in shown] == [True, True]
     assert [seconds for _, seconds in shown] == [pytest.approx(30, abs=5), pytest.approx(30 + 70, abs=5)]
+    assert renewed == [shown[0][0]], "as the same call: one that was told to stop and goes on is not taken for another"
     home().loop.call_soon_threadsafe(gate.set)
     wait_until(lambda: all(flight.running.future.done() for flight in overlap._flights.values()))
     assert [owner for owner, _ in overlap.landed()] == ["limited"]
