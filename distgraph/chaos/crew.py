@@ -14,9 +14,6 @@ from distgraph.chaos.clients import Submission
 from distgraph.chaos.history import Journal
 from distgraph.cluster.processes import ChildProcess, WorkerProcess
 
-#: A second strike comes at most so long after the victim works again. Seconds.
-TAP = 0.2
-
 
 class Crew:
     """The workers. A supervisor, as `distgraph up` is: who ends is replaced at once.

@@ -33,7 +33,6 @@ from distgraph.errors import (
     UnknownInterruptError,
     WaitTimeoutError,
 )
-from distgraph.ledger.keys import item_id
 from distgraph.testing.slots import Guarded, SlotDied
 
 if TYPE_CHECKING:
@@ -396,10 +395,6 @@ class BatchClient(Client):
     def _answer(self) -> None:
         for run_id in self._asking():
             self._answer_to(self.insist(partial(self.desk.run, run_id)), graphs.ANSWERS[0])
-
-    def item_ids(self) -> list[str]:
-        """The ids of its items' runs."""
-        return [item_id(self.batch_id, index) for index in range(self.subject.items)]
 
 
 def clients_of(world: World) -> list[Client]:

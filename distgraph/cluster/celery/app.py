@@ -82,13 +82,6 @@ def let_children_go() -> None:
     billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 5
 
 
-def client_app(url: str, namespace: str) -> Celery:
-    """The application as Flower and `celery inspect` need it: configured, without graphs."""
-    app = Celery("distgraph", set_as_current=True)
-    app.conf.update(settings(url, namespace))
-    return app
-
-
 def _add_tasks(app: Celery, site: Site) -> None:
     def work(task: Any, *args: Any, **more: Any) -> None:
         hint = understood(task.name, args, more)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from celery import Celery
 from celery.worker.consumer.connection import Connection as Step
 from kombu import Connection
 
-from distgraph.cluster.celery.app import client_app
+from distgraph.cluster.celery.config import settings
 from distgraph.cluster.celery.consumer import MOST, PatientConsumer
 from tests.servers import free_port
 
@@ -20,7 +21,8 @@ class Told(Exception):
 
 
 def test_the_next_tries_to_connect_come_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    app = client_app(f"redis://127.0.0.1:{free_port()}/0", "ns")
+    app = Celery("distgraph", set_as_current=False)
+    app.conf.update(settings(f"redis://127.0.0.1:{free_port()}/0", "ns"))
     assert app.conf.worker_consumer == f"{PatientConsumer.__module__}:{PatientConsumer.__name__}"
     waits: list[Any] = []
 
