@@ -7,13 +7,16 @@ Savers keep *public* checkpoints: plain dicts that users may look at and that ou
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from random import getrandbits
+from time import time_ns
 from typing import Any, Generic, Literal, NamedTuple, NotRequired, TypedDict, TypeVar
 
 from distgraph.checkpoint.retention import PruneStrategy
 from distgraph.checkpoint.serde.base import SerializerProtocol, typed
 from distgraph.constants import ERROR, ERROR_SOURCE, INTERRUPT, RESUME, SLEEP
 from distgraph.superstep import model
+from distgraph.superstep.identity import checkpoint_id
 
 V = TypeVar("V", int, float, str)
 
@@ -248,6 +251,28 @@ async def _in_thread(fn: Any, *args: Any) -> Any:
     from asyncio import to_thread
 
     return await to_thread(fn, *args)
+
+
+def empty_checkpoint() -> Checkpoint:
+    """A checkpoint of a thread on which nothing has happened, with an id of its own."""
+    return {
+        "v": FORMAT,
+        "id": checkpoint_id(time_ns() // 1000, getrandbits(64)),
+        "ts": datetime.now(UTC).isoformat(),
+        "channel_values": {},
+        "channel_versions": {},
+        "versions_seen": {},
+        "updated_channels": None,
+    }
+
+
+def copy_checkpoint(checkpoint: Checkpoint) -> Checkpoint:
+    """The same checkpoint in dicts of its own; values are shared."""
+    copied = checkpoint.copy()
+    copied["channel_values"] = dict(checkpoint["channel_values"])
+    copied["channel_versions"] = dict(checkpoint["channel_versions"])
+    copied["versions_seen"] = {node: dict(seen) for node, seen in checkpoint["versions_seen"].items()}
+    return copied
 
 
 def get_checkpoint_id(config: Any) -> str | None:

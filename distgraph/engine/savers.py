@@ -123,7 +123,7 @@ async def acall(saver: Any, op: Op) -> Any:
 
 @lru_cache(maxsize=64)
 def takes_path(saver: Any) -> bool:
-    """Whether the saver's ``put_writes`` has the fourth parameter; older ones have three."""
+    """Whether the saver's ``put_writes`` has the fourth parameter, in both colours; older ones have three."""
     from inspect import signature
 
-    return "task_path" in signature(saver.put_writes).parameters
+    return all("task_path" in signature(put).parameters for put in (saver.put_writes, saver.aput_writes))

@@ -12,7 +12,7 @@ from distgraph.constants import END, PREVIOUS, START
 from distgraph.engine.call import NodeCall
 from distgraph.errors import ConfigError
 from distgraph.graph.channel_graph import Pregel
-from distgraph.graph.declarations import no_more, policies_of, renamed
+from distgraph.graph.declarations import DEFAULT_NAME, no_more, policies_of, renamed
 from distgraph.superstep.model import Node
 from distgraph.types import CachePolicy, RetryPolicy, TimeoutPolicy, Write
 
@@ -100,7 +100,7 @@ class entrypoint:
             cache=self.cache_policy,
             timeout=self.timeout,
         )
-        graph: Pregel[Any, Any, Any, Any] = Pregel(
+        graph: Pregel[Any, Any, Any, Any] = _Workflow(
             nodes={name: node},
             channels={
                 START: EphemeralValue(given),
@@ -119,6 +119,14 @@ class entrypoint:
             live=True,
         )
         return graph
+
+
+class _Workflow(Pregel[Any, Any, Any, Any]):
+    """The graph of a workflow."""
+
+    def get_name(self, suffix: str | None = None, *, name: str | None = None) -> str:
+        """The workflow's name; its schemas have that of graphs without one, as callers elsewhere know them."""
+        return super().get_name(suffix, name=name or (DEFAULT_NAME if suffix else None))
 
 
 def _write(output: Any) -> list[Write]:

@@ -110,14 +110,14 @@ class CompiledGraph(Pregel[StateT, ContextT, InputT, OutputT]):
     def get_subgraphs(
         self, *, namespace: str | None = None, recurse: bool = False
     ) -> Iterator[tuple[str, CompiledGraph[Any, Any, Any, Any]]]:
-        """Nodes that are graphs, by name; with ``recurse`` also theirs, as ``outer|inner``.
+        """Nodes that are graphs, or functions that call one, by name; with ``recurse`` also theirs, as ``outer|inner``.
 
         Args:
             namespace: only the graph of this name.
             recurse: look into nested graphs too.
         """
-        for name, spec in self.specs.items():
-            graph = spec.runnable
+        for name in self.specs:
+            graph = self.program.nodes[name].subgraph
             if not isinstance(graph, CompiledGraph):
                 continue
             if namespace in (None, name):

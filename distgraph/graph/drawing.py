@@ -32,9 +32,8 @@ def draw(graph: CompiledGraph[Any, Any, Any, Any], xray: int | bool = False) -> 
         nodes[END] = Node(END, END)
     drawing = Drawing(nodes, unique.values())
     if xray:
-        for name, spec in specs.items():
-            if hasattr(spec.runnable, "get_graph"):
-                _open(drawing, name, spec.runnable.get_graph(xray=xray if xray is True else xray - 1))
+        for name, nested in graph.get_subgraphs():
+            _open(drawing, name, nested.get_graph(xray=xray if xray is True else xray - 1))
     return drawing
 
 
@@ -81,25 +80,23 @@ def _metadata(graph: CompiledGraph[Any, Any, Any, Any], name: str, spec: NodeSpe
 
 
 def _open(drawing: Drawing, name: str, inner: Drawing) -> None:
-    """Replace node ``name`` by the nested drawing, without its START and END."""
-    firsts = [edge.target for edge in inner.edges if edge.source == START]
-    lasts = [edge.source for edge in inner.edges if edge.target == END]
-    if len(inner.nodes) <= 1 or len(firsts) != 1 or len(lasts) != 1:
-        # Several ways in or out have no single node that the outer edges could be bent to.
+    """Replace node ``name`` by the nested drawing, without its START and END where one node stands for each."""
+    inner.trim_first_node()
+    inner.trim_last_node()
+    first, last = inner.first_node(), inner.last_node()
+    if first is None or last is None:
+        # A graph that never ends: there is no single node that the outer edges could be bent to.
         return
     del drawing.nodes[name]
     for node in inner.nodes.values():
-        if node.id not in (START, END):
-            drawing.nodes[f"{name}:{node.id}"] = node._replace(id=f"{name}:{node.id}")
-    first, last = f"{name}:{firsts[0]}", f"{name}:{lasts[0]}"
+        drawing.nodes[f"{name}:{node.id}"] = node._replace(id=f"{name}:{node.id}")
     drawing.edges = [
         edge._replace(
-            source=last if edge.source == name else edge.source, target=first if edge.target == name else edge.target
+            source=f"{name}:{last.id}" if edge.source == name else edge.source,
+            target=f"{name}:{first.id}" if edge.target == name else edge.target,
         )
         for edge in drawing.edges
     ]
     drawing.edges += [
-        edge._replace(source=f"{name}:{edge.source}", target=f"{name}:{edge.target}")
-        for edge in inner.edges
-        if edge.source != START and edge.target != END
+        edge._replace(source=f"{name}:{edge.source}", target=f"{name}:{edge.target}") for edge in inner.edges
     ]

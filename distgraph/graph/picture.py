@@ -44,15 +44,39 @@ class Drawing:
 
     def first_node(self) -> Node | None:
         """The one node that no edge leads to, if there is just one."""
-        return self._only({edge.target for edge in self.edges})
+        return self._first()
 
     def last_node(self) -> Node | None:
         """The one node that no edge leads from, if there is just one."""
-        return self._only({edge.source for edge in self.edges})
+        return self._last()
 
-    def _only(self, others: set[str]) -> Node | None:
-        found = [node for key, node in self.nodes.items() if key not in others]
+    def trim_first_node(self) -> None:
+        """Leave out the first node, if one edge leads from it, and without it there is a first node still."""
+        first = self._first()
+        leaving = [edge for edge in self.edges if first is not None and edge.source == first.id]
+        if first is not None and len(leaving) == 1 and self._first(without=first.id) is not None:
+            self._remove(first.id)
+
+    def trim_last_node(self) -> None:
+        """Leave out the last node, if one edge leads to it, and without it there is a last node still."""
+        last = self._last()
+        coming = [edge for edge in self.edges if last is not None and edge.target == last.id]
+        if last is not None and len(coming) == 1 and self._last(without=last.id) is not None:
+            self._remove(last.id)
+
+    def _first(self, without: str | None = None) -> Node | None:
+        return self._only({edge.target for edge in self.edges if edge.source != without}, without)
+
+    def _last(self, without: str | None = None) -> Node | None:
+        return self._only({edge.source for edge in self.edges if edge.target != without}, without)
+
+    def _only(self, others: set[str], without: str | None) -> Node | None:
+        found = [node for key, node in self.nodes.items() if key not in others and key != without]
         return found[0] if len(found) == 1 else None
+
+    def _remove(self, key: str) -> None:
+        del self.nodes[key]
+        self.edges = [edge for edge in self.edges if key not in (edge.source, edge.target)]
 
     def to_json(self) -> dict[str, Any]:
         """Nodes and edges as plain data."""

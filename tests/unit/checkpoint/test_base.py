@@ -10,6 +10,8 @@ import pytest
 from distgraph.checkpoint.base import (
     BaseCheckpointSaver,
     CheckpointTuple,
+    copy_checkpoint,
+    empty_checkpoint,
     from_public,
     get_checkpoint_id,
     get_checkpoint_metadata,
@@ -46,6 +48,28 @@ def saved(public: Any, **metadata: Any) -> CheckpointTuple:
 
 def test_a_checkpoint_survives_the_way_to_a_saver_and_back() -> None:
     assert from_public(saved(to_public(AT))) == AT
+
+
+def test_checkpoints_made_by_hand_are_kept_by_savers() -> None:
+    """What programs do that test a saver of their own."""
+    saver, ids = InMemorySaver(), []
+    config: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
+    for n in range(3):
+        made = empty_checkpoint()
+        made["channel_values"], made["channel_versions"] = {"n": n}, {"n": n + 1}
+        config = saver.put(config, made, {"source": "loop", "step": n}, {"n": n + 1})
+        ids.append(made["id"])
+    assert ids == sorted(ids)
+    assert [found.checkpoint["channel_values"] for found in saver.list(config)] == [{"n": 2}, {"n": 1}, {"n": 0}]
+    assert [found.checkpoint["id"] for found in saver.list(config)] == ids[::-1]
+
+
+def test_a_copy_of_a_checkpoint_has_dicts_of_its_own() -> None:
+    public = to_public(AT)
+    copied = copy_checkpoint(public)
+    assert copied == public
+    copied["channel_values"]["n"] = copied["channel_versions"]["n"] = copied["versions_seen"]["a"]["branch:to:a"] = 9
+    assert public == to_public(AT)
 
 
 def test_untracked_channels_stay_behind() -> None:

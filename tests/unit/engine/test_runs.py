@@ -419,7 +419,12 @@ def test_a_saver_without_task_paths_is_served_too(engine: str) -> None:
         async def aput_writes(self, config: Any, writes: Any, task_id: str) -> None:  # type: ignore[override]
             super().put_writes(config, writes, task_id)
 
-    assert run(engine, ask(line("a"), {}, on(), Older())).value == {"log": ["a"]}
+    class OlderInOneColour(InMemorySaver):
+        async def aput_writes(self, config: Any, writes: Any, task_id: str) -> None:  # type: ignore[override]
+            super().put_writes(config, writes, task_id)
+
+    for saver in (Older(), OlderInOneColour()):
+        assert run(engine, ask(line("a"), {}, on(), saver)).value == {"log": ["a"]}
 
 
 @ENGINES

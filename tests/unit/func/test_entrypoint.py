@@ -29,6 +29,16 @@ def test_a_function_as_a_graph() -> None:
     assert asyncio.run(add.ainvoke((1, 2))) == 3
 
 
+def test_schemas_are_titled_like_those_of_graphs_without_a_name() -> None:
+    @entrypoint()
+    def double(value: int) -> int:
+        return value * 2
+
+    assert double.get_input_jsonschema() == {"title": "LangGraphInput", "type": "integer"}
+    assert double.get_output_jsonschema() == {"title": "LangGraphOutput", "type": "integer"}
+    assert (double.get_name(), double.get_name("Input", name="mine")) == ("double", "mine_input")
+
+
 def test_what_was_returned_is_there_the_next_time() -> None:
     @entrypoint(checkpointer=InMemorySaver())
     def count(by: int, *, previous: int | None = None) -> int:

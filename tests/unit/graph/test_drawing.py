@@ -11,6 +11,7 @@ from distgraph.constants import END, START
 from distgraph.graph.picture import Edge
 from distgraph.graph.state import StateGraph
 from distgraph.types import Command
+from distgraph.warnings import DistgraphWarning
 
 pytestmark = pytest.mark.unit
 
@@ -87,6 +88,33 @@ def test_nested_graphs_are_opened_as_deep_as_asked() -> None:
     assert Edge("sub:deep:y", END) in opened.edges
 
 
-def test_a_nested_graph_with_several_ways_in_stays_closed() -> None:
+def test_a_nested_graph_with_several_ways_in_is_opened_with_its_start() -> None:
     inner = graph("x", "y").add_edge(START, "y").compile()
+    opened = graph("a", "sub", sub=inner).add_edge("a", "sub").compile().get_graph(xray=True)
+    assert list(opened.nodes) == [START, "a", END, "sub:__start__", "sub:x", "sub:y", "sub:__end__"]
+    assert {Edge("a", "sub:__start__"), Edge("sub:__end__", END), Edge("sub:y", "sub:__end__")} < set(opened.edges)
+
+
+def test_a_nested_graph_that_never_ends_stays_closed() -> None:
+    with pytest.warns(DistgraphWarning, match="endless-loop"):
+        inner = graph("x", "y").add_edge("x", "y").add_edge("y", "x").compile()
     assert "sub" in graph("a", "sub", sub=inner).add_edge("a", "sub").compile().get_graph(xray=True).nodes
+
+
+def test_the_graph_that_a_function_calls_is_opened() -> None:
+    inner = graph("x").compile()
+    builder = StateGraph(State).add_node("a", lambda state: inner.invoke(state)).add_edge(START, "a")
+    opened = builder.compile().get_graph(xray=True)
+    assert list(opened.nodes) == [START, END, "a:x"]
+
+
+def test_what_draws_itself_in_another_way_stays_closed() -> None:
+    class Other:
+        def invoke(self, input: Any, config: Any = None) -> Any:
+            return input
+
+        def get_graph(self, config: Any = None) -> Any:
+            raise AssertionError("not asked")
+
+    builder = StateGraph(State).add_node("a", Other()).add_edge(START, "a").compile()
+    assert list(builder.get_graph(xray=True).nodes) == [START, "a", END]
