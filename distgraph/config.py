@@ -103,7 +103,8 @@ def _callbacks(value: Any) -> list[Any]:
         return []
     if isinstance(value, Sequence):
         return list(value)
-    return list(getattr(value, "handlers", None) or [value])
+    handlers = getattr(value, "handlers", None)
+    return [value] if handlers is None else list(handlers)
 
 
 def _check(config: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from distgraph.types import Durability, StreamWriter
 
 if TYPE_CHECKING:
     from distgraph.engine.children import Children
+    from distgraph.engine.tracing import Trace
 
 
 class Emit(Protocol):
@@ -48,6 +49,7 @@ class RunContext:
         runtime: what every task's Runtime starts from: context, store, control, effects.
         saver: for graphs nested in nodes that bring none; None: nothing is stored.
         children: starts tasks that nodes call; None where none are run.
+        trace: tells callback handlers of nodes; None: there are none.
         around: tells the node that runs this graph that it makes progress; None at the root.
         cache: results of nodes with a cache policy.
         ns: the run's checkpoint namespace; "" at the root.
@@ -96,6 +98,7 @@ class RunContext:
         "seen",
         "stop",
         "thread_id",
+        "trace",
         "unsure",
         "writer",
     )
@@ -133,6 +136,7 @@ class RunContext:
         self.debug = debug
         self.around: Callable[[], None] | None = None
         self.children: Children | None = None
+        self.trace: Trace | None = None
         self.naps = Naps()
         self.resuming = self.unsure = self.pieces = False
         self.replay: Replay | None = None

@@ -70,7 +70,8 @@ def run_task(
             output = value = _input_of(ctx, task)
             before = remembered(value) if ctx.debug else MISSING
             if node.action is not None:
-                output = node.action.call(value, scope)
+                trace, call = ctx.trace, node.action.call
+                output = call(value, scope) if trace is None else trace.call(node.action, scope, value, token.old_value)
             if before is not MISSING:
                 report(task.name, before, value)
         task.writes = writes = _output_writes(ctx.program, node, output, scope.sent)
@@ -125,7 +126,9 @@ async def arun_task(
             output = value = _input_of(ctx, task)
             before = remembered(value) if ctx.debug else MISSING
             if node.action is not None:
-                output = await node.action.acall(value, scope)
+                trace, acall = ctx.trace, node.action.acall
+                told = acall(value, scope) if trace is None else trace.acall(node.action, scope, value, token.old_value)
+                output = await told
             if before is not MISSING:
                 report(task.name, before, value)
         task.writes = writes = _output_writes(ctx.program, node, output, scope.sent)

@@ -10,7 +10,7 @@ from distgraph.constants import NS_END, NS_SEP
 from distgraph.engine.context import Emit, RunContext
 from distgraph.engine.request import Request
 from distgraph.engine.scope import NodeScope
-from distgraph.engine.tokens import without_tokens
+from distgraph.engine.tokens import surrounding, without_tokens
 from distgraph.errors import ConfigError
 from distgraph.runtime import RunControl, Runtime, ServerInfo, _scope
 from distgraph.suggestions import closest
@@ -113,7 +113,8 @@ def told_by(configurable: Mapping[str, Any]) -> dict[str, Any]:
 
 def _config_of(given: Mapping[str, Any] | None, scope: NodeScope | None) -> tuple[Any, NodeScope | None]:
     if scope is None:
-        return (ensure_config(given) if given else {}), None
+        outer = {key: value for key, value in surrounding().items() if key not in (given or ())}
+        return (ensure_config(outer, given) if given or outer else {}), None
     configurable = (given or {}).get("configurable") or {}
     if configurable.get("checkpoint_ns") == scope.ns:
         # The node passed its own config on.

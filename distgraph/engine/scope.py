@@ -35,10 +35,23 @@ class NodeScope(TaskScope):
         progress: tells an idle limit that the attempt makes progress; None: there is no limit.
         calls: tasks that this attempt called so far.
         sent: what the node wrote before it returned.
+        told: the run that callback handlers know this attempt as; None: nobody is told.
     """
 
     __slots__ = (
-        *("_config", "_runtime", "attempt", "calls", "ctx", "error", "first_attempt_time", "progress", "sent", "task"),
+        *(
+            "_config",
+            "_runtime",
+            "attempt",
+            "calls",
+            "ctx",
+            "error",
+            "first_attempt_time",
+            "progress",
+            "sent",
+            "task",
+            "told",
+        ),
     )
 
     def __init__(
@@ -61,6 +74,7 @@ class NodeScope(TaskScope):
         self.progress: Callable[[], None] | None = None
         self.calls = 0
         self.sent: list[Write] = []
+        self.told: Any = None
         self._config: dict[str, Any] | None = None
         self._runtime: Runtime[Any] | None = None
 
@@ -75,6 +89,10 @@ class NodeScope(TaskScope):
         if self._config is None:
             self._config = for_models(self, self.ctx.config_of(self.task))
         return self._config
+
+    def trace(self, run: Any) -> None:
+        """Callback handlers know this attempt as ``run``: what it calls is inside of that."""
+        self.told, self._config = run, None
 
     @property
     def runtime(self) -> Runtime[Any]:  # type: ignore[override]

@@ -8,6 +8,7 @@ synchronous one calls them, the other awaits them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from random import getrandbits
 from time import time_ns
@@ -24,6 +25,7 @@ from distgraph.engine.place import context_of, place_of
 from distgraph.engine.request import Request
 from distgraph.engine.savers import Op, takes_path
 from distgraph.engine.streams import Streams, checkpoint_chunk, keeps_state
+from distgraph.engine.tracing import trace_of
 from distgraph.errors import (
     ErrorCode,
     GraphBubbleUp,
@@ -117,6 +119,7 @@ class Session:
         self.ctx = ctx = context_of(request, place, sink)
         if ctx.naps.waits:
             ctx.naps = Naps(self._nap_writes)
+        ctx.trace = trace_of(request, place)
         self.output_keys = request.program.streamed if request.output_keys is None else request.output_keys
         keys = self.output_keys
         self._keys = frozenset((keys,) if isinstance(keys, str) else keys)
@@ -282,6 +285,8 @@ class Session:
                 self._put()
             for task, writes in self._settled:
                 self._put_writes(task.id, writes, path_key(task.path))
+        if exc is not None and self.ctx.trace is not None:
+            self.ctx.trace.failed(exc)
 
     def conclude(self) -> None:
         """Say how the run ended, to streams, callbacks and the caller.
@@ -292,6 +297,10 @@ class Session:
             GraphDrained: somebody asked for it.
             GraphInterrupt: a nested graph stopped; its parent stops too.
         """
+        with nullcontext() if self.ctx.trace is None else self.ctx.trace.ending(lambda: self.result().value):
+            self._conclude()
+
+    def _conclude(self) -> None:
         if self.verdict is Verdict.OUT_OF_STEPS:
             raise GraphRecursionError(self._out_of_steps())
         if self.verdict is Verdict.STALLED:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from distgraph.engine.scope import NodeScope
 
 _SURROUNDINGS = "langchain_core.runnables.config"
+#: Its limits are LangChain's own defaults, its name and id the runnable's.
+_GIVEN_ON = ("tags", "metadata", "callbacks", "configurable")
+#: Tag of what runs inside a node's run, as LangChain marks the first step of a sequence.
+WITHIN = "seq:step:1"
 
 
 class TokenHandler:
@@ -183,14 +187,32 @@ class ProgressHandler:
 def for_models(scope: NodeScope, config: dict[str, Any]) -> dict[str, Any]:
     """``config`` of a task, as models and other runnables called by its node may inherit it."""
     ctx = scope.ctx
+    if scope.told is not None:
+        others = [each for each in config.get("callbacks") or () if not traces(each)]
+        config["callbacks"] = manager = scope.told.get_child(WITHIN)
+        for each in others:
+            manager.add_handler(each)
     # The name and the id are the run's: a model with that id would give all its answers one message id.
     for key in ("run_id", "run_name"):
         config.pop(key, None)
     if ctx.emit is not None and "messages" in ctx.modes:
-        config["callbacks"] = [*(config.get("callbacks") or ()), handler_for(ctx, config["metadata"])]
+        _listen(config, handler_for(ctx, config["metadata"]))
     if scope.progress is not None:
-        config["callbacks"] = [*(config.get("callbacks") or ()), ProgressHandler(scope.made_progress)]
+        _listen(config, ProgressHandler(scope.made_progress))
     return config
+
+
+def _listen(config: dict[str, Any], handler: Any) -> None:
+    callbacks: Any = config.get("callbacks")
+    if hasattr(callbacks, "add_handler"):
+        callbacks.add_handler(handler)
+    else:
+        config["callbacks"] = [*(callbacks or ()), handler]
+
+
+def traces(handler: Any) -> bool:
+    """Whether a callback is a handler of LangChain's that a program brought, to be told of graphs and nodes too."""
+    return hasattr(handler, "on_chain_start") and not isinstance(handler, ProgressHandler)
 
 
 def without_tokens(config: Any) -> Any:
@@ -199,6 +221,13 @@ def without_tokens(config: Any) -> Any:
     if not callbacks:
         return config
     return {**config, "callbacks": [each for each in callbacks if not isinstance(each, TokenHandler)]}
+
+
+def surrounding() -> dict[str, Any]:
+    """What a runnable of LangChain gives a graph that it calls without a config; nothing outside of one."""
+    variable = getattr(sys.modules.get(_SURROUNDINGS), "var_child_runnable_config", None)
+    config = variable.get() if variable is not None else None
+    return {key: config[key] for key in _GIVEN_ON if config.get(key)} if config else {}
 
 
 def surround(scope: NodeScope) -> Token[Any] | None:

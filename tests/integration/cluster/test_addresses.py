@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from celery import Celery
 from redis.exceptions import ConnectionError as NotConnected
 
 from distgraph.cluster import Cluster
-from distgraph.cluster.celery.app import client_app
+from distgraph.cluster.celery.config import settings
 from distgraph.cluster.processes import WorkerProcess
 from distgraph.examples import sums
 from distgraph.ledger.server import EmbeddedServer
@@ -49,6 +50,7 @@ def test_a_worker_takes_work_there(address: str, tmp_path: Path) -> None:
 
 def test_celery_does_not_speak_to_a_server_that_it_cannot_trust(server_program: str, tmp_path: Path) -> None:
     with running_server(server_program) as plain, behind_tls(plain, tmp_path) as (port, _):
-        app = client_app(f"rediss://localhost:{port}/0", "n")
+        app = Celery("distgraph", set_as_current=False)
+        app.conf.update(settings(f"rediss://localhost:{port}/0", "n"))
         with app.connection_for_write() as connection, pytest.raises(NotConnected, match="certificate"):
             connection.connect()

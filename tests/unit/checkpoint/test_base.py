@@ -60,8 +60,9 @@ def test_checkpoints_made_by_hand_are_kept_by_savers() -> None:
         config = saver.put(config, made, {"source": "loop", "step": n}, {"n": n + 1})
         ids.append(made["id"])
     assert ids == sorted(ids)
-    assert [found.checkpoint["channel_values"] for found in saver.list(config)] == [{"n": 2}, {"n": 1}, {"n": 0}]
-    assert [found.checkpoint["id"] for found in saver.list(config)] == ids[::-1]
+    thread: Any = {"configurable": {"thread_id": "t"}}
+    assert [found.checkpoint["channel_values"] for found in saver.list(thread)] == [{"n": 2}, {"n": 1}, {"n": 0}]
+    assert [found.checkpoint["id"] for found in saver.list(thread)] == ids[::-1]
 
 
 def test_a_copy_of_a_checkpoint_has_dicts_of_its_own() -> None:

@@ -24,7 +24,7 @@ def listening() -> tuple[list[Any], RunContext]:
 
 
 def scope(ctx: RunContext, progress: Any = None) -> Any:
-    return SimpleNamespace(ctx=ctx, progress=progress, made_progress=progress)
+    return SimpleNamespace(ctx=ctx, progress=progress, made_progress=progress, told=None)
 
 
 def said(content: str, id: str | None = "1") -> Any:
