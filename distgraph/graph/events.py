@@ -10,8 +10,11 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypedDict
 from uuid import uuid4
 
+from distgraph.config import ensure_config
 from distgraph.constants import NS_SEP
 from distgraph.errors import ConfigError
+from distgraph.graph.telling import Told
+from distgraph.graph.telling import tellers as tellers_here
 from distgraph.superstep.model import Program
 
 if TYPE_CHECKING:
@@ -26,8 +29,9 @@ class GraphEvent(TypedDict):
     """One event.
 
     Attributes:
-        event: "on_chain_start", "on_chain_stream", "on_chain_end", "on_chat_model_stream" or "on_custom_event".
-        name: of the graph, the node or the model's chunk.
+        event: "on_chain_start", "on_chain_stream", "on_chain_end"; "on_chat_model_start", "on_chat_model_stream",
+            "on_chat_model_end"; "on_tool_start", "on_tool_end"; or "on_custom_event".
+        name: of the graph, the node, the model, the tool, or the event that a node dispatched.
         run_id: of that run: a node's is its task's id.
         parent_ids: of the runs around it, the outermost first.
         data: "input", "chunk" or "output".
@@ -54,7 +58,7 @@ class Wanted:
 
     def __call__(self, event: GraphEvent) -> bool:
         """Whether ``event`` is read."""
-        kind = "chat_model" if "chat_model" in event["event"] else "chain"
+        kind = next((kind for kind in ("chat_model", "tool") if kind in event["event"]), "chain")
         having = {"names": {event["name"]}, "types": {kind}, "tags": {*event["tags"]}}
         named = [(name.partition("_"), values) for name, values in self._filters.items()]
         included = [not having[what].isdisjoint(values) for (way, _, what), values in named if way == "include"]
@@ -84,7 +88,9 @@ class _Level:
 class Events:
     """Makes events of a graph's chunks, one run."""
 
-    def __init__(self, name: str, program: Program, config: Mapping[str, Any], given: Any) -> None:
+    def __init__(self, name: str, program: Program, config: Mapping[str, Any], given: Any, told: bool = False) -> None:
+        #: Models tell of themselves.
+        self._told = told
         self._tags = list(config.get("tags") or ())
         self._metadata = {"ls_integration": "langgraph", **(config.get("metadata") or {})}
         root = _Level(name, program, str(config.get("run_id") or uuid4()), [], self._tags, self._metadata)
@@ -109,9 +115,15 @@ class Events:
         elif mode == "updates":
             for name, update in chunk.items():
                 level.updates.setdefault(name, []).append(update)
+        elif isinstance(chunk, Told):
+            parents = [*level.parents, level.run_id]
+            if chunk.run_id is not None:
+                parents.append(chunk.task_id)
+            run_id = chunk.run_id or chunk.task_id
+            yield _made(chunk.event, chunk.name, run_id, parents, [*chunk.tags], chunk.metadata, chunk.data)
         elif mode == "custom":
             yield self._event("on_custom_event", level, chunk)
-        elif mode == "messages" and type(chunk[0]).__name__.endswith("Chunk"):
+        elif mode == "messages" and not self._told and type(chunk[0]).__name__.endswith("Chunk"):
             message, metadata = chunk
             parents = [*level.parents, level.run_id]
             yield _made("on_chat_model_stream", type(message).__name__, "", parents, [], metadata, {"chunk": message})
@@ -210,7 +222,10 @@ class _Reading:
         if version != "v2":
             raise ConfigError(f"Events have versions 'v2' and 'v3', not {version!r}. Or read stream(...).")
         self._wanted = Wanted({key: options[key] for key in options if key.startswith(("include_", "exclude_"))})
-        self._made = Events(graph.name, graph.program, {**(graph.config or {}), **(config or {})}, input)
+        # Workers cannot call handlers of this process.
+        tellers = [] if graph.on_cluster else tellers_here()
+        self.config = ensure_config(config, {"callbacks": tellers}) if tellers else config
+        self._made = Events(graph.name, graph.program, {**(graph.config or {}), **(config or {})}, input, bool(tellers))
         #: What the filters leave, for ``stream``.
         self.options = {key: value for key, value in options.items() if not key.startswith(("include_", "exclude_"))}
 
@@ -231,12 +246,12 @@ def events_of(
     graph: Any, input: Any, config: RunnableConfig | None, version: str, options: Mapping[str, Any]
 ) -> Iterator[GraphEvent]:
     """See ``GraphFace.stream_events``."""
-    return _told(graph, input, config, _Reading(graph, input, config, version, options))
+    return _told(graph, input, _Reading(graph, input, config, version, options))
 
 
-def _told(graph: Any, input: Any, config: RunnableConfig | None, reading: _Reading) -> Iterator[GraphEvent]:
+def _told(graph: Any, input: Any, reading: _Reading) -> Iterator[GraphEvent]:
     yield from reading.begin()
-    for chunk in graph.stream(input, config, stream_mode=_MODES, subgraphs=True, **reading.options):
+    for chunk in graph.stream(input, reading.config, stream_mode=_MODES, subgraphs=True, **reading.options):
         yield from reading.of(chunk)
     yield from reading.end()
 
@@ -245,13 +260,13 @@ def aevents_of(
     graph: Any, input: Any, config: RunnableConfig | None, version: str, options: Mapping[str, Any]
 ) -> AsyncIterator[GraphEvent]:
     """See ``GraphFace.astream_events``."""
-    return _atold(graph, input, config, _Reading(graph, input, config, version, options))
+    return _atold(graph, input, _Reading(graph, input, config, version, options))
 
 
-async def _atold(graph: Any, input: Any, config: RunnableConfig | None, reading: _Reading) -> AsyncIterator[GraphEvent]:
+async def _atold(graph: Any, input: Any, reading: _Reading) -> AsyncIterator[GraphEvent]:
     for event in reading.begin():
         yield event
-    chunks = graph.astream(input, config, stream_mode=_MODES, subgraphs=True, **reading.options)
+    chunks = graph.astream(input, reading.config, stream_mode=_MODES, subgraphs=True, **reading.options)
     # Who stops reading shall not leave the run's tasks to the garbage collector.
     async with aclosing(chunks):
         async for chunk in chunks:

@@ -271,7 +271,7 @@ class GraphFace(Subscripted, Piped, Batches, Threads, Generic[StateT, ContextT, 
             transformers: of "v3": classes, or functions of a namespace, that make further projections; besides those
                 that ``compile`` was given.
             **options: as ``stream``; of "v3" without stream_mode and subgraphs. Of "v2" also include_names,
-                include_types ("chain", "chat_model"), include_tags, exclude_names, exclude_types, exclude_tags: lists
+                include_types ("chain", "chat_model", "tool"), include_tags, exclude_names, exclude_types, exclude_tags: lists
                 that say which events are wanted.
 
         Raises:
