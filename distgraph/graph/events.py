@@ -88,9 +88,19 @@ class _Level:
 class Events:
     """Makes events of a graph's chunks, one run."""
 
-    def __init__(self, name: str, program: Program, config: Mapping[str, Any], given: Any, told: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        program: Program,
+        config: Mapping[str, Any],
+        given: Any,
+        told: bool = False,
+        shown: str = "updates",
+    ) -> None:
         #: Models tell of themselves.
         self._told = told
+        #: The mode whose chunks are those of the graph's run.
+        self._shown = shown
         self._tags = list(config.get("tags") or ())
         self._metadata = {"ls_integration": "langgraph", **(config.get("metadata") or {})}
         root = _Level(name, program, str(config.get("run_id") or uuid4()), [], self._tags, self._metadata)
@@ -112,6 +122,8 @@ class Events:
         level = self._level(ns)
         if mode == "values" and not ns:
             self._output = chunk
+            if self._shown == "values":
+                yield self._event("on_chain_stream", level, {"chunk": chunk})
         elif mode == "updates":
             for name, update in chunk.items():
                 level.updates.setdefault(name, []).append(update)
@@ -180,7 +192,7 @@ class Events:
                 yield self._event("on_chain_end", nested, {"output": update, "input": nested.input})
             yield {**event, "event": "on_chain_stream", "data": {"chunk": update}}
             yield {**event, "event": "on_chain_end", "data": {"output": update, "input": given}}
-        if not ns and settled:
+        if not ns and settled and self._shown == "updates":
             yield self._event("on_chain_stream", level, {"chunk": {task["name"]: update}})
 
 
@@ -225,9 +237,16 @@ class _Reading:
         # Workers cannot call handlers of this process.
         tellers = [] if graph.on_cluster else tellers_here()
         self.config = ensure_config(config, {"callbacks": tellers}) if tellers else config
-        self._made = Events(graph.name, graph.program, {**(graph.config or {}), **(config or {})}, input, bool(tellers))
+        own = {**(graph.config or {}), **(config or {})}
+        shown = options.get("stream_mode") or "updates"
+        if shown not in ("updates", "values"):
+            raise ConfigError(
+                f"The chunks of a graph's events are of stream_mode 'updates' or 'values', not {shown!r}."
+            )
+        self._made = Events(graph.name, graph.program, own, input, bool(tellers), shown)
         #: What the filters leave, for ``stream``.
-        self.options = {key: value for key, value in options.items() if not key.startswith(("include_", "exclude_"))}
+        ours = ("include_", "exclude_", "stream_mode")
+        self.options = {key: value for key, value in options.items() if not key.startswith(ours)}
 
     def begin(self) -> Iterator[GraphEvent]:
         """The first event, if it is wanted."""

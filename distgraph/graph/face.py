@@ -272,7 +272,7 @@ class GraphFace(Subscripted, Piped, Batches, Threads, Generic[StateT, ContextT, 
                 that ``compile`` was given.
             **options: as ``stream``; of "v3" without stream_mode and subgraphs. Of "v2" also include_names,
                 include_types ("chain", "chat_model", "tool"), include_tags, exclude_names, exclude_types, exclude_tags: lists
-                that say which events are wanted.
+                that say which events are wanted; and stream_mode, "updates" or "values": the chunks of the graph's run.
 
         Raises:
             ConfigError: another version, or two projections of one name (a ValueError).

@@ -128,6 +128,21 @@ def test_who_stops_reading_leaves_nothing_behind() -> None:
     assert asyncio.run(program()) == ["ended"]
 
 
+def test_the_chunks_of_the_graph_itself_are_updates_or_values() -> None:
+    def chunks(**options: Any) -> list[Any]:
+        graph = nested().compile(name="outer")
+        streamed = [e for e in events(graph, {"x": 1}, **options) if e["event"] == "on_chain_stream"]
+        return [e["data"]["chunk"] for e in streamed if e["name"] == "outer"]
+
+    assert (
+        [[*chunk] for chunk in chunks()] == [["inner"], ["last"]] == [[*each] for each in chunks(stream_mode="updates")]
+    )
+    values = chunks(stream_mode="values")
+    assert values == list(nested().compile().stream({"x": 1}, stream_mode="values"))
+    with pytest.raises(ConfigError, match="'updates' or 'values', not 'custom'"):
+        chunks(stream_mode="custom")
+
+
 def test_without_a_loop() -> None:
     graph = nested().compile(name="outer")
     found = [(e["event"], e["name"]) for e in graph.stream_events({"x": 1}, {"tags": ["t"]}, exclude_names=["last"])]
