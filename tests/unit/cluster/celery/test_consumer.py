@@ -48,7 +48,8 @@ def test_what_a_worker_tells_of_its_server_has_no_password(
 ) -> None:
     """Flower shows it. Of a socket Kombu takes the whole address for the host's name."""
     monkeypatch.setattr("kombu.connection.retry_over_time", lambda *_, **__: None)
-    app = client_app(url, "ns")
+    app = Celery("distgraph", set_as_current=False)
+    app.conf.update(settings(url, "ns"))
     consumer = PatientConsumer.__new__(PatientConsumer)
     consumer.app, consumer.first_connection_attempt, consumer.broker_connection_retry_attempt = app, True, 0
     with app.connection_for_read() as consumer.connection:
