@@ -25,9 +25,10 @@ from distgraph.cluster.rows import naming
 from distgraph.cluster.run import Left, Run, hint_of, open_run
 from distgraph.cluster.workplace import CRASHES_ALLOWED, HINT_GRACE_MS, LEASE_CHECK_MS, QUANTUM, Workplace
 from distgraph.constants import START
-from distgraph.errors import CheckpointCorruptError, DistgraphError, GraphSleep, StoreError
+from distgraph.errors import CheckpointCorruptError, DistgraphError, GraphSleep, LedgerCorruptError, StoreError
 from distgraph.ledger.places import Place
 from distgraph.ledger.replies import Address, Record
+from distgraph.ledger.soundness import check_record
 from distgraph.superstep.advance import Verdict
 from distgraph.superstep.model import Task
 from distgraph.types import Write
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 
 #: A suspect that cannot run alone now is looked at again after this. Milliseconds.
 ALONE_MS = 200
+#: A run whose record is damaged is looked at again after this, should somebody have restored it. Milliseconds.
+DAMAGED_MS = 60_000
 
 
 def drive(place: Workplace, hint: RunHint) -> None:
@@ -53,6 +56,12 @@ def drive(place: Workplace, hint: RunHint) -> None:
             # Mostly the run has left this checkpoint meanwhile.
             log.warning("run %s: its tasks cannot be offered again: %s", hint.run_id, exc)
     if claimed.kind != "ok":
+        return
+    try:
+        check_record(hint.run_id, claimed.record)
+    except LedgerCorruptError as exc:
+        log.error("%s", exc)
+        place.runs.release(address, place.slot, due_ms=DAMAGED_MS)
         return
     if claimed.record["fp"].decode() != served.fingerprint:
         # An old hint: another version has taken the run over.

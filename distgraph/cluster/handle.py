@@ -35,6 +35,7 @@ from distgraph.errors import (
 from distgraph.ledger.keys import split_item
 from distgraph.ledger.places import Place
 from distgraph.ledger.replies import Address, Record
+from distgraph.ledger.soundness import check_record
 from distgraph.superstep.lifecycle import AT_REST, RunStatus
 from distgraph.superstep.model import Program, is_finished
 from distgraph.superstep.resume import answers_of, is_answer_map, pending_interrupts
@@ -137,9 +138,11 @@ class RunHandle(RunStreams):
 
         Raises:
             RunNotFoundError: there is no such run.
+            LedgerCorruptError: its record is damaged.
         """
         item = split_item(self.run_id)
         record = self._runs.record(self._address) if item else self._record()
+        check_record(self.run_id, record)
         batch = None if record or item is None else self._cluster.find_batch(item[0])
         if batch is None or item is None:
             return record or self._record(), None
