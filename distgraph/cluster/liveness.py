@@ -98,6 +98,20 @@ class Called(NamedTuple):
         return Called(kind, run_id, other, epoch, key, int(attempt), limit, node)
 
 
+def _shared_memory(size: int) -> int:
+    """A file of so many bytes that other processes can be handed: in memory, where there is such a thing.
+
+    A worker that maps a file on a disk is killed without a word where that disk fills up.
+    """
+    if hasattr(os, "memfd_create"):
+        fd = os.memfd_create("distgraph-slots")
+        os.ftruncate(fd, size)
+        return fd
+    with tempfile.TemporaryFile() as file:
+        file.truncate(size)
+        return os.dup(file.fileno())
+
+
 class SlotTable:
     """Rows in memory shared by the processes of one worker."""
 
@@ -105,9 +119,7 @@ class SlotTable:
         """A new table, or the one behind ``fd`` that another process of this worker made."""
         self.rows = rows
         if fd is None:
-            with tempfile.TemporaryFile() as file:
-                file.truncate(rows * _ROW)
-                fd = os.dup(file.fileno())
+            fd = _shared_memory(rows * _ROW)
         self.fd = fd
         self._map = mmap.mmap(fd, rows * _ROW)
 

@@ -33,6 +33,8 @@ COMPLAIN_SECONDS = 10.0
 PAGE = os.sysconf("SC_PAGE_SIZE")
 #: How long a dead slot is named in beats, so that every sweep can free what it held. Seconds.
 DEAD_SECONDS = 60.0
+#: The exit code of a process that ends itself because its driver failed (EX_SOFTWARE).
+BROKEN = 70
 
 
 class Watcher:
@@ -216,6 +218,8 @@ def death(code: int | None) -> str:
     """What a process died of, by its exit code; negative: the signal."""
     if code is None:
         return "its process died"
+    if code == BROKEN:
+        return "its driver failed, and its worker's log says how (exit code 70)"
     if code >= 0:
         return f"it ended its process with exit code {code}"
     try:

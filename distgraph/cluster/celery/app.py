@@ -18,11 +18,18 @@ from distgraph.cluster.celery.config import settings
 from distgraph.cluster.celery.envelope import KINDS, going_round, understood
 from distgraph.cluster.celery.pops import mark_pops
 from distgraph.cluster.celery.site import Site, SiteOptions
+from distgraph.cluster.celery.surroundings import (
+    Streams,
+    check_machine,
+    check_packages,
+    refuse_compressed,
+    warn_of_root,
+)
 from distgraph.cluster.deliver import deliver
 from distgraph.cluster.hints import BatchHint, queue_name
 from distgraph.cluster.liveness import died_here, kin
 from distgraph.cluster.recover import Sweeper
-from distgraph.cluster.watcher import Watcher
+from distgraph.cluster.watcher import BROKEN, Watcher
 from distgraph.ledger import seam
 from distgraph.ledger.connection import check_server
 
@@ -40,10 +47,12 @@ def make_app(options: SiteOptions, overrides: dict[str, Any] | None = None) -> C
     """The application of a worker that serves ``options.graphs``.
 
     Raises:
-        ConfigError: the graphs cannot be loaded.
+        ConfigError: the graphs cannot be loaded, or a package that is needed has another version.
     """
+    check_packages()
     site = Site(options)
-    app = Celery("distgraph", set_as_current=True)
+    app = Celery("distgraph", set_as_current=True, log=Streams)
+    refuse_compressed()
     app.conf.update(settings(options.broker_url or options.url, options.namespace))
     if options.queues:
         names = [queue_name(options.namespace, queue) for queue in options.queues]
@@ -118,9 +127,24 @@ def _work(site: Site, hint: Any) -> None:
     try:
         deliver(place, hint, lambda: time.sleep(0.2))
         seam.reach("delivery", "after")
+    except Exception:
+        if site.options.pool == "prefork":
+            _give_up_process(hint)
+        raise
     finally:
         place.hand_over()
         mark.hold("")
+
+
+def _give_up_process(hint: Any) -> None:
+    """End this process, for nodes may have broken it: what comes next gets a new one.
+
+    Its row says what it held, should it have been unable to let go of that: that is a crash, and does not come again for ever.
+    """
+    try:
+        log.exception("%s: its driver failed; this process of the pool ends, and another one takes its place", hint[0])
+    finally:
+        os._exit(BROKEN)
 
 
 def _watch_step(site: Site) -> type[bootsteps.StartStopStep]:
@@ -131,6 +155,8 @@ def _watch_step(site: Site) -> type[bootsteps.StartStopStep]:
 
         def __init__(self, parent: Any, **kwargs: Any) -> None:
             super().__init__(parent, **kwargs)
+            self.pool = {"thread": "threads"}.get(name := parent.pool_cls.__module__.rpartition(".")[2], name)
+            check_machine(self.pool, int(parent.concurrency or 1))
             self.companion: subprocess.Popen[bytes] | None = None
             self.watcher: Watcher | None = None
             #: Exit codes of processes of the pool that have ended, by process id.
@@ -143,19 +169,19 @@ def _watch_step(site: Site) -> type[bootsteps.StartStopStep]:
             ledger.scripts.load()
             ledger.fleet.join()
             ledger.fleet.serve(site.registry.about())
-            pool = parent.pool_cls.__module__.rpartition(".")[2]
+            warn_of_root()
             about = {
                 "name": site.options.name or parent.hostname,
                 "host": site.host,
                 "pid": os.getpid(),
-                "pool": {"thread": "threads"}.get(pool, pool),
+                "pool": self.pool,
                 "concurrency": int(parent.concurrency or 1),
                 "graphs": site.registry.names(),
                 "queues": [queue_name(site.options.namespace), *site.options.queues],
                 "kin": kin(),
-                "unstoppable": site.unstoppable({"thread": "threads"}.get(pool, pool)),
+                "unstoppable": site.unstoppable(self.pool),
             }
-            own = about["pool"] == "prefork"
+            own = self.pool == "prefork"
             sweeper = Sweeper(
                 ledger.runs,
                 ledger.batches,

@@ -94,7 +94,9 @@ def understood(task: str, args: Sequence[Any], more: Mapping[str, Any]) -> Hint 
         hint: Hint = KINDS[task](*args)
     except TypeError:
         return None
-    return hint
+    # Ids, the graph's name and its fingerprint come first; whatever else is there is no key of the ledger's.
+    texts = hint[: 3 if isinstance(hint, BatchHint) else 4]
+    return hint if all(isinstance(text, str) for text in texts) else None
 
 
 def going_round(queue: str, task: str, args: Sequence[Any], more: Mapping[str, Any]) -> tuple[str, str] | None:

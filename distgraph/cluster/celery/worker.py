@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,7 @@ def main(options: WorkerOptions) -> int:
     """Run a worker until it is told to stop; returns its exit code.
 
     Raises:
-        ConfigError: an option is wrong, or the graphs cannot be loaded.
+        ConfigError: an option is wrong, the graphs cannot be loaded, or this machine or its packages are not fit for it.
         StoreError: the server cannot be used.
     """
     if options.pool not in POOLS:
@@ -71,6 +72,8 @@ def main(options: WorkerOptions) -> int:
         )
     if not options.graphs:
         raise ConfigError("A worker needs graphs to serve: --graphs package.module[,package.module:attribute].")
+    from celery.exceptions import SecurityWarning
+
     from distgraph.cluster.celery.app import make_app
     from distgraph.cluster.celery.site import SiteOptions
     from distgraph.ledger.broker import check_broker
@@ -106,14 +109,17 @@ def main(options: WorkerOptions) -> int:
             commit_patience=options.commit_patience,
         )
     )
-    worker = app.Worker(
-        pool_cls=options.pool,
-        concurrency=1 if options.pool == "solo" else options.concurrency,
-        hostname=f"{name}@{socket.gethostname()}",
-        loglevel=options.log_level,
-        without_gossip=True,
-        without_mingle=True,
-        quiet=True,
-    )
+    with warnings.catch_warnings():
+        # It is said in the log, without options of another command.
+        warnings.simplefilter("ignore", SecurityWarning)
+        worker = app.Worker(
+            pool_cls=options.pool,
+            concurrency=1 if options.pool == "solo" else options.concurrency,
+            hostname=f"{name}@{socket.gethostname()}",
+            loglevel=options.log_level,
+            without_gossip=True,
+            without_mingle=True,
+            quiet=True,
+        )
     worker.start()
     return int(worker.exitcode or 0)

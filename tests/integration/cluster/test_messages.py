@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import base64
+import bz2
 import json
+import re
+import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,6 +71,12 @@ MESSAGES: dict[str, str] = {
     "225 a time long ago": changed(headers={"expires": "2001-01-01T00:00:00+00:00"}),
     "225 a time that is none": changed(headers={"eta": "soon", "expires": "later"}),
     "227 another namespace": render("elsewhere", PLAIN)[1],
+    "228 compressed": changed(body=b64(zlib.compress(b"[]")), headers={"compression": "application/x-gzip"}),
+    "228 compressed in another way": changed(
+        body=b64(bz2.compress(b"[]")), headers={"compression": "application/x-bz2"}
+    ),
+    "228 compressed in no known way": changed(headers={"compression": "application/x-thing"}),
+    "228 base64 of base64": changed(body=b64(b64(b"[[], {}, {}]").encode())),
 }
 
 
@@ -92,6 +102,15 @@ def test_a_worker_outlives_it(cluster: EmbeddedCluster, case: str) -> None:
 def test_223_a_large_one(cluster: EmbeddedCluster) -> None:
     wait_until(pushed(cluster, of(["x" * (10 << 20)])), 20)
     works(cluster)
+
+
+def test_228_a_bomb_is_not_unfolded(cluster: EmbeddedCluster) -> None:
+    """Half a megabyte that would be half a gigabyte in the memory of the worker's parent process."""
+    bomb = changed(body=b64(zlib.compress(bytes(1 << 29))), headers={"compression": "application/x-gzip"})
+    wait_until(pushed(cluster, bomb, bomb), 20)
+    works(cluster)
+    peaks = [Path(f"/proc/{process.pid}/status").read_text() for process in cluster.processes]
+    assert all(int(re.findall(r"VmHWM:\s+(\d+) kB", peak)[0]) < 384 << 10 for peak in peaks)
 
 
 def test_226_very_many(cluster: EmbeddedCluster) -> None:

@@ -214,6 +214,7 @@ def test_a_node_that_ends_when_told_keeps_its_process(watched: Watched, child: s
 
 def test_what_a_process_died_of() -> None:
     assert module.death(3) == "it ended its process with exit code 3"
+    assert module.death(module.BROKEN).startswith("its driver failed, and its worker's log says how")
     assert module.death(-signal.SIGABRT) == "its process was killed by SIGABRT"
     assert module.death(-signal.SIGKILL) == "its process was killed by SIGKILL (out of memory?)"
     assert module.death(None) == "its process died"

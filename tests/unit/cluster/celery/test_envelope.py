@@ -170,3 +170,14 @@ def test_a_message_that_waits_can_be_read(hint: Hint) -> None:
 )
 def test_what_somebody_else_left_in_the_queue_is_passed_over(message: bytes) -> None:
     assert read(message) is None
+
+
+@pytest.mark.parametrize("odd", [None, 3, ["r"], {}, b"r"])
+@pytest.mark.parametrize("at", range(4))
+def test_ids_that_are_no_texts_are_not_understood(at: int, odd: Any) -> None:
+    ids: list[Any] = ["r", "t", "g", "f"]
+    assert understood(RUN_TASK, ids, {}) == ("r", "t", "g", "f", 0, False)
+    ids[at] = odd
+    assert understood(RUN_TASK, ids, {}) is None
+    assert understood(NODE_TASK, [*ids, 1, "head", [], "x", 1], {}) is None
+    assert understood(BATCH_TASK, ids[1:] if at else ids[:3], {}) is None
