@@ -286,9 +286,22 @@ class RetryPolicy(NamedTuple):
             return bool(cast("Callable[[BaseException], bool]", rule)(exc))
         return isinstance(exc, tuple(rule))
 
+    def oddities(self) -> list[str]:
+        """What of its numbers cannot be meant, in words; [] for a policy as it should be."""
+        attempts = self.max_attempts
+        found = [] if type(attempts) is int and attempts >= 1 else [f"max_attempts={attempts!r}, not an int from 1 on"]
+        for name, least in (("initial_interval", 0), ("max_interval", 0), ("backoff_factor", 1)):
+            value = getattr(self, name)
+            # NaN is below nothing, and at least nothing.
+            found += [] if value >= least else [f"{name}={value!r}, not at least {least}"]
+        return found + ([] if isinstance(self.jitter, bool) else [f"jitter={self.jitter!r}, which is on or off"])
+
     def delay(self, attempt: int, noise: float) -> float:
         """Seconds to wait after failed ``attempt`` (from 1); ``noise`` in [0, 1) is the caller's randomness."""
-        wait = min(self.max_interval, self.initial_interval * self.backoff_factor ** (attempt - 1))
+        try:
+            wait = max(0.0, min(self.max_interval, self.initial_interval * self.backoff_factor ** (attempt - 1)))
+        except OverflowError:
+            wait = self.max_interval
         return wait + noise if self.jitter else wait
 
 

@@ -6,7 +6,7 @@ careful: what a function may do at run time (return a Command, go anywhere) coun
     errors   no-entry, unknown-node, node-name, state-key, sync-timeout
     lints    unreachable-node, endless-loop, join-never-fires, parallel-writers, duplicate-edge, empty-path-map,
              lambda-reducer, generator-node, node-arity, handler-parameter, node-named-like-key, node-name-unusual,
-             node-name-lookalike
+             node-name-lookalike, odd-retry-policy
     lints of what is stored or served (``storable.py``)    unstorable-type, partial-reducer, node-in-main
 """
 
@@ -29,6 +29,7 @@ from distgraph.graph.specs import NodeSpec
 from distgraph.graph.storable import reach_lints, storage_lints
 from distgraph.graph.ways import Ways
 from distgraph.suggestions import did_you_mean
+from distgraph.types import RetryPolicy
 
 if TYPE_CHECKING:
     from distgraph.graph.state import StateGraph
@@ -48,7 +49,13 @@ def find_problems(
         served: by which name workers are to know it; "" if they need not.
     """
     errors = [*_edge_errors(builder), *_interrupt_errors(builder, interrupt), *_node_errors(builder)]
-    lints = [*_node_lints(builder), *_lookalikes(builder), *_state_lints(builder), *_edge_lints(builder)]
+    lints = [
+        *_node_lints(builder),
+        *_lookalikes(builder),
+        *_retry_lints(builder),
+        *_state_lints(builder),
+        *_edge_lints(builder),
+    ]
     if stored:
         lints += storage_lints(builder)
     if served:
@@ -149,6 +156,18 @@ def _node_lints(builder: Builder) -> Iterator[Problem]:
         function, position = plain_function(spec.runnable)
         if function is not None:
             yield from _function_lints(name, spec, function, position)
+
+
+def _retry_lints(builder: Builder) -> Iterator[Problem]:
+    """Numbers of retry policies that cannot be meant, each policy once."""
+    of_nodes = ((f"of node {name!r}", spec.retry_policy, spec.place) for name, spec in builder.nodes.items())
+    for whose, policies, place in (*of_nodes, ("of all nodes", builder._defaults.retry_policy, builder.place)):
+        for policy in (policies,) if isinstance(policies, RetryPolicy) else policies or ():
+            if odd := policy.oddities():
+                text = f"The retry policy {whose} has {' and '.join(odd)}."
+                yield lint(
+                    "odd-retry-policy", text, "Intervals are seconds from 0 on; 1 attempt means no retry.", place
+                )
 
 
 def _lookalikes(builder: Builder) -> Iterator[Problem]:

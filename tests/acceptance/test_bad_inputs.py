@@ -285,7 +285,20 @@ LINTS: dict[str, tuple[Callable[[], Any], str]] = {
     "22 a loop without end": (lambda: builder().add_edge("a", "a"), "endless-loop"),
     "24 an empty mapping": (lambda: builder().add_conditional_edges("a", lambda state: "a", {}), "empty-path-map"),
     "28 a nameless reducer": (lambda: nameless(), "lambda-reducer"),
+    "61 no attempts": (lambda: tried_again(max_attempts=0), "odd-retry-policy"),
+    "61 fewer attempts than none": (lambda: tried_again(max_attempts=-3), "odd-retry-policy"),
+    "61 a bool for attempts": (lambda: tried_again(max_attempts=True), "odd-retry-policy"),
+    "62 waits that get shorter": (lambda: tried_again(backoff_factor=0.5), "odd-retry-policy"),
+    "62 a factor that is no number": (lambda: tried_again(backoff_factor=float("nan")), "odd-retry-policy"),
+    "62 a negative wait": (lambda: tried_again(initial_interval=-1), "odd-retry-policy"),
+    "62 a number for jitter": (lambda: tried_again(jitter=1.5), "odd-retry-policy"),
 }
+
+
+def tried_again(**numbers: Any) -> Any:
+    """A graph whose node has such a retry policy, and one that is as it should be."""
+    policies = [RetryPolicy(max_attempts=1), RetryPolicy(**numbers)]
+    return StateGraph(State).add_node("a", same, retry_policy=policies).add_edge(START, "a")
 
 
 def nameless() -> Any:

@@ -21,6 +21,7 @@ from distgraph.channels import LastValue
 from distgraph.errors import DistgraphError, GraphValidationError, InvalidUpdateError
 from distgraph.managed import IsLastStep
 from distgraph.pregel import Pregel
+from distgraph.types import RetryPolicy
 from distgraph.warnings import DistgraphWarning
 
 pytestmark = pytest.mark.acceptance
@@ -167,6 +168,7 @@ PROVOKED: dict[str, Callable[[], object]] = {
     "node-arity": lambda: graph(b=takes_nothing).add_edge("a", "b").compile(),
     "node-named-like-key": lambda: graph(value=node).add_edge("a", "value").compile(),
     "node-name-unusual": lambda: graph(**{" b": node}).add_edge("a", " b").compile(),
+    "odd-retry-policy": lambda: graph().set_node_defaults(retry_policy=RetryPolicy(max_attempts=0)).compile(),
     "node-name-lookalike": lambda: (
         graph(**{"caf\u00e9": node, "cafe\u0301": node})
         .add_edge("a", "caf\u00e9")

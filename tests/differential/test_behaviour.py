@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.differential.behaviour import TABLE, Line, lines
+from tests.differential.checklist import CHECKLIST
 from tests.differential.test_programs import MODULES, programs
 
 pytestmark = pytest.mark.differential
@@ -63,6 +64,10 @@ def test_what_shows_a_line_is_there(line: Line) -> None:
 def test_every_section_has_lines() -> None:
     assert list(TABLE) == SECTIONS
     assert len(LINES) > 150
+
+
+def test_the_list_of_twenty_is_complete() -> None:
+    assert [int(says.split(" ")[0]) for says in CHECKLIST] == list(range(1, 21))
 
 
 def test_every_program_is_in_a_module_that_is_run() -> None:

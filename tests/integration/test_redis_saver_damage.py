@@ -9,9 +9,10 @@ import pytest
 
 from distgraph.checkpoint.redis import RedisSaver
 from distgraph.errors import CheckpointCorruptError
+from distgraph.graph import START, StateGraph
 from distgraph.ledger.connection import connect
 from distgraph.types import Command
-from tests.integration.saver_graph import CONFIG, graph, line_key, opened, pend_key, saved
+from tests.integration.saver_graph import CONFIG, State, ask, count, graph, line_key, opened, pend_key, saved
 
 pytestmark = pytest.mark.integration
 
@@ -103,3 +104,21 @@ def test_a_head_that_moves_while_it_is_read_is_read_again(
     found = saver.get_tuple(CONFIG)
     assert found is not None
     assert found.checkpoint["id"] == newest.checkpoint["id"]
+
+
+@pytest.mark.parametrize("gone", [":line:", ":pend:", ":hist:", ":line:t:ask", ":pend:t:ask", ":hist:t:ask"])
+def test_a_deletion_that_was_cut_short_is_finished_by_the_next(
+    saver: RedisSaver, client: Any, namespace: str, gone: str
+) -> None:
+    """Whichever of its keys went: what is left of the thread is deleted (the fixture looks), and a new one starts anew."""
+    inner = StateGraph(State).add_node(ask).add_edge(START, "ask").compile(checkpointer=True)
+    builder = StateGraph(State).add_node(count).add_node("ask", inner).add_edge(START, "count").add_edge("count", "ask")
+    nested = builder.compile(checkpointer=saver)
+    before = nested.invoke({"x": 1}, CONFIG)
+    keys = [key for key in client.scan_iter(match=f"*{namespace}*") if gone.encode() in key]
+    assert keys
+    client.delete(*keys)
+    saver.delete_thread("t")
+    assert saver.get_tuple(CONFIG) is None
+    again = nested.invoke({"x": 1}, CONFIG)
+    assert (again["x"], again["log"], len(again["__interrupt__"])) == (before["x"], before["log"], 1)

@@ -142,3 +142,28 @@ def test_a_deleted_thread_begins_anew(saver: Saver, line: Line) -> None:
 def test_deleting_what_is_not_there_changes_nothing(saver: Saver, line: Line) -> None:
     saver.delete_thread("nobody")
     assert len([*saver.list(thread())]) == 7
+
+
+@pytest.mark.parametrize("parents", ["missing", "a circle", "itself", "two children"])
+def test_odd_parents_hide_nothing(saver: Saver, parents: str) -> None:
+    """What a checkpoint says of where it came from is told, and followed by nobody who could go round in circles."""
+    named = {
+        "missing": {"00000002-a": "00000000-x"},
+        "a circle": {"00000001-a": "00000003-a", "00000002-a": "00000001-a", "00000003-a": "00000002-a"},
+        "itself": {"00000002-a": "00000002-a"},
+        "two children": {"00000002-a": "00000001-a", "00000003-a": "00000001-a"},
+    }[parents]
+    line = Line(saver)
+    for x in range(3):
+        line.config = thread(at=named.get(f"{x + 1:08d}-a"))
+        line.grow(x=x, log=[x])
+    found = [*saver.list(thread())]
+    assert ids(found) == ["00000003-a", "00000002-a", "00000001-a"]
+    assert [one.checkpoint["channel_values"]["x"] for one in found] == [2, 1, 0]
+    for one in found:
+        assert stored(saver, one.config).checkpoint == one.checkpoint
+        parent = named.get(one.checkpoint["id"])
+        assert one.parent_config == (thread(at=parent) if parent else None)
+    assert line.grow(x=3) == "00000004-a", "it goes on"
+    saver.delete_thread("t")
+    assert ids(saver.list(thread())) == []

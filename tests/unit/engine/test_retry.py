@@ -26,6 +26,13 @@ def test_waits_grow_up_to_a_limit() -> None:
     assert waits == [1, 3, 5, 5]
 
 
+def test_waits_that_no_clock_can_wait_are_the_longest_or_none() -> None:
+    """A float has an end after 1,024 doublings; a wait below nothing would fail in the node's place."""
+    often = RetryPolicy(max_attempts=10_000, max_interval=0.5, jitter=False)
+    assert next_delay([often], ConnectionError(), 2000, 0) == 0.5
+    assert next_delay([RetryPolicy(initial_interval=-1, jitter=False)], ConnectionError(), 1, 0) == 0.0
+
+
 def test_jitter_adds_the_callers_noise() -> None:
     """So that many failures do not come back together; up to a second."""
     assert next_delay([RetryPolicy(initial_interval=1)], ConnectionError(), 1, 0.25) == 1.25

@@ -11,6 +11,7 @@ from distgraph.constants import END, START
 from distgraph.errors import GraphValidationError, NodeError
 from distgraph.graph.lint import check
 from distgraph.graph.state import StateGraph
+from distgraph.types import RetryPolicy
 from distgraph.warnings import DistgraphWarning
 from tests.unit.graph.small import State, anywhere, codes, declared, graph, node, some_of
 
@@ -137,6 +138,29 @@ def test_a_node_named_like_a_key_is_a_lint() -> None:
 @pytest.mark.parametrize("name", ["plain", "with space", "with-dash", "ünï.code"])
 def test_ordinary_names_are_none(name: str) -> None:
     assert check(StateGraph(State).add_node(name, node).add_edge(START, name)) == []
+
+
+@pytest.mark.parametrize("of", ["one node", "all nodes"])
+def test_retry_policies_whose_numbers_cannot_be_meant_are_a_lint(of: str) -> None:
+    """All of a policy's in one; they are accepted, as the peer does."""
+    odd = RetryPolicy(max_attempts=0, backoff_factor=0.5, max_interval=float("nan"))
+    builder = StateGraph(State).add_edge(START, "a")
+    if of == "one node":
+        builder.add_node("a", node, retry_policy=odd)
+    else:
+        builder.add_node("a", node).set_node_defaults(retry_policy=[RetryPolicy(), odd])
+    [problem] = check(builder)
+    assert (problem.code, problem.severity) == ("odd-retry-policy", "lint")
+    assert (
+        "max_attempts=0, not an int from 1 on and max_interval=nan, not at least 0 and backoff_factor=0.5"
+        in problem.text
+    )
+    assert problem.place is not None
+
+
+def test_retry_policies_as_they_should_be_are_none() -> None:
+    policies = [RetryPolicy(), RetryPolicy(0, 1, 0, 1, False), RetryPolicy(max_attempts=10**9)]
+    assert check(StateGraph(State).add_node("a", node, retry_policy=policies).add_edge(START, "a")) == []
 
 
 def test_names_that_only_look_alike_are_a_lint() -> None:
