@@ -24,13 +24,12 @@ from distgraph.cluster.nested import LATER, Later, Superseded, whose_answers
 from distgraph.cluster.overlap import to_its_end
 from distgraph.cluster.workplace import Workplace
 from distgraph.constants import ERROR, ERROR_SOURCE, INTERRUPT, RESUME
-from distgraph.engine.limits import limits_of
+from distgraph.engine.limits import limits_of, overdue
 from distgraph.engine.retry import next_delay
 from distgraph.errors import (
     GraphBubbleUp,
     GraphSleep,
     NodeError,
-    NodeTimeoutError,
     StoreError,
     invalid_resume_of,
     is_invalid_resume,
@@ -117,7 +116,8 @@ def _calling(place: Workplace, run: Any, turn: _Turn, attempt: int) -> Attemptin
     seam.reach("node", "before")
     try:
         if limits is not None and late:
-            raise _too_late(task, limits, late)
+            # What is known of an attempt whose process was ended is that it took this long.
+            raise overdue(task, limits, late)
         with at_work(task, attempt, run.epoch) if lane.ctx.emit is not None else nullcontext():
             task.writes = yield from executing(
                 lane, task, known=known, attempt=attempt, error=turn.error, limits=limits, progress=clock.progress
@@ -127,7 +127,7 @@ def _calling(place: Workplace, run: Any, turn: _Turn, attempt: int) -> Attemptin
             has_worked(place, run.served.name, task.name)
         if limits is not None and clock.over():
             # Where its process is the worker it cannot be stopped; it is still too late.
-            raise _too_late(task, limits, "run")
+            raise overdue(task, limits, "run")
     except GraphSleep as asleep:
         task.writes = []
         return asleep
@@ -168,7 +168,7 @@ def _asks_again(run: Any, turn: _Turn, exc: BaseException, question: Interrupt) 
 class _Clock:
     """Tells whoever watches the slot what runs, and by when it must have ended or shown progress."""
 
-    __slots__ = ("_called", "_ends", "_grace", "_idle", "_outer", "_place", "progress")
+    __slots__ = ("_called", "_ends", "_grace", "_idle", "_in_loop", "_outer", "_place", "progress")
 
     def __init__(self, place: Workplace, run: Any, task: Task, attempt: int, limits: TimeoutPolicy | None) -> None:
         self.progress = self._renew if limits is not None and limits.idle_timeout is not None else None
@@ -179,7 +179,8 @@ class _Clock:
             place.watch(run.called(task.name, "", attempt)._replace(limit=OUTER if left is not None else "").text, left)
             return
         self._place = place
-        self._grace = 0.0 if in_this_thread(task.node) else ASYNC_GRACE
+        self._in_loop = not in_this_thread(task.node)
+        self._grace = ASYNC_GRACE if self._in_loop else 0.0
         self._idle = float(limits.idle_timeout or "inf")
         self._called = run.called(task.name, task.idempotency_key(run.address.run_id), attempt)
         whole = float(limits.run_timeout or "inf")
@@ -197,8 +198,8 @@ class _Clock:
         return self._called._replace(limit=limit).text, min(left, self._idle) + self._grace
 
     def over(self) -> bool:
-        """Whether the whole attempt has taken longer than it may."""
-        return self._place.monotonic() > self._ends
+        """Whether the whole attempt has taken longer than it may; of one on the event loop, that is seen to there."""
+        return not self._in_loop and self._place.monotonic() > self._ends
 
     def _renew(self) -> None:
         self._place.renew(*self._now())
@@ -221,17 +222,6 @@ def take_note(run: Any, task: Task, attempt: int) -> str:
         return ""
     effects.drop(name)
     return str(limit)
-
-
-def _too_late(task: Task, limits: TimeoutPolicy, kind: str) -> NodeTimeoutError:
-    return NodeTimeoutError(
-        task.name,
-        # What is known of an attempt whose process was ended is that it took this long.
-        limits.idle_timeout if kind == "idle" else limits.run_timeout,
-        kind=kind,
-        run_timeout=limits.run_timeout,
-        idle_timeout=limits.idle_timeout,
-    )
 
 
 # ---------------------------------------------------------------- error handlers

@@ -19,7 +19,7 @@ from distgraph.constants import CACHED, INTERRUPT, RESUME
 from distgraph.engine.caching import cache_key, is_cacheable
 from distgraph.engine.context import RunContext
 from distgraph.engine.execute import arun_task, run_task
-from distgraph.engine.limits import within
+from distgraph.engine.limits import overdue, within
 from distgraph.errors import NodeError
 from distgraph.ledger.replies import Address
 from distgraph.superstep.model import Node, Task
@@ -147,8 +147,13 @@ async def _awaited(
         tell = made if progress is None else partial(_both, made, progress)
         return await arun_task(ctx, task, answers=answers, attempt=attempt, error=error, progress=tell)
 
+    # Not when its slot calls for it, nor when the slot fetches what it came to: it may have others to see to.
+    began = lane.place.monotonic()
     try:
         writes = await (run(None) if limits is None else within(limits, task, run))
+        if limits is not None and lane.place.monotonic() - began > float(limits.run_timeout or "inf"):
+            # It held up the loop, which could not cancel it; it is still too late.
+            raise overdue(task, limits, "run")
     except BaseException:
         await called.finish(give_up=True)
         raise

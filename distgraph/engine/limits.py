@@ -42,6 +42,23 @@ def refuse_limits(task: Task) -> None:
         )
 
 
+def overdue(task: Task, limits: TimeoutPolicy, kind: str) -> NodeTimeoutError:
+    """The failure of an attempt of ``task`` of which it is only known that it took as long as it may.
+
+    Args:
+        task: whose attempt it was.
+        limits: in seconds.
+        kind: the limit that it has exceeded, "run" or "idle".
+    """
+    return NodeTimeoutError(
+        task.name,
+        limits.idle_timeout if kind == "idle" else limits.run_timeout,
+        kind=kind,
+        run_timeout=limits.run_timeout,
+        idle_timeout=limits.idle_timeout,
+    )
+
+
 async def within(limits: TimeoutPolicy, task: Task, attempt: Callable[[Progress], Awaitable[T]]) -> T:
     """What ``attempt`` returns, if it does in time.
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import wait
 from typing import Any
 
 import pytest
 
 from distgraph import END, START, StateGraph
+from distgraph.cluster.home_loop import HomeLoop, Running
 from distgraph.errors import NodeError, NodeTimeoutError
 from distgraph.runtime import Runtime
 from distgraph.testing import InProcessCluster
@@ -109,6 +111,32 @@ def test_a_node_that_cannot_be_stopped_is_too_late_when_it_returns() -> None:
     cluster = cluster_of(graph)
     with pytest.raises(NodeTimeoutError, match="run timeout of 1.000s"):
         cluster.bind(graph).invoke({"x": 1})
+
+
+def test_a_node_that_holds_up_its_event_loop_is_too_late_when_it_returns() -> None:
+    cluster: InProcessCluster
+    graph, slow = limited("slow", timeout=1.0)
+    slow.does = lambda state: cluster.clock.advance(2000)
+    cluster = cluster_of(graph)
+    with pytest.raises(NodeTimeoutError, match="run timeout of 1.000s"):
+        cluster.bind(graph).invoke({"x": 1})
+
+
+def test_an_async_nodes_time_is_what_passes_on_its_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop may be busy when it is to begin; and when it has ended, its slot may be storing what another one came to."""
+    graph, slow = limited("slow", timeout=1.0)
+    cluster, begin = cluster_of(graph), HomeLoop.begin
+
+    def between_others(loop: HomeLoop, work: Any) -> Running:
+        cluster.clock.advance(5000)
+        running = begin(loop, work)
+        wait([running.future])
+        cluster.clock.advance(5000)
+        return running
+
+    monkeypatch.setattr(HomeLoop, "begin", between_others)
+    assert cluster.bind(graph).invoke({"x": 1})["trail"] == ["slow"]
+    assert slow.calls == 1
 
 
 def test_the_time_a_slot_lets_others_pass_is_not_the_nodes_own() -> None:
