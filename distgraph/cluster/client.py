@@ -256,6 +256,8 @@ class Cluster:
             GraphNotFoundError: no worker ever served a graph of that name here.
             GraphMismatchError: workers serve another version of it.
         """
+        if fingerprint and self.ledger.fleet.is_served(name, fingerprint):
+            return fingerprint
         served = self.ledger.fleet.served()
         if name not in served:
             raise GraphNotFoundError(

@@ -24,7 +24,8 @@ SEEDS = range(COUNT) if FULL else range(0, COUNT, 17)
 #: Runs that are submitted together.
 PORTION = 50
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800 if FULL else 60)]
+# Seconds, for many graphs one after another: each wait among them has an end of its own, and says what it is for.
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800 if FULL else 300)]
 
 
 @pytest.fixture(scope="module")

@@ -41,6 +41,14 @@ def test_another_version_of_a_graph_is_refused(cluster: InProcessCluster) -> Non
         cluster.bind(chain(Counted("b"), name="letters")).submit({"x": 1})
 
 
+def test_a_submit_asks_for_its_own_version_alone(
+    cluster: InProcessCluster, graph: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A namespace remembers every version that was ever served; what they are must not be read for every run."""
+    monkeypatch.setattr(cluster.ledger.fleet, "served", lambda: pytest.fail("all versions were read"))
+    assert cluster.bind(graph).invoke({"x": 1})["trail"] == ["a"]
+
+
 def test_only_named_graphs_can_be_bound(cluster: InProcessCluster) -> None:
     with pytest.raises(ConfigError, match="Cannot bind a dict"):
         cluster.bind({})
