@@ -105,7 +105,8 @@ def _add_tasks(app: Celery, site: Site) -> None:
 
 def _hand_on(site: Site, task: Any, args: Any, more: Any) -> None:
     """A hint of a newer release, say: it is counted, and goes back to its queue for workers that understand it."""
-    log.warning("a hint for %s is not understood by this version of distgraph: %s %s", task.name, args, more)
+    # It comes again and again, and may be of any size.
+    log.warning("a hint for %s is not understood by this version of distgraph: %.500s", task.name, f"{args} {more}")
     ledger = site.ledger("odd")
     try:
         ledger.fleet.count(UNKNOWN_HINTS)
