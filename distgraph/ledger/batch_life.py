@@ -83,7 +83,9 @@ class BatchLife:
         with self.client.pipeline(transaction=False) as pipe:
             for part in range(self.keys.partitions):
                 pipe.hmget(self.keys.batch(part, "batch", batch_id), ["total", "done"])
-            return all(total == done for total, done in pipe.execute())
+            found = pipe.execute()
+        # Where nothing is told any more, it was deleted before, and what came since may be in the middle of anything.
+        return any(total for total, _ in found) and all(total == done for total, done in found)
 
     def delete(self, batch_id: str, chunks: int) -> None:
         """Delete a batch and everything of it, its items' runs and lines included."""

@@ -208,3 +208,19 @@ TestRuns.settings = TestItems.settings = settings(settings(), stateful_step_coun
 _FEW = settings(settings(), stateful_step_count=60, max_examples=max(10, settings().max_examples // 6))
 TestRunsOnRedis7.settings = TestItemsOnRedis7.settings = _FEW
 TestRunsOnRedis62.settings = TestItemsOnRedis62.settings = _FEW
+
+
+def test_what_comes_after_a_deletion_is_deleted_the_next_time() -> None:
+    """A batch whose counters are gone is not one whose items are all done: their lines were left for good."""
+    state = Items()
+    state.begin()
+    try:
+        state.delete_batch(really=True)
+        state.control_batch(really=True, what="cancel")
+        for _ in range(7):
+            state.add(ms=0)
+        state.commit_items(fit=True, last=False, name="s1", slot="a:1", steps=[("step", 0, True)])
+        state.delete_batch(really=True)
+        state.states_are_the_same()
+    finally:
+        state.teardown()
