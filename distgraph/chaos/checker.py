@@ -55,6 +55,8 @@ def no_orphans(facts: Facts) -> Iterator[str]:
     """I8: every key belongs to a run, thread, batch or to the namespace; deleting these leaves nothing."""
     threads = set(facts.threads) | {run for runs in facts.threads.values() for run in runs}
     known = set(facts.batches) | threads
+    # What its tasks came to is kept of a run that failed, for a retry.
+    failed = {event["run"] for event in of(facts.events, "commit") if event["status"] == "failed"} & threads
     for key in facts.dump.keys:
         found = re.match(r"dg:\{[^}]*/(g|\d+)\}:([a-z]+)(?::(.*))?$", key, re.DOTALL)
         if found is None:
@@ -63,6 +65,7 @@ def no_orphans(facts: Facts) -> Iterator[str]:
             found[1] != "g"
             and found[2] not in ("due", "runs", "dead")
             and not _belongs(found[2], found[3] or "", known)
+            and not (found[2] in ("open", "tries") and unquote(found[3] or "") in failed)
         ):
             yield f"key {key} belongs to nothing"
     yield from (f"key {key} is left when everything was deleted" for key in facts.swept)

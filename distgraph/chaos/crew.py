@@ -58,7 +58,8 @@ class Crew:
             if fresh:
                 self.again.remove(one)
                 self._kill_tree(worker, every=False) if whole else self._kill_child(worker, fresh[0])
-            elif now > until:
+            elif now > until and (self.kill_tree if whole else self.kill_child)(0, twice=False, every=False):
+                # Nobody came after the first victim: as many die as planned, if not these.
                 self.again.remove(one)
 
     def wake_all(self) -> None:

@@ -227,7 +227,12 @@ class Storm:
         """Strike as planned, until all is submitted and struck and only the rest of the work is left."""
         waiting_strikes: list[Strike] = []
         # Strikes at submitters have no victim any more when all is submitted.
-        while self.strikes or not self.submitters.over or any(one.kind != "submitter" for one in waiting_strikes):
+        while (
+            self.strikes
+            or self.crew.again
+            or not self.submitters.over
+            or any(one.kind != "submitter" for one in waiting_strikes)
+        ):
             if time.monotonic() > self._give_up:
                 self.say(f"Given up after {self.settings.most:g} s.")
                 return

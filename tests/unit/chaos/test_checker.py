@@ -332,6 +332,15 @@ def test_an_item_may_be_blamed_for_whoever_was_struck_while_holding_it() -> None
     assert "I10" not in broken(f), f"the process of {OTHER} was killed while it held the item"
 
 
+def test_a_run_that_failed_keeps_what_its_tasks_came_to() -> None:
+    f = facts()
+    [run] = [event["run"] for event in events(f, "run", f="invoke")][:1]
+    f.dump.keys += [f"dg:{{n/1}}:open:{run}", f"dg:{{n/1}}:tries:{run}"]
+    assert "I8" in broken(f)
+    add(f, "commit", run=run, slot=SLOT, parent="", head="", status="failed")
+    assert "I8" not in broken(f)
+
+
 def test_who_was_born_when_little_was_left_need_not_take_part() -> None:
     f = facts()
     leave_a_worker_idle(f)
