@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from distgraph.chaos.rest import unrest
 from distgraph.cluster.embedded import EmbeddedCluster
@@ -14,6 +17,16 @@ from distgraph.cluster.processes import WorkerProcess
 
 #: Lines of one kind, and characters at the end of a log.
 MOST, TAIL = 40, 4000
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """A test that waited in vain says what the cluster did meanwhile: it may be weeks until it fails again."""
+    report = yield
+    if report.failed:
+        used = getattr(item, "funcargs", {}).values()
+        report.sections += [("cluster", autopsy(made)) for made in used if isinstance(made, EmbeddedCluster)]
+    return report
 
 
 def autopsy(cluster: EmbeddedCluster) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.autopsy import pytest_runtest_makereport as pytest_runtest_makereport
+
 
 @pytest.fixture(autouse=True)
 def needs_a_server(server_binary: str) -> None:

@@ -22,8 +22,9 @@ from tests.waiting import wait_until
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def cluster() -> Iterator[EmbeddedCluster]:
+    """One for each test: a process that a node has changed serves others until it is given up."""
     with Cluster.embedded(workers=1, graphs=["tests.graphs.rude"]) as made:
         yield made
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,7 +12,7 @@ from distgraph.chaos.rest import settle
 from distgraph.cluster import Cluster
 from distgraph.cluster.embedded import EmbeddedCluster
 from distgraph.ledger.leaks import leaks
-from tests.autopsy import autopsy
+from tests.autopsy import pytest_runtest_makereport as pytest_runtest_makereport
 
 GRAPHS = (
     "workers.graphs",
@@ -32,16 +31,6 @@ def cluster(server_binary: str) -> Iterator[EmbeddedCluster]:
         yield running
         dead = [process for process in running.processes if not process.alive]
         assert not dead, [process.log.read_text()[-2000:] for process in dead]
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
-    """A test that waited in vain says what the cluster did meanwhile: it may be weeks until it fails again."""
-    report = yield
-    if report.failed:
-        used = getattr(item, "funcargs", {}).values()
-        report.sections += [("cluster", autopsy(made)) for made in used if isinstance(made, EmbeddedCluster)]
-    return report
 
 
 @pytest.fixture(autouse=True)
