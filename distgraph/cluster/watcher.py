@@ -79,6 +79,8 @@ class Watcher:
 
     def start(self) -> None:
         """Beat once, so that the worker is seen before it works, then go on in an OS thread."""
+        # Before the first sweep: who thinks that it is the only slot takes all items of a batch for its share.
+        self.know(1, int(self.about["concurrency"]), False, set())
         if self.beats:
             self._beat()
         self._thread.start()

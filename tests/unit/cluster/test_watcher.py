@@ -115,7 +115,9 @@ def test_it_is_seen_before_it_works(watched: Watched) -> None:
     assert watched.fleet.beats
     wait_until(lambda: len(watched.fleet.beats) > 2)
     wait_until(lambda: watched.sweeps.swept > 1)
-    assert watched.known[0] == (1, 2, False, {("graph", "f" * 32)})
+    own, swept, *_ = watched.known
+    assert own == (1, 2, False, set()), "of the fleet it knows itself, before anybody sees it"
+    assert swept == (1, 2, False, {("graph", "f" * 32)})
 
 
 def test_it_says_goodbye() -> None:
