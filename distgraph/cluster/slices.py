@@ -105,9 +105,11 @@ def _size(place: Workplace, plan: BatchPlan) -> int:
     pace = place.pace.get(plan.batch_id)
     if plan.waits:
         # Not more than its share: what waits here, other slots cannot begin.
-        most = (
-            place.overlap if plan.total is None else max(1, min(place.overlap, -(-plan.total // max(1, place.slots()))))
-        )
+        slots = max(1, place.slots())
+        if plan.total is None and pace is None:
+            # Perhaps these are all: the batch is still sent, and nothing is known of its items.
+            return max(1, WAITING // slots)
+        most = place.overlap if plan.total is None else max(1, min(place.overlap, -(-plan.total // slots)))
         return most if pace is None else max(min(WAITING, most), min(most, int(SLICE / pace)))
     return 4 if pace is None else max(1, min(CHUNK, int(SLICE / pace)))
 

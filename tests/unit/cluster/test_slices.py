@@ -330,7 +330,7 @@ def test_an_item_that_a_rolled_back_server_put_back_is_not_lost_where_its_slot_i
 
 
 @pytest.mark.parametrize(
-    ("total", "pace", "taken"), [(10, None, 3), (10, 1e-6, 3), (10_000, None, 100), (None, None, 100)]
+    ("total", "pace", "taken"), [(10, None, 3), (10, 1e-6, 3), (10_000, None, 100), (None, None, 2), (None, 1e-6, 100)]
 )
 def test_a_slot_takes_no_more_than_its_share_of_items_that_wait(total: Any, pace: Any, taken: int) -> None:
     """What waits in one slot, the others cannot begin."""
