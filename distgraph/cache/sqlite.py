@@ -7,11 +7,11 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Self
 
 from distgraph.cache.base import FullKey, Namespace, ValueT
 from distgraph.cache.coded import CodedCache
-from distgraph.checkpoint.sqlite.file import TIMEOUT, SqliteFile, check_path
+from distgraph.checkpoint.sqlite.file import TIMEOUT, SqliteFile
+from distgraph.closing import Closing
 from distgraph.wire import Codec
 
 PART, FORMAT = "results", 1
@@ -23,7 +23,7 @@ TABLES = (
 )
 
 
-class SqliteCache(CodedCache[ValueT]):
+class SqliteCache(CodedCache[ValueT], Closing):
     """A cache that outlives its process. Safe to use from any OS thread.
 
     Args:
@@ -47,20 +47,13 @@ class SqliteCache(CodedCache[ValueT]):
         timeout: float = TIMEOUT,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        source = path if isinstance(path, sqlite3.Connection) else check_path(path)
-        self._file = SqliteFile(source, PART, FORMAT, TABLES, timeout=timeout)
+        self._file = SqliteFile(path, PART, FORMAT, TABLES, timeout=timeout)
         self._clock = clock
         super().__init__(codec)
 
     def close(self) -> None:
         """Close the file, if this cache opened it; using it again opens it anew."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def get(self, keys: Sequence[FullKey]) -> dict[FullKey, ValueT]:
         query = "SELECT value FROM dg_results WHERE ns = ? AND key = ? AND (until IS NULL OR until > ?)"

@@ -12,7 +12,7 @@ from typing import Self
 
 from distgraph.checkpoint.line_saver import LineSaver
 from distgraph.checkpoint.retention import CheckpointRetention
-from distgraph.checkpoint.sqlite.file import TIMEOUT, SqliteFile, check_path
+from distgraph.checkpoint.sqlite.file import TIMEOUT, SqliteFile
 from distgraph.checkpoint.sqlite.lines import FORMAT, PART, TABLES, SqliteLines
 from distgraph.closing import Closing
 from distgraph.wire import Codec
@@ -44,8 +44,7 @@ class SqliteSaver(LineSaver, Closing):
         retention: CheckpointRetention | None = None,
         timeout: float = TIMEOUT,
     ) -> None:
-        source = conn if isinstance(conn, sqlite3.Connection) else check_path(conn)
-        self._file = SqliteFile(source, PART, FORMAT, TABLES, timeout=timeout)
+        self._file = SqliteFile(conn, PART, FORMAT, TABLES, timeout=timeout)
         super().__init__(SqliteLines(self._file), codec, retention)
 
     @classmethod

@@ -47,6 +47,7 @@ class SqliteFile:
         timeout: seconds to wait for another process that writes.
 
     Raises:
+        ConfigError: no path and no connection.
         DatabaseFileError: the file cannot be used.
         NewerFormatError: a newer distgraph made these tables.
     """
@@ -61,7 +62,7 @@ class SqliteFile:
         timeout: float = TIMEOUT,
     ) -> None:
         self._given = source if isinstance(source, sqlite3.Connection) else None
-        self.path = "the given connection" if isinstance(source, sqlite3.Connection) else os.fspath(source)
+        self.path = "the given connection" if isinstance(source, sqlite3.Connection) else os.fspath(check_path(source))
         self._part, self._format, self._tables, self._timeout = part, format, tables, timeout
         self._lock = RLock()
         self._connection: sqlite3.Connection | None = None

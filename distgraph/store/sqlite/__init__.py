@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
-from distgraph.checkpoint.sqlite.file import TIMEOUT, SqliteFile, check_path
+from distgraph.checkpoint.sqlite.file import TIMEOUT, SqliteFile
 from distgraph.closing import Closing
 from distgraph.store.coded import CodedStore
 from distgraph.store.index import Candidate
@@ -57,8 +57,7 @@ class SqliteStore(CodedStore, Closing):
         timeout: float = TIMEOUT,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        source = conn if isinstance(conn, sqlite3.Connection) else check_path(conn)
-        self._file = SqliteFile(source, PART, FORMAT, TABLES, timeout=timeout)
+        self._file = SqliteFile(conn, PART, FORMAT, TABLES, timeout=timeout)
         self._clock = clock
         super().__init__(codec=codec, index=index, ttl=ttl)
 
