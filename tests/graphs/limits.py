@@ -19,6 +19,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
@@ -137,13 +138,16 @@ def harm(how: str) -> None:
         hold_the_lock()
 
 
-def build_mixed() -> StateGraph[Any, Any, Any, Any]:
-    builder = StateGraph(Mixed)
-    builder.add_node(begin)
-    builder.add_node("risky", risky, timeout=4.0)
-    builder.add_edge(START, "begin")
-    builder.add_edge("begin", "risky")
-    return builder.add_edge("risky", END)
+def build_limited(
+    schema: type[Any], first: Callable[[Any], Any], name: str, work: Callable[[Any], Any], timeout: float
+) -> StateGraph[Any, Any, Any, Any]:
+    """A node, and after it a coroutine with a time limit: when that begins, the item is in the middle of its slice."""
+    builder = StateGraph(schema)
+    builder.add_node(first)
+    builder.add_node(name, work, timeout=timeout)
+    builder.add_edge(START, first.__name__)
+    builder.add_edge(first.__name__, name)
+    return builder.add_edge(name, END)
 
 
 # ----------------------------------------------------------------- beside
@@ -167,15 +171,6 @@ async def work_beside(state: Beside) -> Beside:
 
 def before(state: Beside) -> Beside:
     return {}
-
-
-def build_beside() -> StateGraph[Any, Any, Any, Any]:
-    builder = StateGraph(Beside)
-    builder.add_node(before)
-    builder.add_node("work", work_beside, timeout=2.5)
-    builder.add_edge(START, "before")
-    builder.add_edge("before", "work")
-    return builder.add_edge("work", END)
 
 
 def build_fans() -> StateGraph[Any, Any, Any, Any]:
@@ -283,9 +278,9 @@ hangs_again = build_hangs(
 ).compile(name="hangs-again")
 hangs_for_good = build_hangs().compile(name="hangs-for-good")
 beats_graph = build_beats().compile(name="beats")
-beside = build_beside().compile(name="beside")
+beside = build_limited(Beside, before, "work", work_beside, 2.5).compile(name="beside")
 fans = build_fans().compile(name="fans")
-mixed = build_mixed().compile(name="mixed")
+mixed = build_limited(Mixed, begin, "risky", risky, 4.0).compile(name="mixed")
 waits = build_waits().compile(name="waits")
 loops = build_loops().compile(name="loops")
 leaves = build_leaves().compile(name="leaves")
