@@ -117,12 +117,13 @@ class Reclaimer:
             slot: the dead slot, which must still hold the slice.
             taken: the slice's items.
             culprit: the item that ran when the process died, if it is known. Without one all items are suspects and
-                run alone; only a crash while alone or named is counted.
+                run alone. A crash is counted for who is named, and for who was by itself: it was a suspect, or had crashed.
             crashed: False where the slot was stopped, not killed by what it ran: nobody is suspect.
             why: what it died of; without one its whole worker died.
         """
-        # A suspect has a slice of its own.
-        alone = culprit if culprit is not None else taken.chunk * CHUNK + taken.start if taken.flag == "a" else None
+        alone = culprit
+        if alone is None and taken.flag in ("a", "c"):
+            alone = taken.chunk * CHUNK + taken.start
         alone = alone if crashed else None
         row = b"" if alone is None else self._quarantine(batch_id, alone, why)
         flag = "a" if crashed and culprit is None else "r"

@@ -185,12 +185,13 @@ class TestDeaths:
         batch = cluster.submit_batch(graph, items(6))
         assert [row.status for row in after(cluster, batch)] == ["done", "done", "failed", "done", "done", "done"]
 
-    def test_the_death_that_made_it_a_suspect_is_one_of_its_three(self) -> None:
-        """Nobody was named then; but it dies again, alone and named, which tells who it was."""
+    @pytest.mark.parametrize("nth", range(3))
+    def test_a_death_of_a_whole_worker_is_one_of_its_three(self, nth: int) -> None:
+        """Nobody is named then; but it dies alone and named too, which tells who it was."""
 
         def does(state: Any) -> None:
             if state["x"] == 2:
-                next(slot for slot in cluster.slots if slot.busy).frozen = cluster.deaths == 0
+                next(slot for slot in cluster.slots if slot.busy).frozen = cluster.deaths == nth
                 die()
 
         graph = chain(Counted("deadly", does))
