@@ -1,6 +1,6 @@
 """Power loss: the server dies and the end of its append-only file with it; then it comes back, and everything goes on.
 
-Killing a server loses nothing, for what it wrote is in the kernel's hands. So a power loss is a kill and a cut: bytes are
+Killing a server loses little, for what it wrote is in the kernel's hands. So a power loss is a kill and a cut: bytes are
 taken from the end of the file, as if they had never reached the disk. What must hold depends on the persistence level:
 
     standard   up to some seconds may be gone: all work is done again and comes to the same; a call that was acknowledged
@@ -26,6 +26,7 @@ from distgraph.cluster import Cluster
 from distgraph.cluster.embedded import EmbeddedCluster
 from distgraph.errors import BatchLostError, BatchNotFoundError, DistgraphError, GraphNotFoundError
 from distgraph.examples import sums
+from distgraph.ledger.faults import guard
 
 Level = Literal["standard", "fsync"]
 LEVELS: tuple[Level, ...] = get_args(Level)
@@ -87,6 +88,14 @@ class Plant:
         parts = list(folder.glob("appendonlydir/*.incr.aof"))
         # appendonly.aof.12.incr.aof
         return max(parts, key=lambda part: int(part.name.split(".")[-3])) if parts else folder / "appendonly.aof"
+
+    def renewed(self) -> bool:
+        """Whether workers have had the file written anew since the server started."""
+        client, keys = self.cluster.ledger.client, self.cluster.ledger.keys
+        with guard():
+            told: Any = client.info()
+            asked: Any = client.hget(keys.shared("meta"), "renewed")
+        return asked == told["run_id"].encode() and not told["aof_rewrite_in_progress"]
 
     def copy(self) -> Path:
         """Copy the files as they are now."""
@@ -152,7 +161,7 @@ def _once(plant: Plant, number: int, draw: random.Random) -> Loss:
     kind = "older" if plant.level == "standard" and draw.random() < 0.25 else "cut"
     problem = ""
     try:
-        trial.submit()
+        trial.begin()
         trial.lose(kind)
         trial.check()
     except (Broken, DistgraphError) as error:
@@ -175,6 +184,12 @@ class _Trial:
         self.run_told: Any = None
         self.cut = self.again = 0
         self.lost_at = time.monotonic()
+
+    def begin(self) -> None:
+        """Submit, to a server whose file is whole: what was cut off in the middle of a script would count later."""
+        found = settle(lambda: [] if self.plant.renewed() else ["it is not"], PATIENCE)
+        self._expect(found, [], "the file is written anew after a start of the server")
+        self.submit()
 
     def submit(self) -> None:
         """Make the two calls. Made again they change nothing."""

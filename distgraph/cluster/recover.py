@@ -21,7 +21,7 @@ from distgraph.cluster.registry import Registry
 from distgraph.cluster.suspects import Suspects
 from distgraph.cluster.wanted import wanted
 from distgraph.cluster.workplace import HINT_GRACE_MS, TREE_DIED
-from distgraph.errors import LedgerCorruptError, StoreError
+from distgraph.errors import LedgerCorruptError, ServerAuthError, ServerSettingError, StoreError
 from distgraph.ledger.batches import BatchLedger
 from distgraph.ledger.fleet import FleetLedger
 from distgraph.ledger.keys import CHUNK, item_id
@@ -154,8 +154,10 @@ class Sweeper(Reclaimer):
         self.full = bool(limit) and used >= FULL * limit
         server, seconds = self.fleet.server()
         # Whoever has just come does not know the server from before: it may have been out of reach until a moment ago.
-        if server != self._server and (self._server or seconds < DISTRUST):
-            self.distrust()
+        if server != self._server:
+            if self._server or seconds < DISTRUST:
+                self.distrust()
+            self._renew_file(server)
         self._server = server
         workers = self._those_who_live()
         self._live = set(workers)
@@ -172,6 +174,16 @@ class Sweeper(Reclaimer):
         self._idle = max(0, sum(record["idle"] for record in workers.values()) - self._waiting)
         horizon = self.monotonic() - STALE_MS / 1000
         self._sent = {task: sent for task, sent in self._sent.items() if sent[1] > horizon}
+
+    def _renew_file(self, server: str) -> None:
+        try:
+            self.fleet.renew_file(server)
+        except (ServerAuthError, ServerSettingError) as exc:
+            log.warning(
+                "the server has started, and may not be told to write its append-only file anew (%s). If it lost power, "
+                "have that done by hand, with BGREWRITEAOF, before it loses power again.",
+                exc,
+            )
 
     def _those_who_live(self) -> dict[str, dict[str, Any]]:
         """The workers whose beats stand, but for those whose death can be seen from here: they are told to all."""

@@ -55,6 +55,8 @@ class ServerReport:
     appendfsync: str | None
     #: snapshots (RDB) are written now and then
     snapshots: bool | None
+    #: flushes of the append-only file that took longer than 2 s; what is written meanwhile is in the server's memory alone
+    delayed_flushes: int | None
     aof_write_ok: bool | None
     #: False: the last snapshot could not be written, and the server takes no writes until one can (MISCONF)
     snapshot_write_ok: bool | None
@@ -239,6 +241,7 @@ def _report(info: Mapping[str, Any], config: Mapping[str, str], ahead: float, un
         persistence=_persistence(info, config),
         appendfsync=config.get("appendfsync"),
         snapshots=None if save is None else bool(save.strip()),
+        delayed_flushes=info.get("aof_delayed_fsync"),
         aof_write_ok=None if "aof_last_write_status" not in info else info["aof_last_write_status"] == "ok",
         snapshot_write_ok=_snapshot_write_ok(info, config),
         replicas=info.get("connected_slaves"),

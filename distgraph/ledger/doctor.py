@@ -154,8 +154,16 @@ def _persistence(report: ServerReport) -> Iterator[Finding]:
     elif report.appendfsync == "no":
         message = "Persistence level standard, but appendfsync is no: power loss loses about 30 s, not 2 s."
         yield Finding("warn", "persistence", message, "Set appendfsync everysec.")
+    elif report.delayed_flushes:
+        yield Finding(
+            "warn",
+            "persistence",
+            f"Persistence level standard, but {report.delayed_flushes} flushes have taken longer than 2 s since the server "
+            "started: if it is killed in such a moment, that loses as much as power loss does.",
+            "Give the append-only file a quicker disk, or one that nothing else uses.",
+        )
     else:
-        message = "Persistence level standard: a killed server loses nothing, power loss up to about 2 s."
+        message = "Persistence level standard: a killed server loses milliseconds at most, power loss up to about 2 s."
         yield Finding("ok", "persistence", message + _copies(report))
     if report.aof_write_ok is False:
         yield Finding(

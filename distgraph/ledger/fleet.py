@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from redis import ResponseError
+
 from distgraph.errors import LedgerCorruptError
 from distgraph.ledger import seam
 from distgraph.ledger.connection import guard
@@ -112,6 +114,21 @@ class FleetLedger:
         with guard():
             info: Any = self.client.info("server")
         return str(info.get("run_id", "")), int(info.get("uptime_in_seconds", 0))
+
+    def renew_file(self, server: str) -> None:
+        """Have a server that started as ``server`` write its append-only file anew, unless it was asked since."""
+        key = self.keys.shared("meta")
+        with guard():
+            if self.client.hget(key, "renewed") == server.encode():
+                return
+            if int(self.client.info("persistence").get("aof_enabled", 0)):
+                try:
+                    self.client.bgrewriteaof()
+                except ResponseError as exc:
+                    # It is at it, since it started: another worker was first.
+                    if "in progress" not in str(exc):
+                        raise
+            self.client.hset(key, "renewed", server)
 
     # ------------------------------------------------------------- graphs
 

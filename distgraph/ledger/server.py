@@ -37,6 +37,7 @@ _APPEND = {
 #: A path in a sockaddr_un has 108 bytes on Linux, 104 elsewhere, with the closing zero.
 _LONGEST_SOCKET = 103
 _TAKEN = "already in use"
+_MENDED = "the truncated file is not the last file"
 
 
 def find_server(binary: str | os.PathLike[str] | None = None) -> str:
@@ -211,7 +212,12 @@ class EmbeddedServer:
         give_up = time.monotonic() + START_TIMEOUT
         while time.monotonic() < give_up:
             if not self._process.alive:
-                return self._report_end(_from(log, begin))
+                output = _from(log, begin)
+                if _MENDED in output:
+                    # and it gives up only once, for it is mended now
+                    self._reap()
+                    return self._answers_on(port)
+                return self._report_end(output)
             if self._serves():
                 return True
             time.sleep(0.005)

@@ -67,6 +67,18 @@ class Fleet(Protocol):
         """(an id that changes when the server starts anew, seconds since it did)."""
         ...
 
+    def renew_file(self, server: str) -> None:
+        """Have a server that started as ``server`` write its append-only file anew, unless it was asked since.
+
+        One that lost power in the middle of a script has begun without that script's effects; but in its file they are
+        cut off before their end, and what is appended there would be taken for their rest when it starts again
+        (valkey pull request 4342: servers before August 2026). A new file has none of that.
+
+        Raises:
+            ServerAuthError, ServerSettingError: nobody may ask that of this server.
+        """
+        ...
+
     def serve(self, graphs: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
         """Record that graphs are served: (name, fingerprint) -> what a client must know. Kept for ever."""
         ...

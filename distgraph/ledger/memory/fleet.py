@@ -73,6 +73,9 @@ class MemoryFleet:
     def server(self) -> tuple[str, int]:
         return f"memory-{self.state.starts}", (self.state.now_ms() - self.state.started_ms) // 1000
 
+    def renew_file(self, server: str) -> None:
+        """The twin has no file."""
+
     @atomic
     def serve(self, graphs: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
         for graph, about in graphs.items():

@@ -68,6 +68,7 @@ def test_a_healthy_server(server: EmbeddedServer) -> None:
     assert report.redis_version >= (6, 2)
     assert (report.mode, report.persistence, report.eviction_policy) == ("standalone", "standard", "noeviction")
     assert report.aof_write_ok is True
+    assert report.delayed_flushes == 0
     assert report.unread == ()
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from distgraph.cluster.hints import MOST_EXPECTED, BatchHint, RunHint
 from distgraph.cluster.recover import DISTRUST, Sweeper
+from distgraph.errors import ServerAuthError
 from distgraph.testing import InProcessCluster, Slot
 from tests.unit.cluster.small import Counted, chain, cluster_of
 
@@ -176,7 +177,7 @@ def test_an_outage_of_the_server_is_not_the_death_of_the_workers() -> None:
         cluster.sweep()
         slot.frozen = True
         cluster.advance_clock(2_100)
-        cluster.memory.restore(cluster.memory.snapshot())
+        cluster.memory.restart()
         cluster.sweep()
         seen.append(cluster.memory.runs.record(run._address)["lease"].decode())
         cluster.advance_clock(DISTRUST * 1000 + 100)
@@ -401,3 +402,26 @@ def test_runs_are_hinted_when_their_version_is_served_again() -> None:
         cluster.advance_clock(1_100)
         sweeper.sweep()
     assert 1 <= cluster.broker.hints().count(hint) <= 2, "once, and once more for those who did not know of it at first"
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_server_that_has_started_is_to_write_its_file_anew(
+    allowed: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every worker says so once for each start; where it may not, its log says what to do, and it goes on."""
+    cluster = cluster_of(chain(Counted("a")))
+    asked: list[str] = []
+
+    def renew(server: str) -> None:
+        asked.append(server)
+        if not allowed:
+            raise ServerAuthError("this user has no permissions to run the 'bgrewriteaof' command")
+
+    monkeypatch.setattr(cluster.memory.fleet, "renew_file", renew)
+    sweeper = watching(cluster)
+    for _ in range(2):
+        for _ in range(2):
+            sweeper.sweep()
+        cluster.memory.restart()
+    assert len(asked) == len(set(asked)) == 2
+    assert ("by hand, with BGREWRITEAOF" in caplog.text) is not allowed
