@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, get_args
 
+from distgraph.engine.foreign import asked_by, ours
 from distgraph.types import StreamWriter
 
 if TYPE_CHECKING:
@@ -100,11 +101,28 @@ class NodeCall:
         self._afn = together
 
     def _of_runnable(self, fn: Any) -> None:
+        if (asked := asked_by(fn)) is not None:
+            self._of_foreign(fn, [(kw, _SOURCES[kw]) for kw in _SOURCES if kw in asked and kw != "config"])
+            return
         invoke, ainvoke = getattr(fn, "invoke", None), getattr(fn, "ainvoke", None)
         self.sync_ok = invoke is not None
         self.call = (lambda value, scope: invoke(value, scope.config)) if invoke is not None else self._no_sync
         if ainvoke is not None and not _only_sync(fn):
             self._afn = lambda value, scope: ainvoke(value, scope.config)
+
+    def _of_foreign(self, fn: Any, sources: Sequence[tuple[str, Callable[[NodeScope], Any]]]) -> None:
+        self.injected = tuple(name for name, _ in sources)
+        self.sync_ok = fn.func is not None
+
+        def call(value: Any, scope: NodeScope) -> Any:
+            return ours(fn.invoke(value, scope.config, **{name: source(scope) for name, source in sources}))
+
+        async def acall(value: Any, scope: NodeScope) -> Any:
+            return ours(await fn.ainvoke(value, scope.config, **{name: source(scope) for name, source in sources}))
+
+        self.call = call if self.sync_ok else self._no_sync
+        if fn.afunc is not None:
+            self._afn = acall
 
     def _of_callable(self, fn: Callable[..., Any]) -> None:
         self.injected = injected_into(fn, self.name)

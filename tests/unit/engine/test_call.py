@@ -8,7 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextvars import ContextVar
 from types import SimpleNamespace
-from typing import Any, Optional
+from typing import Any, ClassVar, Optional
 
 import pytest
 
@@ -245,3 +245,36 @@ def test_a_dict_of_callables_gives_a_dict_of_what_they_return() -> None:
     assert asyncio.run(mixed.acall(1, SCOPE)) == {"a": 1, "b": 3}
     with pytest.raises(TypeError, match="No synchronous function"):
         mixed.call(1, SCOPE)
+
+
+class OfFunction:
+    """As LangGraph makes a runnable of a function: it says what that one asks for, and is given it by name."""
+
+    func_accepts: ClassVar[dict[str, Any]] = {
+        "config": ("N/A", None),
+        "runtime": ("N/A", None),
+        "store": ("store", None),
+    }
+
+    def __init__(self, *, sync: bool = True, aio: bool = True) -> None:
+        self.func, self.afunc = sync or None, aio or None
+
+    def invoke(self, value: Any, config: Any, **given: Any) -> Any:
+        return value, config, given
+
+    async def ainvoke(self, value: Any, config: Any, **given: Any) -> Any:
+        return value, config, given
+
+
+def test_a_runnable_of_a_function_is_given_what_that_one_asks_for() -> None:
+    wanted = (1, SCOPE.config, {"store": "the store", "runtime": SCOPE.runtime})
+    assert call(OfFunction()) == acall(OfFunction()) == wanted
+
+
+@pytest.mark.parametrize(("sync", "aio"), [(True, False), (False, True)])
+def test_a_runnable_of_a_function_may_have_one_colour(sync: bool, aio: bool) -> None:
+    made = NodeCall(OfFunction(sync=sync, aio=aio), name="n")
+    assert (made.sync_ok, made.is_async) == (sync, aio)
+    if not sync:
+        with pytest.raises(TypeError, match="ainvoke"):
+            made.call(1, SCOPE)
