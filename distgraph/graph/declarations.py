@@ -156,16 +156,15 @@ def stops_of(names: Any) -> tuple[str, ...] | Literal["*"]:
 
 
 def check_checkpointer(checkpointer: Any) -> None:
-    """Refuse what is no saver.
+    """Refuse what is no saver. What has its methods is one, such as the savers that others wrote for LangGraph.
 
     Raises:
         GraphValidationError: a TypeError too.
     """
     if checkpointer is None or isinstance(checkpointer, bool):
         return
-    from distgraph.checkpoint.base import BaseCheckpointSaver
-
-    if not isinstance(checkpointer, BaseCheckpointSaver):
+    saves = all(callable(getattr(checkpointer, name, None)) for name in ("get_tuple", "list", "put", "put_writes"))
+    if not saves or isinstance(checkpointer, type):
         text = (
             "Invalid checkpointer provided. Expected an instance of `BaseCheckpointSaver`, `True`, `False` or `None`, "
             f"got {type(checkpointer).__name__}."
