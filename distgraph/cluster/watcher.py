@@ -69,6 +69,10 @@ class Watcher:
         #: A process of the pool died since whoever refills the pool took this back.
         self.lost = False
         self._stop, self._nudge = threading.Event(), threading.Event()
+        #: Held while the watcher does anything.
+        self._busy = threading.Lock()
+        #: When each of these is due.
+        self._beat_at = self._sweep_at = self._ask_at = self._complain_at = 0.0
         self._dead: dict[str, float] = {}
         #: Processes that were killed from here: whether what they ran is to blame, and why.
         self._killed: dict[int, tuple[bool, str]] = {}
@@ -99,37 +103,58 @@ class Watcher:
         """A process of the pool has just ended: its slot works again the sooner, the sooner that is looked into."""
         self._nudge.set()
 
+    def hold(self, seconds: float) -> bool:
+        """Before this process forks: wait until the watcher rests, and keep it there until :meth:`let_go`.
+
+        A fork copies locks as they are. One that the watcher happens to hold - of the C library, say, while it looks up a
+        host's name - is never released in the new process, which waits for it for ever.
+
+        Returns:
+            False if that takes longer than ``seconds``; then there is nothing to let go of.
+        """
+        return self._busy.acquire(timeout=seconds)
+
+    def let_go(self) -> None:
+        """The watcher may go on."""
+        self._busy.release()
+
     def _run(self) -> None:
-        beat_at = sweep_at = ask_at = complain_at = 0.0
         while True:
             self._nudge.wait(LOOK_SECONDS * random.uniform(0.8, 1.2))
             if self._stop.is_set():
                 return
             self._nudge.clear()
-            now = time.monotonic()
-            try:
-                if self._look():
-                    beat_at = sweep_at = 0.0
-                if self.beats and now >= beat_at:
-                    self._beat()
-                    beat_at = now + BEAT_SECONDS
-                if now >= ask_at:
-                    self._tell_unwanted(now)
-                    ask_at = now + WANTED_SECONDS
-                if now >= sweep_at:
-                    soonest = self.sweeper.sweep()
-                    self.know(self.sweeper.idle, self.sweeper.slots, self.sweeper.full, self.sweeper.served)
-                    sweep_at = now + min(0.5, max(0.05, soonest)) * random.uniform(0.9, 1.1)
-            except StoreError as exc:
-                # Without the server nothing can be told of anybody: neither of us by others, nor of others by us.
-                self.sweeper.distrust()
-                if now >= complain_at:
-                    log.warning("the watcher cannot reach the server and tries again and again: %s", exc)
-                    complain_at = now + COMPLAIN_SECONDS
-                self._stop.wait(0.1)
-            except Exception:
-                log.exception("the watcher stumbled and goes on")
-                self._stop.wait(0.5)
+            with self._busy:
+                rest = self._turn()
+            self._stop.wait(rest)
+
+    def _turn(self) -> float:
+        """Do what is due; the seconds to rest afterwards."""
+        now = time.monotonic()
+        try:
+            if self._look():
+                self._beat_at = self._sweep_at = 0.0
+            if self.beats and now >= self._beat_at:
+                self._beat()
+                self._beat_at = now + BEAT_SECONDS
+            if now >= self._ask_at:
+                self._tell_unwanted(now)
+                self._ask_at = now + WANTED_SECONDS
+            if now >= self._sweep_at:
+                soonest = self.sweeper.sweep()
+                self.know(self.sweeper.idle, self.sweeper.slots, self.sweeper.full, self.sweeper.served)
+                self._sweep_at = now + min(0.5, max(0.05, soonest)) * random.uniform(0.9, 1.1)
+        except StoreError as exc:
+            # Without the server nothing can be told of anybody: neither of us by others, nor of others by us.
+            self.sweeper.distrust()
+            if now >= self._complain_at:
+                log.warning("the watcher cannot reach the server and tries again and again: %s", exc)
+                self._complain_at = now + COMPLAIN_SECONDS
+            return 0.1
+        except Exception:
+            log.exception("the watcher stumbled and goes on")
+            return 0.5
+        return 0.0
 
     def _beat(self) -> None:
         now = time.monotonic()

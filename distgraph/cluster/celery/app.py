@@ -7,15 +7,16 @@ import os
 import subprocess
 import threading
 import time
+from functools import partial
 from typing import Any
 
-import billiard.pool
 from celery import Celery, bootsteps, signals
 from kombu import Exchange, Queue
 
 from distgraph.cluster import companion
 from distgraph.cluster.celery.config import settings
 from distgraph.cluster.celery.envelope import KINDS, going_round, understood
+from distgraph.cluster.celery.pool import end, leave_at_once, let_children_go
 from distgraph.cluster.celery.pops import mark_pops
 from distgraph.cluster.celery.site import Site, SiteOptions
 from distgraph.cluster.celery.surroundings import (
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 UNKNOWN_HINTS = "unknown_hints"
 #: How often the processes of the pool are looked at: each of them that has died is a slot that does not work. Seconds.
 REFILL_SECONDS = 0.025
+#: How long a fork waits for the watcher to come to rest, which may wait for a server. Seconds.
+FORK_SECONDS = 1.0
 #: How long a worker may take to end once its time to drain is over and its processes were killed. Seconds.
 END_SECONDS = 5.0
 
@@ -51,7 +54,7 @@ def make_app(options: SiteOptions, overrides: dict[str, Any] | None = None) -> C
     """
     check_packages()
     site = Site(options)
-    app = Celery("distgraph", set_as_current=True, log=Streams)
+    app = Celery("distgraph", set_as_current=True, log=Streams, events="distgraph.cluster.celery.consumer:Events")
     refuse_compressed()
     app.conf.update(settings(options.broker_url or options.url, options.namespace))
     if options.queues:
@@ -70,9 +73,14 @@ def make_app(options: SiteOptions, overrides: dict[str, Any] | None = None) -> C
         mark_pops([queue.name for queue in app.conf.task_queues])
     app.steps["worker"].add(_watch_step(site))
     signals.after_setup_logger.connect(lambda **_: _quieten(), weak=False)
-    signals.worker_process_init.connect(lambda **_: site.workplace(), weak=False)
+    signals.worker_process_init.connect(lambda **_: _begin_process(site), weak=False)
     signals.worker_shutting_down.connect(lambda **_: site.drain(), weak=False)
     return app
+
+
+def _begin_process(site: Site) -> None:
+    site.workplace()
+    leave_at_once()
 
 
 def _quieten() -> None:
@@ -80,15 +88,6 @@ def _quieten() -> None:
     for name in ("celery.app.trace", "celery.worker.strategy"):
         if logging.getLogger().level > logging.DEBUG:
             logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def let_children_go() -> None:
-    """A process of the pool that is told to end waits until its parent has read all it said: 0.5 s instead of 30.
-
-    While the worker stops, the parent forgets the jobs that it has handed out and not yet seen begin, and reads no more of
-    them: such a process would wait in vain. Nothing hangs on what it said, for the ledger knows what was done.
-    """
-    billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 5
 
 
 def _add_tasks(app: Celery, site: Site) -> None:
@@ -163,6 +162,8 @@ def _watch_step(site: Site) -> type[bootsteps.StartStopStep]:
             #: Exit codes of processes of the pool that have ended, by process id.
             self.codes: dict[int, int] = {}
             self.patience: threading.Thread | None = None
+            #: The watcher rests, for this process forks.
+            self.held = False
 
         def start(self, parent: Any) -> None:
             ledger = site.ledger("watcher")
@@ -204,7 +205,10 @@ def _watch_step(site: Site) -> type[bootsteps.StartStopStep]:
                 cancel_seconds=site.options.cancel_seconds,
                 max_memory=site.options.max_memory << 20,
             )
-            if not own:
+            if own:
+                before = partial(self._before_fork, parent.pool)
+                os.register_at_fork(before=before, after_in_parent=self._forked, after_in_child=self._in_child)
+            else:
                 self.companion = companion.start(site.table, site.options.url, site.options.namespace, site.boot, about)
             self.watcher.start()
             signals.worker_shutting_down.connect(self._be_patient, weak=False)
@@ -222,6 +226,21 @@ def _watch_step(site: Site) -> type[bootsteps.StartStopStep]:
                     return code
                 time.sleep(0.01)  # whoever minds the pool has not come by yet
             return None
+
+        def _before_fork(self, pool: Any) -> None:
+            """Let the watcher come to rest; it may be waiting to be told what a process that has just ended died of."""
+            until = time.monotonic() + FORK_SECONDS
+            while self.watcher is not None and not self.held and time.monotonic() < until:
+                self._look_at(pool)
+                self.held = self.watcher.hold(0.02)
+
+        def _forked(self) -> None:
+            if self.watcher is not None and self.held:
+                self.held = False
+                self.watcher.let_go()
+
+        def _in_child(self) -> None:
+            self.watcher = None  # it is the parent's, and no fork of this process waits for it
 
         def _note_codes(self, processes: Any) -> None:
             """Have the pool leave the exit codes of its processes here, as it collects them."""
@@ -245,10 +264,13 @@ def _watch_step(site: Site) -> type[bootsteps.StartStopStep]:
                     if self.watcher is not None:
                         self.watcher.look_now()
 
-        def _refill(self, pool: Any) -> None:
+        def _look_at(self, pool: Any) -> None:
             if hasattr(getattr(pool, "_pool", None), "on_process_down"):
                 self._note_codes(pool._pool)
                 self._look_for_dead(pool._pool._pool)
+
+        def _refill(self, pool: Any) -> None:
+            self._look_at(pool)
             if self.watcher is not None and self.watcher.lost:
                 self.watcher.lost = False
                 pool.maintain_pool()
@@ -256,6 +278,8 @@ def _watch_step(site: Site) -> type[bootsteps.StartStopStep]:
         def stop(self, parent: Any) -> None:
             site.drain()
             self._be_patient()
+            if self.pool == "prefork":
+                end(parent.pool)
 
         def _be_patient(self, **_: Any) -> None:
             """Celery waits without limit, for what runs and for a server that is silent; an operator's patience ends."""

@@ -44,6 +44,8 @@ def settings(url: str, namespace: str) -> dict[str, Any]:
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
             "health_check_interval": 25,
+            # The worker's consumer waits for a server that is away; whatever else meets that fails at once, not after 6 s.
+            "max_retries": 0,
             # One list a queue instead of four: priorities are separate queues here.
             "priority_steps": [0],
         },
@@ -54,6 +56,9 @@ def settings(url: str, namespace: str) -> dict[str, Any]:
         "worker_consumer": "distgraph.cluster.celery.consumer:PatientConsumer",
         "broker_channel_error_retry": True,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
+        # On a machine that is busy a new process may take longer than Celery's 4 s to come up: killed then, and its successor
+        # as well, none would ever.
+        "worker_proc_alive_timeout": 30.0,
         # One queue for the namespace; those of nodes with a queue of their own are added by the worker's options.
         "task_default_queue": name,
         "task_queues": [Queue(name, Exchange(""), routing_key=name)],

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from celery.app import events
+from celery.events.dispatcher import EventDispatcher
 from celery.exceptions import InvalidTaskError
 from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
@@ -27,6 +29,24 @@ log = logging.getLogger(__name__)
 FIRST, MORE, MOST = 0.2, 0.2, 1.0
 #: How long a server that refuses is left alone. Seconds.
 REFUSED = 1.0
+
+
+class OnceDispatcher(EventDispatcher):  # type: ignore[misc]
+    """Tells Flower of a worker; what cannot be told at once is told when there is a connection again.
+
+    Celery's own tries again and again, in the loop that does everything else: a worker whose server goes away in the moment
+    of a heartbeat would not hear that it is to stop, and would not look after its processes, until the server is back.
+    """
+
+    def send(self, type: str, *args: Any, **fields: Any) -> Any:
+        """Send an event once."""
+        return super().send(type, *args, **{**fields, "retry": False})
+
+
+class Events(events.Events):  # type: ignore[misc]
+    """What Celery makes its dispatchers with."""
+
+    dispatcher_cls = OnceDispatcher
 
 
 class PatientConsumer(Consumer):  # type: ignore[misc]

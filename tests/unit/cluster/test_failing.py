@@ -156,9 +156,9 @@ class TestWhereANodeDoesNothingButFail:
         node = Counted("picky", lambda state: fail(state) if state["x"] % 2 else None)
         graph = chain(node, retry_policy=HASTY._replace(max_attempts=3))
         cluster = cluster_of(graph, slots=1)
-        batch = cluster.submit_batch(graph, items(400))
-        in_a_minute(cluster, 90)
-        assert (batch.status().done, batch.status().failed) == (200, 200)
+        batch = cluster.submit_batch(graph, items(200))
+        in_a_minute(cluster, 45)
+        assert (batch.status().done, batch.status().failed) == (100, 100)
 
     def test_a_node_that_works_costs_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         graph = chain(Counted("a"), Counted("b"), retry_policy=HASTY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -251,3 +252,24 @@ def test_where_a_companion_beats_it_does_not() -> None:
     wait_until(lambda: made.sweeps.swept > 1)
     made.watcher.stop()
     assert made.fleet.beats == []
+
+
+def test_it_rests_while_its_process_forks(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it holds would be held for ever in the new process."""
+    sweeping, over = threading.Event(), threading.Event()
+
+    def sweep() -> float:
+        sweeping.set()
+        over.wait(20)
+        return 0.05
+
+    monkeypatch.setattr(watched.sweeps, "sweep", sweep)
+    assert sweeping.wait(20)
+    assert not watched.watcher.hold(0.02), "it is in the middle of something"
+    over.set()
+    assert watched.watcher.hold(20)
+    beats = len(watched.fleet.beats)
+    time.sleep(0.1)  # five beats
+    assert len(watched.fleet.beats) == beats
+    watched.watcher.let_go()
+    wait_until(lambda: len(watched.fleet.beats) > beats)

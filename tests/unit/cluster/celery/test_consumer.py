@@ -57,3 +57,17 @@ def test_what_a_worker_tells_of_its_server_has_no_password(
         told = Step.info(None, consumer)
     assert told["broker"]["hostname"].endswith(host)
     assert "hush" not in str(told)
+
+
+def test_what_flower_is_told_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A heartbeat in the moment the server goes: it is kept, and whoever reconnects says it."""
+    slept: list[float] = []
+    monkeypatch.setattr("kombu.utils.functional.sleep", slept.append)
+    app = Celery("distgraph", set_as_current=False, events="distgraph.cluster.celery.consumer:Events")
+    app.conf.update(settings(f"redis://127.0.0.1:{free_port()}/0", "ns"))
+    with app.connection_for_write() as connection:
+        dispatcher = app.events.Dispatcher(connection, hostname="w")
+        dispatcher.send("worker-heartbeat", retry=True, freq=2.0)
+        [(event, _)] = dispatcher._outbound_buffer
+    assert event["type"] == "worker-heartbeat"
+    assert slept == []
