@@ -67,7 +67,9 @@ floor "tests: yesterday's data read today" compat
 beside='-n 2 --dist loadfile'
 floor "tests: integration, real server and real workers" integration
 floor "tests: acceptance, what a user sees" acceptance
+beside='-n 2 --dist worksteal'  # hardly any share what they start: whoever has nothing left takes over
 floor "tests: chaos, kill storms" chaos
+beside='-n 2 --dist loadfile'
 # A floor that is not named above runs all the same: no test is left out in silence.
 for directory in tests/*/; do
     name=$(basename "$directory")

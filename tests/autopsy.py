@@ -15,6 +15,8 @@ from distgraph.cluster.embedded import EmbeddedCluster
 from distgraph.cluster.hints import queue_name
 from distgraph.cluster.processes import WorkerProcess
 
+#: What clusters did that are gone when their test has failed.
+SEEN = pytest.StashKey[list[str]]()
 #: Lines of one kind, and characters at the end of a log.
 MOST, TAIL = 40, 4000
 
@@ -25,8 +27,23 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     if report.failed:
         used = getattr(item, "funcargs", {}).values()
-        report.sections += [("cluster", autopsy(made)) for made in used if isinstance(made, EmbeddedCluster)]
+        found = [autopsy(made) for made in used if isinstance(made, EmbeddedCluster)]
+        report.sections += [("cluster", text) for text in [*found, *item.stash.get(SEEN, [])]]
     return report
+
+
+@pytest.fixture
+def seen_when_it_fails(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster that a test makes for itself is looked at before its ``with`` block takes it down."""
+    take_down = EmbeddedCluster.__exit__
+    seen = request.node.stash[SEEN] = []
+
+    def look_first(self: EmbeddedCluster, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        if error is not None:
+            seen.append(autopsy(self))
+        take_down(self, kind, error, traceback)
+
+    monkeypatch.setattr(EmbeddedCluster, "__exit__", look_first)
 
 
 def autopsy(cluster: EmbeddedCluster) -> str:

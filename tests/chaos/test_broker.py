@@ -16,6 +16,7 @@ from distgraph.examples import sums
 from distgraph.types import Placement
 from tests.graphs import hard
 from tests.integration.cluster.at_rest import crashes, wait_at_rest, wait_for_progress
+from tests.nightly import nightly
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
@@ -51,8 +52,14 @@ def forget_scripts(client: Any, queue: str) -> None:
     client.script_flush()
 
 
-@pytest.mark.parametrize(("placement", "count"), [("auto", 1000), ("spread", 60)])
-@pytest.mark.parametrize("mishap", [lose, repeat, shuffle, cut, forget_scripts])
+@pytest.mark.parametrize(
+    ("mishap", "placement", "count"),
+    [
+        *[(lose, "auto", 600), (repeat, "spread", 40), (shuffle, "auto", 600), (cut, "spread", 40)],
+        *[(cut, "auto", 600), (forget_scripts, "auto", 600)],
+        *nightly((lose, "spread", 40), (repeat, "auto", 600), (shuffle, "spread", 40), (forget_scripts, "spread", 40)),
+    ],
+)
 def test_a_dozen_mishaps_in_one_batch(mishap: Callable[[Any, str], None], placement: Placement, count: int) -> None:
     items = sums.items(count)
     with Cluster.embedded(workers=2, graphs=GRAPHS) as cluster:

@@ -18,6 +18,7 @@ from distgraph.examples import sums
 from distgraph.types import Placement
 from tests.graphs import hard
 from tests.integration.cluster.at_rest import crashes, wait_at_rest, wait_for_progress
+from tests.nightly import nightly
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
@@ -36,8 +37,13 @@ def finished(cluster: EmbeddedCluster, batch: Batch, items: list[sums.Item]) -> 
     assert crashes(cluster, batch.batch_id) == {}
 
 
-@pytest.mark.parametrize(("placement", "count"), [("auto", 600), ("spread", 100)])
-@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+@pytest.mark.parametrize(
+    ("pool", "placement", "count"),
+    [
+        *[("prefork", "auto", 600), ("prefork", "spread", 60), ("threads", "auto", 600), ("solo", "spread", 60)],
+        *nightly(("threads", "spread", 60), ("solo", "auto", 600)),
+    ],
+)
 def test_a_worker_is_asked_to_stop(pool: str, placement: Placement, count: int) -> None:
     """SIGTERM: it hands its work back, ends in seconds by itself, and is gone from the list of workers at once."""
     items = sums.items(count, delay_ms=1)
@@ -69,7 +75,7 @@ def test_the_last_worker_is_asked_to_stop() -> None:
 
 def test_a_rolling_restart() -> None:
     """One after the other, all workers are replaced while a batch runs."""
-    items = sums.items(1500, delay_ms=1, width=2, rounds=2)
+    items = sums.items(1000, delay_ms=1, width=2, rounds=2)
     with Cluster.embedded(workers=2, graphs=GRAPHS) as cluster:
         batch = cluster.bind(sums.graph).submit_batch(items)
         for turn in range(2):
@@ -95,7 +101,7 @@ def test_a_node_that_runs_may_end_first(tmp_path: Path) -> None:
         assert len(log.read_text().splitlines()) == 1
 
 
-@pytest.mark.parametrize(("placement", "count"), [("auto", 1000), ("spread", 200)])
+@pytest.mark.parametrize(("placement", "count"), [("auto", 500), ("spread", 150)])
 def test_a_worker_that_comes_late_takes_work(placement: Placement, count: int) -> None:
     items = sums.items(count, delay_ms=2, width=2, rounds=2)
     with Cluster.embedded(workers=1, graphs=GRAPHS) as cluster:
@@ -113,7 +119,7 @@ from distgraph.cluster import Cluster
 from distgraph.examples import sums
 
 def items():
-    for item in sums.items(2000):
+    for item in sums.items(1000):
         if item["index"] == int(sys.argv[2]):
             print("here", flush=True)
             sys.stdin.read()
@@ -124,10 +130,10 @@ with Cluster.connect(sys.argv[1]) as cluster:
 """
 
 
-@pytest.mark.parametrize("reached", [0, 700, 1999])
+@pytest.mark.parametrize("reached", [0, 700, 999])
 def test_a_submitter_is_killed_and_the_same_call_goes_on(reached: int) -> None:
     """Whatever it had submitted runs meanwhile; the batch has each item once in the end."""
-    items = sums.items(2000)
+    items = sums.items(1000)
     with Cluster.embedded(workers=2, graphs=GRAPHS) as cluster:
         command = [sys.executable, "-c", SUBMITTER, cluster.server.url, str(reached)]
         submitter = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,12 @@ from distgraph.cluster.handle import RunHandle
 from distgraph.cluster.hints import queue_name
 from tests.graphs import deploys, hard
 from tests.integration.cluster.at_rest import wait_at_rest
+from tests.nightly import FULL
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800 if FULL else 180)]
 
-SWAPS = 200 if os.environ.get("DISTGRAPH_FULL") else 4
+SWAPS = 200 if FULL else 4
 
 
 #: Runs of a version that are not done, at most: a machine that is slow is not buried under what it cannot do.

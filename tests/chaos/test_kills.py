@@ -12,11 +12,12 @@ from distgraph.cluster.embedded import EmbeddedCluster
 from distgraph.examples import sums
 from distgraph.types import Placement
 from tests.integration.cluster.at_rest import crashes, wait_at_rest, wait_for_progress
+from tests.nightly import nightly
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
 
 GRAPHS = ("distgraph.examples.sums",)
-POOLS = ("prefork", "threads", "solo")
 
 
 def check(cluster: EmbeddedCluster, batch: Batch, items: list[sums.Item]) -> None:
@@ -36,7 +37,7 @@ def submit(cluster: EmbeddedCluster, items: list[Any], placement: Placement) -> 
     return batch
 
 
-@pytest.mark.parametrize(("placement", "count"), [("auto", 2000), ("spread", 200)])
+@pytest.mark.parametrize(("placement", "count"), [("auto", 1000), ("spread", 60)])
 class TestAChild:
     def test_is_killed_again_and_again(self, placement: Placement, count: int) -> None:
         """Its worker sees the death at once and starts another child; a kill costs one item a crash at most."""
@@ -53,8 +54,13 @@ class TestAChild:
             assert all(process.alive for process in cluster.processes)
 
 
-@pytest.mark.parametrize(("placement", "count"), [("auto", 2000), ("spread", 200)])
-@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize(
+    ("pool", "placement", "count"),
+    [
+        *[("prefork", "auto", 1000), ("prefork", "spread", 60), ("threads", "auto", 1000), ("solo", "spread", 60)],
+        *nightly(("threads", "spread", 60), ("solo", "auto", 1000)),
+    ],
+)
 class TestAWholeWorker:
     def test_is_killed_and_replaced(self, pool: str, placement: Placement, count: int) -> None:
         """Nobody is left to say what ran: its items are suspects and run alone.
@@ -87,10 +93,10 @@ class TestAWholeWorker:
 
 def test_the_parent_alone_is_killed() -> None:
     """Its child goes on for a moment as an orphan that nobody vouches for; what it still commits is either whole or refused."""
-    items = sums.items(2000)
+    items = sums.items(1000)
     with Cluster.embedded(workers=2, graphs=GRAPHS) as cluster:
         batch = submit(cluster, items, "auto")
-        wait_for_progress(cluster, batch.batch_id, 500)
+        wait_for_progress(cluster, batch.batch_id, 250)
         cluster.processes[0].kill()
         check(cluster, batch, items)
 
@@ -98,8 +104,6 @@ def test_the_parent_alone_is_killed() -> None:
 @pytest.mark.parametrize("placement", ["auto", "spread", "local"])
 def test_a_worker_that_was_taken_for_dead_comes_back(placement: Placement) -> None:
     """Stopped (SIGSTOP) for longer than a beat lives: others take over; awake again, its late commits change nothing."""
-    from tests.waiting import wait_until
-
     items = sums.items(200, delay_ms=1)
     with Cluster.embedded(workers=2, graphs=GRAPHS) as cluster:
         batch = submit(cluster, items, placement)

@@ -16,6 +16,7 @@ from distgraph.errors import NodeTimeoutError, RunTimeoutError, StepTimeoutError
 from distgraph.types import Placement
 from tests.graphs import limits
 from tests.integration.cluster.at_rest import wait_at_rest
+from tests.nightly import nightly
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
@@ -39,8 +40,10 @@ def test_a_node_that_hangs_is_stopped_at_its_limit(cluster: EmbeddedCluster, tmp
     wait_at_rest(cluster)
 
 
-@pytest.mark.parametrize("placement", ["auto", "spread"])
-@pytest.mark.parametrize("how", ["stubborn", "coroutine"])
+@pytest.mark.parametrize(
+    ("placement", "how"),
+    [("auto", "stubborn"), ("spread", "coroutine"), *nightly(("spread", "stubborn"), ("auto", "coroutine"))],
+)
 def test_a_run_ends_at_its_time_limit(cluster: EmbeddedCluster, tmp_path: Path, placement: Placement, how: str) -> None:
     """Though its node does not look, and its process is killed on the way: that prolongs nothing and is no crash."""
     log, began = tmp_path / "log", time.monotonic()

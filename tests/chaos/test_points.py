@@ -8,14 +8,15 @@ import pytest
 
 from distgraph.chaos.fault import points
 from distgraph.chaos.points import Case, matrix, run, sample
+from tests.nightly import FULL
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(5400 if os.environ.get("DISTGRAPH_FULL") else 600)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(5400 if FULL else 600)]
 
 SEED = int(os.environ.get("DISTGRAPH_TEST_SEED", "1"))
 
 
 def cases() -> list[Case]:
-    return matrix() if os.environ.get("DISTGRAPH_FULL") else sample(len(points()), SEED)
+    return matrix() if FULL else sample(len(points()), SEED)
 
 
 def test_every_promise_holds_wherever_it_strikes() -> None:

@@ -7,8 +7,8 @@ import os
 import pytest
 
 from distgraph.chaos.power import figures, run
+from tests.nightly import FULL
 
-FULL = bool(os.environ.get("DISTGRAPH_FULL"))
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(5400 if FULL else 600)]
 
 SEED = int(os.environ.get("DISTGRAPH_TEST_SEED", "1"))

@@ -16,6 +16,7 @@ from distgraph.examples import sums
 from distgraph.types import Placement
 from tests.graphs import hard
 from tests.integration.cluster.at_rest import crashes, wait_at_rest, wait_for_progress
+from tests.nightly import nightly
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
@@ -43,11 +44,11 @@ def finished(cluster: EmbeddedCluster, batch: Batch, items: list[sums.Item]) -> 
 @pytest.mark.parametrize(
     ("pool", "placement", "count"),
     [
-        ("prefork", "auto", 2000),
-        ("prefork", "spread", 150),
-        ("threads", "auto", 2000),
-        ("solo", "auto", 2000),
-        ("solo", "spread", 150),
+        ("prefork", "auto", 1000),
+        ("prefork", "spread", 80),
+        ("threads", "auto", 1000),
+        ("solo", "spread", 80),
+        *nightly(("solo", "auto", 1000)),
     ],
 )
 def test_killed_and_restarted_in_the_middle_of_a_batch(pool: str, placement: Placement, count: int) -> None:
@@ -93,13 +94,13 @@ def test_ended_during_the_outage(tmp_path: Any) -> None:
 
 
 def test_a_submitter_that_meets_an_outage_goes_on_with_the_same_call() -> None:
-    items = sums.items(2000)
+    items = sums.items(1000)
     with Cluster.embedded(workers=2, graphs=GRAPHS) as cluster:
         reached = threading.Event()
 
         def slowly() -> Any:
             for item in items:
-                if item["index"] == 1000:
+                if item["index"] == 500:
                     reached.set()
                     wait_until(lambda: not cluster.server.alive, 20)
                 yield item

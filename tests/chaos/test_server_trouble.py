@@ -19,6 +19,7 @@ from distgraph.ledger.connection import connect
 from distgraph.ledger.server import EmbeddedServer
 from distgraph.types import Placement
 from tests.integration.cluster.at_rest import crashes, wait_at_rest, wait_for_progress
+from tests.nightly import nightly
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
@@ -121,8 +122,17 @@ def asleep(cluster: EmbeddedCluster) -> Iterator[None]:
         os.kill(cluster.server.pid, signal.SIGCONT)
 
 
-@pytest.mark.parametrize(("placement", "count"), [("auto", 1500), ("spread", 100)])
-@pytest.mark.parametrize("trouble", [replica, full, disk_full, lonely, no_memory, paused, asleep])
+TROUBLES = (replica, full, disk_full, lonely, no_memory, paused, asleep)
+AUTO, SPREAD = ("auto", 800), ("spread", 60)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "placement", "count"),
+    [
+        *[(trouble, *(SPREAD if at % 2 else AUTO)) for at, trouble in enumerate(TROUBLES)],
+        *nightly(*[(trouble, *(AUTO if at % 2 else SPREAD)) for at, trouble in enumerate(TROUBLES)]),
+    ],
+)
 def test_a_batch_goes_on_when_it_has_passed(
     trouble: Callable[[EmbeddedCluster], Any], placement: Placement, count: int
 ) -> None:

@@ -25,6 +25,7 @@ from distgraph.ledger.server import EmbeddedServer
 from distgraph.types import Placement
 from tests.graphs import hard
 from tests.integration.cluster.at_rest import crashes, wait_at_rest, wait_for_progress
+from tests.nightly import nightly
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
@@ -34,8 +35,7 @@ GRAPHS = ("distgraph.examples.sums", "tests.graphs.hard")
 LASTS = 4.0
 #: How long after an outage work goes on, on a machine that is busy with other things too. Seconds.
 SOON = 10.0
-FULL = bool(os.environ.get("DISTGRAPH_FULL"))
-POOLS = ("prefork", "threads", "solo")
+OTHER_POOLS = nightly("threads", "solo")
 
 
 class Split:
@@ -131,7 +131,7 @@ def in_hand(made: Split, batch: Batch) -> bool:
     return any(ledger.batches.slices(batch.batch_id, part) for part in range(ledger.keys.partitions))
 
 
-@pytest.mark.parametrize("pool", POOLS if FULL else POOLS[:1])
+@pytest.mark.parametrize("pool", ["prefork", *OTHER_POOLS])
 @pytest.mark.parametrize("trouble", [killed, silent])
 def test_a_batch_goes_on_without_its_broker(trouble: Any, pool: str, tmp_path: Path) -> None:
     """What was taken is driven on and committed, and so is what comes after it: nobody else would take that now."""
@@ -145,7 +145,7 @@ def test_a_batch_goes_on_without_its_broker(trouble: Any, pool: str, tmp_path: P
         made.finished(batch, items)
 
 
-@pytest.mark.parametrize("pool", POOLS if FULL else POOLS[:1])
+@pytest.mark.parametrize("pool", ["prefork", *OTHER_POOLS])
 def test_what_travels_waits_for_the_broker(pool: str, tmp_path: Path) -> None:
     """It comes back empty, and what it held is hinted again within the usual time."""
     with split(tmp_path, pool=pool) as made:
@@ -157,7 +157,7 @@ def test_what_travels_waits_for_the_broker(pool: str, tmp_path: Path) -> None:
         made.finished(batch, items)
 
 
-@pytest.mark.parametrize(("placement", "count"), [("spread", 60), ("auto", 1000)][: 1 + FULL])
+@pytest.mark.parametrize(("placement", "count"), [("spread", 60), *nightly(("auto", 1000))])
 def test_the_ledger_is_killed(placement: Placement, count: int, tmp_path: Path) -> None:
     with split(tmp_path) as made:
         batch, items = submit(made, count, placement)
@@ -183,7 +183,7 @@ def test_a_wide_run_goes_on(server: str, tmp_path: Path) -> None:
         assert all(worker.alive for worker in made.workers)
 
 
-@pytest.mark.parametrize(("placement", "count"), [("auto", 800), ("spread", 50)][: 1 + FULL])
+@pytest.mark.parametrize(("placement", "count"), [("auto", 800), *nightly(("spread", 50))])
 def test_the_broker_alone_loses_what_it_holds(placement: Placement, count: int, tmp_path: Path) -> None:
     """Again and again: emptied, as one is that was set back to an earlier state."""
     with split(tmp_path) as made, connect(made.broker.url) as client:
@@ -244,11 +244,11 @@ def test_a_node_ends_while_the_ledger_is_away(patience: float, times: int, tmp_p
         wait_at_rest(made.cluster)
 
 
-@pytest.mark.parametrize("pool", POOLS if FULL else POOLS[2:])
+@pytest.mark.parametrize("pool", ["solo", *nightly("prefork", "threads")])
 def test_a_worker_can_be_stopped_without_its_broker(pool: str, tmp_path: Path) -> None:
     """It finishes what it runs, and hands the rest back."""
     with split(tmp_path, workers=1, pool=pool) as made:
-        batch, items = submit(made, 1000, "auto")
+        batch, items = submit(made, 600, "auto")
         with killed(made.broker):
             time.sleep(1.0)  # it has noticed
             began = time.monotonic()

@@ -35,7 +35,7 @@ def one_worker(drain: int = 30, pool: str = "prefork") -> EmbeddedCluster:
 def test_one_of_a_busy_queue_goes_at_once() -> None:
     """Its pool may have been handed a hint that nobody asks about any more."""
     with one_worker() as cluster:
-        batch = cluster.bind(sums.graph).submit_batch(sums.items(3000, width=1, rounds=2))
+        batch = cluster.bind(sums.graph).submit_batch(sums.items(2000, width=1, rounds=2))
         slowest = 0.0
         for _ in range(6):
             worker = cluster.processes[-1]
@@ -47,7 +47,7 @@ def test_one_of_a_busy_queue_goes_at_once() -> None:
             assert worker.exit_code == 0
             cluster.add_worker()
         assert slowest < 3 + MARGIN
-        assert batch.wait(60).done == 3000
+        assert batch.wait(60).done == 2000
         wait_at_rest(cluster)
 
 

@@ -123,7 +123,8 @@ def test_a_call_that_was_executed_unheard_or_cut_off(
 ) -> None:
     """It is sent again, and answered as the first time: once, twice, and for the third time in a row."""
     shots = [harmed.proxy.arm(Fault(harm, script=script, nth=nth, after=50)) for nth in (1, 2, 4)]
-    harmed.finish(sums.items(20), placement)
+    # Where every task is a message of its own, few items are many.
+    harmed.finish(sums.items(5 if placement == "spread" else 20), placement)
     if script != "release_run":  # only a run that outlives its driver's quantum is released
         assert shots[0].fired
 
@@ -131,7 +132,7 @@ def test_a_call_that_was_executed_unheard_or_cut_off(
 @pytest.mark.parametrize("harm", ["drop_reply", "reset", "drop_request"])
 def test_a_hint_that_is_sent_twice_or_never(harmed: Stage, harm: Harm) -> None:
     shots = [harmed.proxy.arm(Fault(harm, command="LPUSH", nth=nth)) for nth in (1, 3)]
-    harmed.finish(sums.items(30), "spread")
+    harmed.finish(sums.items(8), "spread")
     assert shots[0].fired
 
 
