@@ -8,19 +8,25 @@ from typing import Any
 from distgraph.func import entrypoint, task
 from distgraph.types import RetryPolicy
 
+ended: set[int] = set()
+
 
 @task
-async def slow(value: int) -> int:
-    await asyncio.sleep(0.002 * value)
+async def in_turn(value: int) -> int:
+    """Ends after the one before it, however busy the machine is."""
+    while value > 1 and value - 1 not in ended:
+        await asyncio.sleep(0.002)
+    ended.add(value)
     return value
 
 
 def test_futures_are_asyncio_futures() -> None:
     @entrypoint()
     async def flow(count: int) -> Any:
-        futures = [slow(n) for n in (3, 1, 2)]
+        ended.clear()
+        futures = [in_turn(n) for n in (3, 1, 2)]
         first = [await future for future in asyncio.as_completed(futures)]
-        done, waiting = await asyncio.wait([slow(1), slow(2)])
+        done, waiting = await asyncio.wait([in_turn(1), in_turn(2)])
         return first, len(done), len(waiting)
 
     assert asyncio.run(flow.ainvoke(3)) == ([1, 2, 3], 2, 0)

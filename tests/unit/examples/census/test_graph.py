@@ -91,8 +91,8 @@ def run(items: list[Any]) -> Iterator[Summary]:
 
 def test_a_census_says_the_same_in_whatever_order_its_items_are_counted() -> None:
     """Real modules, once in order and once shuffled: the same totals, the same tables, the same digest."""
-    items = corpus.items(30)
+    items = corpus.items(12)
     expected = findings(run(items))
-    assert (expected.modules, expected.broken, expected.unaccounted) == (30, 0, 0)
+    assert (expected.modules, expected.broken, expected.unaccounted) == (12, 0, 0)
     random.Random(7).shuffle(items)
     assert findings(run(items)) == expected

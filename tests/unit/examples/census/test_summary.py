@@ -52,8 +52,8 @@ def _state(path: str, order: random.Random) -> CensusState:
 
 
 def test_the_row_is_the_same_in_any_order_of_arrival() -> None:
-    rows = [summarise(_state("argparse.py", random.Random(seed))) for seed in range(5)]
+    rows = [summarise(_state("argparse.py", random.Random(seed))) for seed in range(3)]
     assert all(row == rows[0] for row in rows)
-    assert [list(row["scores"]) for row in rows] == [["complexity", "imports", "naming", "size"]] * 5
+    assert [list(row["scores"]) for row in rows] == [["complexity", "imports", "naming", "size"]] * 3
     assert rows[0]["planned"] == rows[0]["measured"] > 20
     assert len(rows[0]["hotspots"]) >= 1
