@@ -10,7 +10,7 @@ from typing import Any
 
 from distgraph.checkpoint.base import NULL_TASK_ID, CheckpointTuple, from_public
 from distgraph.config import ensure_config
-from distgraph.constants import ERROR, INTERRUPT, NS_END, NS_SEP, PUSH, RETURN
+from distgraph.constants import CONTROL_WRITES, ERROR, ERROR_SOURCE, INTERRUPT, NS_END, NS_SEP, PUSH, RETURN
 from distgraph.engine.execute import without_ids
 from distgraph.engine.opening import Pending, apply_outside
 from distgraph.engine.place import ONLY_NESTED, NoThreadError
@@ -214,6 +214,10 @@ def pending_of(saved: CheckpointTuple) -> Pending:
     pending: Pending = {}
     for task_id, channel, value in saved.pending_writes or ():
         pending.setdefault(task_id, []).append((channel, value))
+    for task_id, writes in pending.items():
+        if any(channel == ERROR_SOURCE for channel, _ in writes):
+            # Workers keep what its error handler wrote with the task that failed, which is not finished for that.
+            pending[task_id] = [write for write in writes if write[0] in CONTROL_WRITES]
     return pending
 
 

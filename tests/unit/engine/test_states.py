@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from distgraph.checkpoint.memory import InMemorySaver
+from distgraph.constants import ERROR, ERROR_SOURCE
 from distgraph.engine import sync
 from distgraph.engine.states import States, pending_of
 from distgraph.errors import ConfigError
@@ -94,6 +95,34 @@ def test_what_a_command_brought_in_is_part_of_the_state() -> None:
     sync.run(ask(program, Command(update={"n": 7}), on(), saver))
     assert states.get(on()).values["n"] == 7
     assert len(pending_of(saver.get_tuple(on()))) == 2  # type: ignore[arg-type]
+
+
+def test_a_task_whose_error_handler_took_over_is_not_finished_wherever_it_ran() -> None:
+    """In process its handler's writes are kept apart from it; workers keep them together."""
+
+    def q(state: Any) -> Any:
+        return {"log": [interrupt("?")]}
+
+    program = side_by_side(q=q, other=lambda state: {"log": ["other"]})
+    states, saver = ran(program, {"n": 1})
+    before = states.get(on())
+    (other,) = [task.id for task in before.tasks if task.name == "other"]
+    saved = saver.get_tuple(on())
+    assert saved is not None
+    assert (before.next, before.values["log"]) == (("q",), ["other"])
+    writes = [(tid, channel, value) for tid, channel, value in saved.pending_writes or () if tid != other]
+    handled = [(other, ERROR, "no"), (other, ERROR_SOURCE, "other"), (other, "log", ["handled"])]
+    stored = saved._replace(pending_writes=[*writes, *handled])
+
+    class Stored(InMemorySaver):
+        def get_tuple(self, config: Any) -> Any:
+            return stored
+
+    found = States(program, Stored()).get(on())
+    assert found.next == ("q", "other")
+    assert found.values.get("log", []) == []
+    assert [(task.error, task.result) for task in found.tasks if task.id == other] == [("no", None)]
+    assert pending_of(stored)[other] == [(ERROR, "no"), (ERROR_SOURCE, "other")]
 
 
 def test_a_saver_is_needed() -> None:
