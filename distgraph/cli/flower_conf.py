@@ -7,6 +7,7 @@ import hmac
 import os
 from types import SimpleNamespace
 
+from distgraph.cli import flower_metrics
 from distgraph.cluster.failures import redact
 
 
@@ -38,3 +39,5 @@ max_tasks = 50_000
 tasks_columns = "name,kwargs,state,received,runtime,worker,uuid"
 # Rows of workers that are gone disappear after a while (seconds).
 purge_offline_workers = 300
+
+flower_metrics.register(os.environ["DISTGRAPH_URL"], os.environ["DISTGRAPH_NAMESPACE"])

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from distgraph.cluster.batch import Batch, BatchStatus, ItemResult
-    from distgraph.cluster.client import Cluster, WorkerInfo
+    from distgraph.cluster.client import Cluster
+    from distgraph.cluster.fleet import RunningTask, WorkerInfo
     from distgraph.cluster.following import RunEvent
     from distgraph.cluster.handle import RunHandle
     from distgraph.cluster.remote import ClusterGraph
@@ -25,10 +26,21 @@ _HOMES = {
     "ItemResult": "batch",
     "RunEvent": "following",
     "RunHandle": "handle",
-    "WorkerInfo": "client",
+    "RunningTask": "fleet",
+    "WorkerInfo": "fleet",
 }
 
-__all__ = ["Batch", "BatchStatus", "Cluster", "ClusterGraph", "ItemResult", "RunEvent", "RunHandle", "WorkerInfo"]
+__all__ = [
+    "Batch",
+    "BatchStatus",
+    "Cluster",
+    "ClusterGraph",
+    "ItemResult",
+    "RunEvent",
+    "RunHandle",
+    "RunningTask",
+    "WorkerInfo",
+]
 
 
 def __getattr__(name: str) -> Any:

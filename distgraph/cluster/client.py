@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,6 +14,7 @@ from distgraph.cluster.batch import Batch
 from distgraph.cluster.celery.dispatcher import CeleryDispatcher
 from distgraph.cluster.dead import DeadLetter, dead_letter, dead_letters, retry
 from distgraph.cluster.failing import at_least
+from distgraph.cluster.fleet import FailingNode, WorkerInfo, worker_of
 from distgraph.cluster.handle import RunHandle
 from distgraph.cluster.options import RETENTION, Retention, retention_ms, span
 from distgraph.cluster.overload import PATIENCE, Gate, Overload
@@ -45,41 +45,6 @@ from distgraph.wire import Codec
 if TYPE_CHECKING:
     from distgraph.cluster.embedded import EmbeddedCluster
     from distgraph.cluster.remote import ClusterGraph
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerInfo:
-    """A worker that lives.
-
-    Attributes:
-        slots: places where a task can run.
-        busy: slots that run something now.
-        graphs: names of the graphs it serves.
-    """
-
-    name: str
-    host: str
-    pid: int
-    pool: str
-    slots: int
-    busy: int
-    graphs: tuple[str, ...]
-    queues: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class FailingNode:
-    """A node that does nothing but fail.
-
-    Attributes:
-        failures: since it last worked, as far as is known.
-        seconds: that its retries wait now, at least.
-    """
-
-    graph: str
-    node: str
-    failures: int
-    seconds: float
 
 
 class Cluster:
@@ -322,19 +287,7 @@ class Cluster:
 
     def workers(self) -> list[WorkerInfo]:
         """The workers that live, by name."""
-        found = [
-            WorkerInfo(
-                name=record["name"],
-                host=record["host"],
-                pid=record["pid"],
-                pool=record["pool"],
-                slots=record["concurrency"],
-                busy=record["busy"],
-                graphs=tuple(sorted(record["graphs"])),
-                queues=tuple(record["queues"]),
-            )
-            for record in self.ledger.fleet.workers().values()
-        ]
+        found = [worker_of(record) for record in self.ledger.fleet.workers().values()]
         return sorted(found, key=lambda worker: (worker.name, worker.pid))
 
     def failing(self) -> list[FailingNode]:

@@ -16,7 +16,8 @@ import os
 import struct
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,13 +34,17 @@ ALONE_SECONDS = 10.0
 
 #: Long enough for two ids of the greatest length, a key and a node's name.
 _ROW = 2048
-_HEAD = struct.Struct("<IBdIH")
+_HEAD = struct.Struct("<IBddIH")
 _TOLD = struct.Struct("<I")
 _TEXT = _ROW - _HEAD.size - _TOLD.size
 
 
 #: What a row says of a node that runs opens with this where others run beside it in the same slot.
 BESIDE = "+"
+#: Behind this it says then which of them has run the longest, and since when.
+LONGEST = "\0"
+#: A task that has run for so long is told of in beats, with so many others at most that have run longer. Seconds.
+LONG, MOST_TOLD = 1.0, 20
 
 
 class Row(NamedTuple):
@@ -49,6 +54,7 @@ class Row(NamedTuple):
         deadline: monotonic seconds by which what runs must have ended; 0 without one.
         what: what runs, see ``Called``; '' between tasks.
         call: counts what the slot ran: tells one call of a node from the next.
+        since: monotonic seconds at which that began; 0: not known.
     """
 
     pid: int
@@ -56,6 +62,7 @@ class Row(NamedTuple):
     deadline: float
     what: str
     call: int = 0
+    since: float = 0.0
 
 
 class Called(NamedTuple):
@@ -90,7 +97,7 @@ class Called(NamedTuple):
     @staticmethod
     def of(what: str) -> Called | None:
         """What a row says, whether others run beside it or not; None where that is no call of a node."""
-        kind, _, rest = what.removeprefix(BESIDE).partition(":")
+        kind, _, rest = what.removeprefix(BESIDE).partition(LONGEST)[0].partition(":")
         parts = rest.split("\n")
         if kind not in ("n", "s") or len(parts) != 7:
             return None
@@ -125,7 +132,7 @@ class SlotTable:
 
     def take(self, row: int, pid: int) -> None:
         """Write that ``pid`` works in ``row``."""
-        self._map[row * _ROW : row * _ROW + _HEAD.size] = _HEAD.pack(pid, 0, 0.0, 0, 0)
+        self._map[row * _ROW : row * _ROW + _HEAD.size] = _HEAD.pack(pid, 0, 0.0, 0.0, 0, 0)
 
     def take_free(self, pid: int) -> int:
         """A row nobody works in, now ``pid``'s (a dead process keeps its row until the watcher has looked into it).
@@ -138,14 +145,16 @@ class SlotTable:
                 return row
         raise RuntimeError(f"All {self.rows} slots of this worker are taken.")
 
-    def write(self, row: int, pid: int, busy: bool, deadline: float, what: str, call: int = 0) -> None:
+    def write(
+        self, row: int, pid: int, busy: bool, deadline: float, what: str, call: int = 0, since: float = 0.0
+    ) -> None:
         """Write what ``row`` is about to run."""
         text = what.encode()[:_TEXT]
         at = row * _ROW
         # Length last: a reader that comes in between sees an empty text, never half of two.
-        self._map[at : at + _HEAD.size] = _HEAD.pack(pid, busy, deadline, call, 0)
+        self._map[at : at + _HEAD.size] = _HEAD.pack(pid, busy, deadline, since, call, 0)
         self._map[at + _HEAD.size : at + _HEAD.size + len(text)] = text
-        self._map[at : at + _HEAD.size] = _HEAD.pack(pid, busy, deadline, call, len(text))
+        self._map[at : at + _HEAD.size] = _HEAD.pack(pid, busy, deadline, since, call, len(text))
 
     def tell(self, row: int, call: int) -> None:
         """Tell what runs in ``row`` that nobody wants it any more, if it still is call number ``call``."""
@@ -172,11 +181,11 @@ class SlotTable:
         at = row * _ROW
         while True:
             head = self._map[at : at + _HEAD.size]
-            pid, busy, deadline, call, size = _HEAD.unpack(head)
+            pid, busy, deadline, since, call, size = _HEAD.unpack(head)
             text = self._map[at + _HEAD.size : at + _HEAD.size + size].decode(errors="replace")
             # The next call's text would come with this one's deadline where it was written between the two looks.
             if self._map[at : at + _HEAD.size] == head:
-                return Row(pid, bool(busy), deadline, text, call)
+                return Row(pid, bool(busy), deadline, text, call, since)
 
     def clear(self, row: int) -> None:
         """Nobody works in ``row``."""
@@ -237,6 +246,8 @@ class Mark:
         self.table, self.row, self.pid = table, row, os.getpid()
         self.busy = False
         self._kept = ""
+        #: When what it holds, and what it calls, began. Monotonic seconds.
+        self._held_since = self._since = 0.0
         self._call = table.told(row)
         if table.lone() == row + 1:
             # Whoever had this row before died while it was alone.
@@ -244,22 +255,26 @@ class Mark:
 
     def hold(self, what: str) -> None:
         """What the slot works at between the nodes it calls: a slice, a run."""
-        self._kept = what
+        self._kept, self._held_since = what, time.monotonic()
         self.busy = bool(what)
-        self.table.write(self.row, self.pid, self.busy, 0.0, what)
+        self.table.write(self.row, self.pid, self.busy, 0.0, what, since=self._held_since)
 
     def __call__(self, what: str, seconds: float | None) -> None:
-        deadline = time.monotonic() + seconds if seconds is not None else 0.0
+        now = time.monotonic()
+        deadline = now + seconds if seconds is not None else 0.0
         if what:
             self._call = self._call % 0xFFFFFFFF + 1
-        self.table.write(self.row, self.pid, self.busy or bool(what), deadline, what or self._kept, self._call)
+        self._since = now if what else self._held_since
+        said = what or self._kept
+        self.table.write(self.row, self.pid, self.busy or bool(what), deadline, said, self._call, self._since)
         if what and self.table.lone() not in (0, self.row + 1):
             self._let_pass()
             self(what, seconds)
 
     def renew(self, what: str, seconds: float) -> None:
         """The node that runs makes progress: it has ``seconds`` from now."""
-        self.table.write(self.row, self.pid, True, time.monotonic() + seconds, what, self._call)
+        deadline = time.monotonic() + seconds if seconds != inf else 0.0
+        self.table.write(self.row, self.pid, True, deadline, what, self._call, self._since)
 
     def cancelled(self) -> bool:
         """Whether what runs was told that nobody wants it any more."""
@@ -292,7 +307,7 @@ class Mark:
         return True
 
     def _let_pass(self) -> None:
-        self.table.write(self.row, self.pid, self.busy, 0.0, self._kept, self._call)
+        self.table.write(self.row, self.pid, self.busy, 0.0, self._kept, self._call, self._held_since)
         patience = time.monotonic() + ALONE_SECONDS
         while not self._free():
             if time.monotonic() > patience:
@@ -315,9 +330,28 @@ class Mark:
         return any(row != self.row and Called.of(said.what) for row, said in self.table.occupied())
 
 
+def beside(first: str, longest: str, since: float) -> str:
+    """What a row says of several nodes that run beside each other.
+
+    Args:
+        first: the one whose limit the row's deadline is.
+        longest: the one that has run the longest.
+        since: when that began. Monotonic seconds.
+    """
+    return f"{BESIDE}{first}{LONGEST}{since:.3f}{LONGEST}{longest}"
+
+
+def longest_call(said: Row) -> tuple[Called, float] | None:
+    """The call of a node that has run the longest in a row, and when it began; None: no node runs there."""
+    _, told, longest = said.what.partition(LONGEST)
+    since, _, text = longest.partition(LONGEST)
+    called = Called.of(text if told else said.what)
+    return None if called is None else (called, float(since) if told else said.since)
+
+
 def work_of(what: str) -> str:
     """What a row says, as a beat tells it to others: without threads and names of nodes."""
-    kind, _, rest = what.removeprefix(BESIDE).partition(":")
+    kind, _, rest = what.removeprefix(BESIDE).partition(LONGEST)[0].partition(":")
     return f"{kind}:{rest}" if kind == "b" else f"{kind}:" + "\n".join(rest.split("\n")[: 2 if kind == "s" else 1])
 
 
@@ -339,17 +373,35 @@ def works_at(work: str, run_id: str, slice_id: str = "") -> bool:
 def beat_record(table: SlotTable, boot: str, about: dict[str, object], dead: list[str]) -> dict[str, object]:
     """What a beat says: who the worker is, its slots and those that died lately, what they work at, how many wait.
 
-    ``beat`` is another one with every beat, and tells nobody else anything.
+    ``running`` tells of nodes that take long, see ``_long_ones``; ``beat`` is another one with every beat, and
+    tells nobody else anything.
     """
     rows = [(row, said) for row, said in table.occupied() if slot_name(boot, said.pid, row) not in dead]
-    busy = sum(said.busy for _, said in rows)
+    busy, now = sum(said.busy for _, said in rows), time.monotonic()
     return {
         **about,
         "boot": boot,
-        "beat": time.monotonic(),
+        "beat": now,
+        "running": _long_ones((said for _, said in rows if said.busy), now),
         "slots": [slot_name(boot, said.pid, row) for row, said in rows],
         "works": {slot_name(boot, said.pid, row): work_of(said.what) for row, said in rows if said.busy},
         "dead": dead,
         "busy": busy,
         "idle": max(0, int(str(about["concurrency"])) - busy),
     }
+
+
+def _long_ones(rows: Iterable[Row], now: float) -> list[list[object]]:
+    """[node, run, seconds it has run, process, seconds until its limit or None] of calls that take long, longest first."""
+    found = [(said, *call) for said in rows if (call := longest_call(said)) is not None and now - call[1] >= LONG]
+    return [
+        [
+            called.node,
+            called.run_id,
+            round(now - since, 1),
+            said.pid,
+            round(said.deadline - now, 1) if limited else None,
+        ]
+        for said, called, since in sorted(found, key=lambda one: one[2])[:MOST_TOLD]
+        for limited in [bool(said.deadline) and LONGEST not in said.what]
+    ]

@@ -21,7 +21,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from distgraph.cluster.home_loop import Running, home
-from distgraph.cluster.liveness import BESIDE, Called
+from distgraph.cluster.liveness import Called, beside
 from distgraph.cluster.wanted import wanted
 from distgraph.cluster.workplace import Workplace
 from distgraph.errors import StoreError
@@ -79,10 +79,10 @@ def _step(steps: Steps[Any], ended: Running | None) -> Running:
 class _Flight(Generic[H]):
     """One task on its way."""
 
-    __slots__ = ("called", "context", "ends", "owner", "running", "steps", "told")
+    __slots__ = ("called", "context", "ends", "owner", "running", "since", "steps", "told")
 
-    def __init__(self, owner: H) -> None:
-        self.owner = owner
+    def __init__(self, owner: H, since: float) -> None:
+        self.owner, self.since = owner, since
         #: What its steps set stays theirs.
         self.context = copy_context()
         self.steps: Steps[Any]
@@ -117,8 +117,8 @@ class Overlap(Generic[H]):
         self._flights: dict[Any, _Flight[H]] = {}
         self._landed: deque[Landed[H]] = deque()
         self._came: SimpleQueue[Future[Any]] = SimpleQueue()
-        #: What the slot's row says, and by when that must have ended (monotonic seconds).
-        self._shown: tuple[str, float] | None = None
+        #: The call that the slot's row shows, by when that must have ended (monotonic seconds), and all that it says.
+        self._shown: tuple[str, float, str] | None = None
         self._asked = place.monotonic()
         #: Seconds that this slot waited while its loop did nothing.
         self.idle = 0.0
@@ -178,7 +178,7 @@ class Overlap(Generic[H]):
     # ------------------------------------------------------------ inside
 
     def _take_off(self, owner: H, steps: Callable[[Workplace], Steps[Any]]) -> None:
-        flight = _Flight(owner)
+        flight = _Flight(owner, self._place.monotonic())
 
         def mark(what: str, seconds: float | None) -> None:
             if what:
@@ -217,7 +217,9 @@ class Overlap(Generic[H]):
     def _show(self) -> None:
         """Have the slot's row show one that should have ended, else that whose time is over first."""
         first = min(self._flights.values(), key=lambda flight: (not flight.told, flight.late_at))
-        self._say(BESIDE + first.called, first.late_at)
+        under_way = [flight for flight in self._flights.values() if not flight.running.future.done()]
+        longest = min(under_way or [first], key=lambda flight: flight.since)
+        self._say(first.called, first.late_at, beside(first.called, longest.called, longest.since))
 
     def _allow_storing(self) -> None:
         """Show a later end until this OS thread looks again: who ends in time must not be stopped for what it does meanwhile.
@@ -226,19 +228,19 @@ class Overlap(Generic[H]):
         interpreter's lock would stop this thread too, and be stopped by nobody.
         """
         if self._shown is not None and self._shown[1] != inf:
-            what, ends = self._shown
-            self._say(what, max(ends, self._place.monotonic()) + self._place.commit_patience)
+            called, ends, said = self._shown
+            self._say(called, max(ends, self._place.monotonic()) + self._place.commit_patience, said)
 
-    def _say(self, what: str, ends: float) -> None:
-        before, self._shown = self._shown, (what, ends)
+    def _say(self, called: str, ends: float, said: str) -> None:
+        before, self._shown = self._shown, (called, ends, said)
         left = ends - self._place.monotonic()
         if before == self._shown:
             return
-        if before is not None and before[0] == what and left != inf:
+        if before is not None and before[0] == called and (left != inf or before[1] == inf):
             # The same call, for whoever looks whether one that was told to stop goes on.
-            self._place.renew(what, left)
+            self._place.renew(said, left)
         else:
-            self._place.watch(what, None if left == inf else left)
+            self._place.watch(said, None if left == inf else left)
 
     def _cancel_unwanted(self) -> None:
         """Cancel calls whose run or batch was cancelled: nobody tells a row that shows one of many."""

@@ -18,6 +18,7 @@ import jsonschema
 import pytest
 import yaml
 
+from distgraph.cli.flower_metrics import FleetMetrics
 from tests.acceptance.deployment import (
     COMPOSE,
     DOCKERFILE,
@@ -174,6 +175,10 @@ def test_monitoring_names_metrics_that_flower_has() -> None:
     metrics = set(re.findall(r"\bflower_\w+", expressions))
     assert metrics
     assert {name for name in metrics if name.removesuffix("_total") not in exported} == set()
+    ours = set(re.findall(r"\bdistgraph_\w+", expressions))
+    told = {metric.name for metric in FleetMetrics(list).collect()}
+    assert ours
+    assert ours <= told
 
 
 def test_prometheus_reads_the_rules_and_the_flower_service(compose: dict[str, Any]) -> None:

@@ -71,6 +71,13 @@ def test_a_password_is_needed(flower: str) -> None:
         assert status(flower + page, password="open:se,same") == 200, page
 
 
+def test_its_metrics_tell_of_workers_and_the_ledger(flower: str) -> None:
+    with urllib.request.urlopen(f"{flower}/metrics", timeout=20) as answer:
+        told = answer.read().decode()
+    assert "distgraph_ledger_up 1.0" in told
+    assert "# TYPE distgraph_longest_task_seconds gauge" in told
+
+
 def test_nothing_can_be_changed(flower: str) -> None:
     """Read-only: no task is started and no worker stopped from a browser."""
     for action in ("/api/task/send-task/x", "/api/worker/shutdown/x", "/api/task/revoke/x"):
@@ -101,6 +108,10 @@ def format_task(monkeypatch: pytest.MonkeyPatch) -> Any:
     told = {"ADDRESS": "127.0.0.1", "PORT": "5555", "USER": "distgraph", "PASSWORD": "x"}
     for name, value in told.items():
         monkeypatch.setenv(f"DISTGRAPH_FLOWER_{name}", value)
+    monkeypatch.setenv("DISTGRAPH_URL", "redis://h")
+    monkeypatch.setenv("DISTGRAPH_NAMESPACE", "n")
+    # It would tell in this process for good.
+    monkeypatch.setattr("distgraph.cli.flower_metrics.register", lambda url, namespace: None)
     return runpy.run_path(str(configuration()))["format_task"]
 
 

@@ -102,6 +102,29 @@ def test_workers(call: Call) -> None:
     assert (row["name"], row["slots"], row["busy"], row["graphs"]) == ("worker-1", 2, 1, ["double"])
 
 
+def test_workers_say_what_has_run_there_the_longest(call: Call, cluster: FakeCluster) -> None:
+    cluster.running = [("charge", "order-17", 185.4, 41, None), ("wait", "order-9", 2.0, 42, 8.5)]
+    last = call("workers").out.splitlines()[-1]
+    assert last == (
+        "Longest: node charge of order-17 has run for 3:05 min on worker-1. All: distgraph workers --running"
+    )
+    out = call("workers", "--running").out
+    assert [line.split() for line in out.splitlines() if "order" in line] == [
+        ["3:05", "min", "charge", "order-17", "worker-1", "41", "none"],
+        ["2.0", "s", "wait", "order-9", "worker-1", "42", "8.5", "s"],
+    ]
+    found = call("workers", "--running", "--json").json["running"]
+    assert found[0] == {
+        **{"worker": "worker-1", "node": "charge", "run_id": "order-17"},
+        **{"seconds": 185.4, "pid": 41, "left": None},
+    }
+
+
+def test_nothing_runs_for_long(call: Call) -> None:
+    assert call("workers", "--running").out == "No node has run for a second or more.\n"
+    assert call("workers", "--running", "--json").json == {"running": []}
+
+
 def test_no_workers_says_how_to_start_one(call: Call, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "workers", list)
     assert "distgraph worker --graphs MODULE" in call("workers").out

@@ -210,8 +210,22 @@ def test_a_wrong_url_is_told_before_flower_starts(call: Call, became: Became, po
 
 
 @pytest.fixture
-def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+def metrics(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """The namespaces whose workers Flower's metrics tell of."""
+    found: list[tuple[str, str]] = []
+    monkeypatch.setattr("distgraph.cli.flower_metrics.register", lambda url, namespace: found.append((url, namespace)))
+    return found
+
+
+def test_flower_tells_of_the_workers_of_its_namespace(settings: dict[str, Any], metrics: list[tuple[str, str]]) -> None:
+    assert metrics == [("redis://h", "shop")]
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch, metrics: list[tuple[str, str]]) -> Iterator[dict[str, Any]]:
     """What Flower sees when it runs our configuration."""
+    monkeypatch.setenv("DISTGRAPH_URL", "redis://h")
+    monkeypatch.setenv("DISTGRAPH_NAMESPACE", "shop")
     for name, value in {"USER": "ada", "PASSWORD": "hush", "PORT": "7"}.items():
         monkeypatch.setenv(f"DISTGRAPH_FLOWER_{name}", value)
     monkeypatch.setenv("FLOWER_UNAUTHENTICATED_API", "true")

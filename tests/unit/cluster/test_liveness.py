@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from math import inf
+from typing import Any
 
 import pytest
 
 from distgraph.cluster.liveness import (
+    BESIDE,
+    LONG,
+    MOST_TOLD,
     RESERVED,
+    Called,
     Mark,
     SlotTable,
     alive,
     beat_record,
+    beside,
     died_here,
     kin,
+    longest_call,
     slot_name,
     state_of,
     work_of,
@@ -27,13 +37,15 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.unit
 
+CALL = Called("n", "run", "thread", "1/", "key", 1, "", "node")
+
 
 class TestSlotTable:
     def test_a_row_says_what_was_written(self) -> None:
         table = SlotTable(8)
         table.write(3, 77, True, 12.5, "n:run\nthread\nnode")
-        assert table.read(3) == (77, True, 12.5, "n:run\nthread\nnode", 0)
-        assert table.read(2) == (0, False, 0.0, "", 0)
+        assert table.read(3) == (77, True, 12.5, "n:run\nthread\nnode", 0, 0.0)
+        assert table.read(2) == (0, False, 0.0, "", 0, 0.0)
 
     def test_nobody_reads_a_call_with_the_time_limit_of_the_one_before(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The row is written between two looks of its reader."""
@@ -54,7 +66,7 @@ class TestSlotTable:
 
         table.write(1, 7, True, 1.0, "call 1", 1)
         monkeypatch.setattr(table, "_map", Between())
-        assert table.read(1) == (7, True, 3.0, "call 3", 3)
+        assert table.read(1) == (7, True, 3.0, "call 3", 3, 0.0)
 
     def test_another_process_of_the_worker_reads_the_same_rows(self) -> None:
         table = SlotTable(8)
@@ -88,7 +100,7 @@ class TestSlotTable:
         table.write(0, 1, True, 0.0, "é" * 2000)
         table.write(1, 2, False, 0.0, "next")
         assert table.read(0).what.startswith("ééé")
-        assert table.read(1) == (2, False, 0.0, "next", 0)
+        assert table.read(1) == (2, False, 0.0, "next", 0, 0.0)
 
 
 class TestMark:
@@ -119,13 +131,39 @@ class TestMark:
         mark.hold("b:batch")
         assert table.read(0)[1:4] == (True, 0.0, "b:batch")
         mark("s:batch:7\nslice\nnode", 60.0)
-        pid, busy, deadline, what, call = table.read(0)
+        pid, busy, deadline, what, call, _ = table.read(0)
         assert (pid, busy, what, call) == (os.getpid(), True, "s:batch:7\nslice\nnode", 1)
         assert 0 < deadline - time.monotonic() <= 60
         mark("", None)
         assert table.read(0)[1:4] == (True, 0.0, "b:batch")
         mark.hold("")
         assert table.read(0)[1:4] == (False, 0.0, "")
+
+    def test_a_slot_says_since_when_it_runs_what_it_runs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        now = [100.0]
+        monkeypatch.setattr("distgraph.cluster.liveness.time.monotonic", lambda: now[0])
+        table = SlotTable(8)
+        mark = Mark(table, 0)
+        steps: list[Callable[[], None]] = [
+            lambda: mark.hold("b:batch"),
+            lambda: mark(CALL.text, 60.0),
+            lambda: mark.renew(CALL.text, 60.0),
+            lambda: mark("", None),
+            lambda: mark(CALL._replace(node="next").text, None),
+        ]
+        since = []
+        for step in steps:
+            step()
+            since.append(table.read(0).since)
+            now[0] += 1
+        assert since == [100.0, 101.0, 101.0, 100.0, 104.0], "progress is no beginning; between two it is at its slice"
+
+    def test_a_call_without_a_limit_has_none_when_it_makes_progress(self) -> None:
+        table = SlotTable(8)
+        mark = Mark(table, 0)
+        mark(CALL.text, None)
+        mark.renew(CALL.text, inf)
+        assert table.read(0).deadline == 0.0
 
 
 class TestProcesses:
@@ -155,12 +193,60 @@ def test_a_beat_tells_of_slots_the_dead_and_the_idle() -> None:
         "name": "w",
         "concurrency": 4,
         "boot": "boot",
+        "running": [],
         "slots": ["boot:11.0", "boot:12.1"],
         "works": {"boot:11.0": "n:run"},
         "dead": ["boot:13.2"],
         "busy": 1,
         "idle": 3,
     }
+
+
+def running(table: SlotTable) -> Any:
+    return beat_record(table, "boot", {"concurrency": 4}, [])["running"]
+
+
+def test_a_beat_tells_what_runs_for_long_the_longest_first() -> None:
+    table, now = SlotTable(64), time.monotonic()
+    for row, (seconds, limit) in enumerate([(5.0, 0.0), (0.0, 0.0), (90.0, 30.0), (LONG + 0.1, 0.0)]):
+        called = CALL._replace(node=f"n{row}", run_id=f"r{row}")
+        table.write(row, 11 + row, True, now + limit if limit else 0.0, called.text, 1, now - seconds)
+    table.write(5, 16, True, 0.0, "b:batch", 1, now - 500)
+    table.write(6, 17, False, 0.0, "", 1, now - 500)
+    found = running(table)
+    assert [(node, run, pid) for node, run, _, pid, _ in found] == [
+        ("n2", "r2", 13),
+        ("n0", "r0", 11),
+        ("n3", "r3", 14),
+    ]
+    assert found[0][2] == pytest.approx(90, abs=5)
+    assert found[0][4] == pytest.approx(30, abs=5)
+    assert found[1][4] is None
+    json.dumps(found)
+
+
+def test_a_beat_tells_of_so_many_at_most() -> None:
+    table, now = SlotTable(64), time.monotonic()
+    for row in range(MOST_TOLD + 5):
+        table.write(row, 11 + row, True, 0.0, CALL.text, 1, now - 60 - row)
+    found = running(table)
+    assert len(found) == MOST_TOLD
+    assert found[0][3] == 11 + MOST_TOLD + 4
+
+
+def test_of_several_beside_each_other_the_one_that_runs_longest_is_told() -> None:
+    table, now = SlotTable(8), time.monotonic()
+    first, longest = CALL._replace(node="limited"), CALL._replace(node="hangs", run_id="other")
+    said = beside(first.text, longest.text, now - 100)
+    table.write(0, 11, True, now + 5, said, 1, now)
+    assert said.startswith(BESIDE)
+    assert Called.of(said) == first, "whose limit it is, for whoever stops it"
+    found = longest_call(table.read(0))
+    assert found is not None
+    assert (found[0], round(now - found[1])) == (longest, 100)
+    assert work_of(said) == work_of(BESIDE + first.text)
+    (told,) = running(table)
+    assert (told[0], told[1], told[4]) == ("hangs", "other", None)
 
 
 def test_a_slot_is_named_by_worker_process_and_row() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from distgraph.cluster.home_loop import home
-from distgraph.cluster.liveness import BESIDE
+from distgraph.cluster.liveness import BESIDE, Row, longest_call
 from distgraph.cluster.overlap import WANTED_SECONDS, Overlap, to_its_end
 from distgraph.cluster.workplace import Workplace
 from distgraph.errors import ServerUnreachableError
@@ -96,6 +96,27 @@ def test_what_ended_is_handed_out_while_others_wait() -> None:
     assert all(row.startswith(BESIDE) for row in rows), "no row names one of several"
     overlap.give_up()
     assert len(overlap) == 0
+
+
+def test_its_row_tells_which_waits_the_longest() -> None:
+    """One that hangs for good is seen, whatever limits those beside it have that come and go."""
+    gate, rows, now = asyncio.Event(), list[str](), [100.0]
+    place = replace(place_of(), watch=lambda what, _: rows.append(what), renew=lambda what, _: rows.append(what))
+    overlap: Overlap[str] = Overlap(replace(place, monotonic=lambda: now[0]))
+
+    def limited(place: Workplace) -> Generator[Any, Any, str]:
+        place.watch("n:limited\nt\n1/\n\n1\n\nnode", 30.0)
+        yield asyncio.sleep(0)
+        return "limited"
+
+    overlap.begin("hangs", lambda place: waits(place, gate=gate, result="hangs"))
+    for _ in range(3):
+        overlap.begin("limited", limited)
+        assert [owner for owner, _ in overlap.landed()] == ["limited"]
+        now[0] += 10
+    overlap.give_up()
+    seen = [longest_call(Row(1, True, 0.0, row)) for row in rows if row]
+    assert {(found[0].run_id, found[1]) for found in seen if found} == {("hangs", 100.0)}
 
 
 def test_steps_that_fail_end_the_others() -> None:
