@@ -415,9 +415,10 @@ def deleted_run(trial: Trial) -> None:
 
 
 def ghost(trial: Trial) -> None:
-    """An entry of the due index stands for nothing: whoever sweeps drops it."""
+    """An entry of the due index stands for nothing, and one of the list of threads: whoever sweeps drops them."""
     cluster = trial.stand.cluster
     trial.arm()
+    cluster.ledger.lines.note_age(trial.run_id, 0)
     cluster.ledger.client.zadd(cluster.ledger.keys.due(3), {f"r:{trial.run_id}": 0})
     trial.calm()
 
@@ -465,6 +466,7 @@ WAYS: dict[str, tuple[Way, ...]] = {
     "item_touch": (_worker(keeping_run),),
     "kept_drop": (_client(forgetting_user),),
     "kept_put": (_worker(keeping_run),),
+    "looked_at": (_worker(ghost),),
     "look": (_client(changed_thread), _worker(nesting_run)),
     "offer": (_worker(spread_run, 2),),
     "put": (_client(changed_thread), _worker(nesting_run, 3)),

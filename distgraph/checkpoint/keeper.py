@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from distgraph.checkpoint.lines import decode_record, value_fields
 from distgraph.checkpoint.pending import OUTPUT
@@ -18,8 +18,14 @@ from distgraph.wire import Codec
 #: Checkpoints that are read, or copied, at a time; deleted in one step; fields deleted with them.
 PAGE = 200
 MOST_IDS, MOST_FIELDS = 200, 500
+#: Checkpoints whose values are named in one step.
+MOST_LOOKED = 2000
 #: How often a line may change under whoever prunes it before he leaves it for another time.
 TRIES = 8
+
+T = TypeVar("T")
+#: What is done in steps, so that whoever has little time can go on with it later; then its result.
+Steps = Generator[None, None, T]
 
 
 class Kept(NamedTuple):
@@ -28,6 +34,32 @@ class Kept(NamedTuple):
     found: Found
     at: Checkpoint
     metadata: dict[str, Any]
+
+
+class Left(NamedTuple):
+    """What a line has when some of it was deleted.
+
+    Attributes:
+        gone: checkpoints that went.
+        ids: those that are left.
+        newest: the newest that anybody looked at; what is above it came later.
+    """
+
+    gone: int = 0
+    ids: frozenset[str] = frozenset()
+    newest: str = ""
+
+
+class Pruned(NamedTuple):
+    """What became of a thread.
+
+    Attributes:
+        gone: checkpoints that went, those of nested graphs too.
+        oldest: id of the oldest that is left and may go one day; '' if only the newest of each line are left.
+    """
+
+    gone: int
+    oldest: str
 
 
 #: Chooses, of the checkpoints of a line from its newest, those that go; told which of them a run needs.
@@ -45,32 +77,48 @@ class LineKeeper:
     def __init__(self, lines: Lines, codec: Codec) -> None:
         self._lines, self._codec = lines, codec
 
-    def prune(self, thread_id: str, retention: CheckpointRetention, *, run: str = "") -> int:
-        """Delete what need not be kept of a thread; how many checkpoints went.
+    def prune(
+        self, thread_id: str, retention: CheckpointRetention, now: datetime | None = None, *, run: str = ""
+    ) -> int:
+        """Delete what need not be kept of a thread; how many checkpoints went. See ``pruning``.
 
-        Lines of graphs nested in tasks go with the checkpoint whose tasks they were; others are pruned likewise.
+        Raises:
+            ThreadBusyError, CheckpointCorruptError: as ``pruning``.
+        """
+        return _all_of(self.pruning(thread_id, retention, now or datetime.now(UTC), run=run)).gone
+
+    def pruning(self, thread_id: str, retention: CheckpointRetention, now: datetime, *, run: str = "") -> Steps[Pruned]:
+        """``prune`` in steps, each of which reads or deletes a bounded number of checkpoints.
+
+        Lines of graphs nested in tasks go with the checkpoint whose tasks they were; others are pruned likewise. The
+        thread may go on meanwhile: what comes is not touched.
 
         Args:
             thread_id: the thread.
             retention: what stays.
-            run: the run that may hold the thread: the caller drives it.
+            now: with a time zone.
+            run: the run that may hold the thread: the caller drives it, or nobody does.
 
         Raises:
             ThreadBusyError: another run holds it. Some may be gone.
             CheckpointCorruptError: a checkpoint cannot be read, so that nobody knows which values it needs.
         """
-        now = datetime.now(UTC)
 
         def choose(found: Sequence[Kept], needed: Collection[str]) -> Collection[str]:
             return retention.doomed([(one.at.id, one.at.ts) for one in found], now, needed)
 
-        gone, left = self._cut(Place(thread_id), choose, run)
+        own = yield from self._cut(Place(thread_id), choose, run)
+        gone, later = own.gone, [_second(own)]
         for ns in self._lines.nested(thread_id):
-            if gone and self._is_orphan(Place(thread_id, ns), left):
+            place = Place(thread_id, ns)
+            if gone and self._is_orphan(place, own):
                 self._lines.drop_nested(thread_id, [ns])
-            else:
-                gone += self._cut(Place(thread_id, ns), choose, run)[0]
-        return gone
+                yield
+                continue
+            left = yield from self._cut(place, choose, run)
+            gone += left.gone
+            later.append(_second(left))
+        return Pruned(gone, min((one for one in later if one), default=""))
 
     def delete_runs(self, thread_id: str, run_ids: Collection[str]) -> int:
         """Delete the checkpoints of a thread whose metadata name one of these runs; how many went."""
@@ -78,7 +126,8 @@ class LineKeeper:
         def choose(found: Sequence[Kept], needed: Collection[str]) -> Collection[str]:
             return {one.at.id for one in found if one.metadata.get("run_id") in run_ids}
 
-        return sum(self._cut(Place(thread_id, ns), choose, "")[0] for ns in ("", *self._lines.nested(thread_id)))
+        places = [Place(thread_id, ns) for ns in ("", *self._lines.nested(thread_id))]
+        return sum(_all_of(self._cut(place, choose, "")).gone for place in places)
 
     def copy(self, source: str, target: str) -> int:
         """Copy a thread with all that belongs to it to one that is not there yet; how many checkpoints it has.
@@ -98,7 +147,7 @@ class LineKeeper:
     # ------------------------------------------------------------- copying
 
     def _copy(self, source: Place, target: Place) -> int:
-        found = self._read(source)
+        found = _all_of(self._read(source))
         for first in range(0, len(found), PAGE):
             page = found[::-1][first : first + PAGE]
             fields = dict.fromkeys(field for one in page for field in value_fields(one.at))
@@ -124,67 +173,83 @@ class LineKeeper:
 
     # ------------------------------------------------------------- deleting
 
-    def _cut(self, place: Place, choose: Choice, run: str) -> tuple[int, set[str]]:
-        """(how many checkpoints went, ids of those that are left)."""
-        went = 0
+    def _cut(self, place: Place, choose: Choice, run: str) -> Steps[Left]:
+        went, left = 0, Left()
         for _ in range(TRIES):
             stamp = self._lines.stamp(place)
             if stamp is None:
-                return went, set()
-            found = self._read(place)
-            ids = {one.at.id for one in found}
+                return Left(went)
+            found = yield from self._read(place)
+            ids = frozenset(one.at.id for one in found)
+            left = Left(went, ids, max(ids, default=""))
             doomed = set(choose(found, {stamp.base})) & ids
             if not doomed:
-                return went, ids
-            if doomed == ids and not place.ns:
-                answer = self._lines.delete(place.thread_id)
-                if answer.kind == "busy":
-                    raise busy(place.thread_id, answer.info, "nothing was deleted")
-                return went + len(ids), set()
+                return left
             if doomed == ids:
-                self._lines.drop_nested(place.thread_id, [place.ns])
-                return went + len(ids), set()
-            cut = self._in_portions(place, stamp, found, doomed, run)
+                self._delete(place)
+                return left._replace(gone=went + len(ids), ids=frozenset())
+            cut = yield from self._in_portions(place, stamp, found, doomed, run)
             went += cut
+            left = left._replace(gone=went)
             if cut == len(doomed):
-                return went, ids - doomed
-        return went, ids
+                return left._replace(ids=ids - doomed)
+        return left
 
-    def _in_portions(self, place: Place, stamp: Stamp, found: Sequence[Kept], doomed: set[str], run: str) -> int:
+    def _delete(self, place: Place) -> None:
+        """A line of which nothing stays; of a thread's own all others go too."""
+        if place.ns:
+            self._lines.drop_nested(place.thread_id, [place.ns])
+            return
+        answer = self._lines.delete(place.thread_id)
+        if answer.kind == "busy":
+            raise busy(place.thread_id, answer.info, "nothing was deleted")
+
+    def _in_portions(self, place: Place, stamp: Stamp, found: Sequence[Kept], doomed: set[str], run: str) -> Steps[int]:
         """How many went before the line changed under us."""
-        named = {field for one in found if one.at.id not in doomed for field in value_fields(one.at)}
-        going = [(one.at.id, value_fields(one.at)) for one in found if one.at.id in doomed]
+        named: set[str] = set()
+        going: list[tuple[str, list[str]]] = []
+        for first in range(0, len(found), MOST_LOOKED):
+            for one in found[first : first + MOST_LOOKED]:
+                fields = value_fields(one.at)
+                if one.at.id in doomed:
+                    going.append((one.at.id, fields))
+                else:
+                    named.update(fields)
+            yield
         # only where the newest goes there is another head
         head = stamp.head if stamp.head not in doomed else max(one.at.id for one in found if one.at.id not in doomed)
         went = 0
         for ids, fields in portions(going, named, most_ids=MOST_IDS, most_fields=MOST_FIELDS):
             while (answer := self._lines.cut(place, stamp, ids, fields, head=head, run=run)).kind == "more":
-                pass
+                yield
             if answer.kind == "busy":
                 raise busy(place.thread_id, answer.info, "its old checkpoints stay")
             if answer.kind != "ok":
                 break
             went += len(ids)
             stamp = stamp.after(head, len(ids), len(fields))
+            yield
         return went
 
-    def _is_orphan(self, place: Place, left: Collection[str]) -> bool:
-        """Whether the line belongs to a task of a checkpoint that is gone."""
+    def _is_orphan(self, place: Place, outer: Left) -> bool:
+        """Whether the line belongs to a task of a checkpoint of the ``outer`` line that is gone."""
         newest = self._lines.look(place)
         if newest is None or newest.record is None or ":" not in place.ns.rpartition("|")[2]:
             return False
-        outer = self._opened(place, newest).metadata.get("parents", {}).get("")
-        return outer is not None and outer not in left
+        parent = self._opened(place, newest).metadata.get("parents", {}).get("")
+        # One that is above all that was seen has come since, and its tasks may just have begun.
+        return parent is not None and parent not in outer.ids and parent <= outer.newest
 
     # ------------------------------------------------------------- reading
 
-    def _read(self, place: Place) -> list[Kept]:
+    def _read(self, place: Place) -> Steps[list[Kept]]:
         """All checkpoints of a line, newest first."""
         found: list[Kept] = []
         below = ""
         while ids := self._lines.history(place, before=below, most=PAGE):
             found += [self._opened(place, one) for one in self._lines.records(place, ids)]
             below = ids[-1]
+            yield
         return found
 
     def _opened(self, place: Place, found: Found) -> Kept:
@@ -195,6 +260,21 @@ class LineKeeper:
         except DistgraphError as exc:
             exc.add_note(f"In checkpoint {found.checkpoint_id} of thread {place.thread_id!r}, namespace {place.ns!r}.")
             raise
+
+
+def _all_of(steps: Steps[T]) -> T:
+    """The result of steps that are taken at once."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+
+def _second(left: Left) -> str:
+    """The oldest that is left of a line, unless it is the newest."""
+    return min(left.ids) if len(left.ids) > 1 else ""
 
 
 def busy(thread_id: str, run_id: str, outcome: str) -> ThreadBusyError:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from distgraph.checkpoint.base import get_checkpoint_metadata
-from distgraph.cluster import events
+from distgraph.cluster import aging, events
 from distgraph.cluster.attempt import failures_of
 from distgraph.cluster.context import context_for
 from distgraph.cluster.failures import describe
@@ -140,6 +140,8 @@ def store(
     if run.options.keep == "all" and lane.stored.id:
         wrote = [(task.id, path_key(task.path), lane.outcome(task.writes)) for task in tasks]
         kept = numbered(lane.stored.id, wrote)
+    if run.unpruned is None:
+        aging.note(place, run)
     answer = place.runs.commit(
         Commit(
             run.address,

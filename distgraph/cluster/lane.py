@@ -26,6 +26,7 @@ from distgraph.checkpoint.lines import (
     stored_values,
 )
 from distgraph.checkpoint.parts import Growth
+from distgraph.cluster.aging import RULE, Rule
 from distgraph.cluster.context import with_context
 from distgraph.cluster.failures import describe
 from distgraph.cluster.options import RunOptions
@@ -61,6 +62,7 @@ class Lane:
         base: id and version of the checkpoint that the run found on its thread.
         next: the tasks after the head, and the verdict.
         writer: which version of the graph wrote the line; '' before the first commit.
+        rule: what the line says of how old its checkpoints may grow, see ``aging``; likewise.
         epoch: of the run; '' for a batch item in a slice.
         keep_head: stores the head in the middle of a superstep; False: the run is somebody else's.
         nested: its tasks have run graphs here since somebody dropped their lines.
@@ -70,7 +72,7 @@ class Lane:
 
     __slots__ = (
         *("_growth", "_raw_next", "at", "base", "ctx", "epoch", "got_on", "keep_head", "nested", "next", "options"),
-        *("pending", "place", "raw", "retries", "rules", "served", "stored", "writer", "wrong"),
+        *("pending", "place", "raw", "retries", "rule", "rules", "served", "stored", "writer", "wrong"),
     )
 
     def __init__(self, place: Workplace, served: Served, options: RunOptions, ctx: RunContext) -> None:
@@ -85,7 +87,7 @@ class Lane:
         self.rules = Rules(0)
         self.base = ("", "")
         self.next: Next | None = None
-        self.writer = self.epoch = ""
+        self.writer = self.rule = self.epoch = ""
         self.keep_head: Callable[[], bool] = lambda: False
         self.got_on: Callable[[], object] | None = None
         self.nested = False
@@ -112,6 +114,7 @@ class Lane:
             found, self.raw = stored_values(codec, at, values)
         self.at = self.stored = at._replace(values=found)
         self.writer = (values.get(WRITER) or b"").decode()
+        self.rule = (values.get(RULE) or b"").decode()
         hook = getattr(self.served.graph, "migrate", None)
         if hook is not None and self._foreign():
             self.at = migrated(self.served.program, self.at, hook, self.served.name, self.place.bump)
@@ -269,6 +272,11 @@ class Lane:
         if self.writer != self.served.fingerprint[:SHORT]:
             self.writer = self.served.fingerprint[:SHORT]
             change.sets.append((WRITER, self.writer.encode()))
+        rule = Rule.of(self.options, self.served.name)
+        if self.rule != (text := rule.text if rule is not None else ""):
+            self.rule = text
+            # The last run's word counts: one that keeps all is not to lose them by what another said.
+            change.sets.append((RULE, text.encode()))
         seam.reach("encode", "after")
         return change
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 
 from distgraph.checkpoint.keeper import LineKeeper
 from distgraph.checkpoint.retention import SLACK
@@ -33,7 +34,8 @@ def prune(place: Workplace, run: Run, *, ended: bool) -> None:
         return
     run.unpruned = 0
     try:
-        LineKeeper(place.lines, run.served.codec).prune(thread, retention, run=run.address.run_id)
+        now = datetime.fromtimestamp(place.now(), UTC)
+        LineKeeper(place.lines, run.served.codec).prune(thread, retention, now, run=run.address.run_id)
     except ThreadBusyError:
         log.debug("old checkpoints of thread %s stay: its next run has begun", thread)
     except StoreError:

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from distgraph.cluster.aging import Ager
 from distgraph.cluster.collect import Collector
 from distgraph.cluster.hints import MOST_EXPECTED, Dispatcher, Hint, NodeHint, RunHint, path_from
 from distgraph.cluster.limits import GRACE_MS, late_field, queue_to_end
@@ -23,6 +24,7 @@ from distgraph.cluster.wanted import wanted
 from distgraph.cluster.workplace import HINT_GRACE_MS, TREE_DIED
 from distgraph.errors import LedgerCorruptError, ServerAuthError, ServerSettingError, StoreError
 from distgraph.ledger.batches import BatchLedger
+from distgraph.ledger.contract.lines import NestedLines
 from distgraph.ledger.fleet import FleetLedger
 from distgraph.ledger.keys import CHUNK, item_id
 from distgraph.ledger.replies import Address, Due
@@ -59,6 +61,7 @@ class Sweeper(Reclaimer):
         runs: RunLedger,
         batches: BatchLedger,
         fleet: FleetLedger,
+        lines: NestedLines,
         registry: Registry,
         dispatcher: Dispatcher,
         monotonic: Callable[[], float],
@@ -79,6 +82,7 @@ class Sweeper(Reclaimer):
         self._fallen: set[str] = set()
         self._suspects = Suspects()
         self._collector = Collector(runs, batches, monotonic)
+        self._ager = Ager(lines, runs, registry, monotonic)
         #: Task -> which retry of it this process hinted last, and when: one that still waits in its queue is not hinted again.
         self._sent: dict[str, tuple[int, float]] = {}
         #: What the workers that live serve: (graph, fingerprint); since when, in ms of the server's clock (0: always).
@@ -138,6 +142,7 @@ class Sweeper(Reclaimer):
                 soonest = min(soonest, swept.next_ms / 1000)
         self._now_ms = swept.now_ms
         self._collector.collect(swept.now_ms)
+        self._ager.look()
         # Somebody has missed beats: the moment in which the last one lapses is not to be missed.
         overdue = any(self.monotonic() - since > OVERDUE for _, since in self._beats.values())
         return max(0.02, min(soonest, 0.15) if overdue else soonest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from distgraph.checkpoint.lines import decode_record, value_fields
 from distgraph.cluster import events
+from distgraph.cluster.aging import RULE
 from distgraph.cluster.context import context_for
 from distgraph.cluster.hints import RunHint
 from distgraph.cluster.lane import WRITER, Lane
@@ -151,7 +152,7 @@ def load_head(place: Workplace, lane: Lane, address: Address, head: str) -> None
     if record is not None:
         bare, _ = decode_record(lane.served.codec, head, record)
         fields = value_fields(bare)
-    fields.append(WRITER)
+    fields += (WRITER, RULE)
     after, *values = place.runs.read_line(address.thread_id, ["head", *fields])
     try:
         lane.load(head, record, dict(zip(fields, values, strict=True)))

@@ -21,7 +21,9 @@ touch one tag and the state can be spread over several servers later. ``T`` is `
     T:line:<thread>:<ns>    HASH    head, e(poch), run (active), last (run), asks (run that waits for an answer), own (a
                                     batch item's, while a run of its own has it), holder (of a nested graph's: the
                                     attempt that writes it), told (who wrote its last
-                                    events), c:<checkpoint>, v:<channel>@<version>.
+                                    events), g (version of the graph that wrote the head),
+                                    k (how old its checkpoints may grow), c:<checkpoint>,
+                                    v:<channel>@<version>.
                                                                                              delete of thread or batch
     T:turns:<thread>        LIST    runs that wait for the thread, the first in front.       their turn, their cancel
     T:hist:<thread>:<ns>    ZSET    checkpoint ids, where history is kept.                   delete of the thread
@@ -41,6 +43,8 @@ touch one tag and the state can be spread over several servers later. ``T`` is `
     T:slices:<batch>        HASH    slice -> slot and range.                                 the slice's end
     T:out:<batch>:<chunk>   HASH    index -> result row.                                     delete of the batch
     T:dead                  ZSET    run id -> ms when it was quarantined.                    a look that finds it is not
+    T:ages                  ZSET    thread -> ms when a checkpoint of it is too old.         a look that finds none;
+                                                                                             delete of the thread
     T:asks:<batch>          SET     indexes of items whose runs wait for an answer.          the answer; their cancel
     T:crash:<batch>         HASH    index -> crashes counted while it ran alone or was named. delete of the batch
     T:spaces                ZSET    a store's namespaces with items, by name.                its last item
@@ -159,6 +163,9 @@ class Keys:
 
     def dead(self, partition: int) -> str:
         return self._parts[partition] + "dead"
+
+    def ages(self, partition: int) -> str:
+        return self._parts[partition] + "ages"
 
     # ------------------------------------------------- runs, of a thread's partition
 

@@ -59,6 +59,13 @@ class _Partition:
             for name, there in zip(names, self._exist([self._run(name) for name in names]), strict=True):
                 if not there:
                     yield f"{self.tag}runs lists run {name!r}, which is not there"
+        noted = self.client.zscan_iter(self.keys.ages(self.number), count=PORTION)
+        for members in _portions(noted):
+            names = [text(member) for member, _ in members]
+            lines = [f"{self.tag}line:{encoded(name)}:" for name in names]
+            for name, there in zip(names, self._exist(lines), strict=True):
+                if not there:
+                    yield f"{self.keys.ages(self.number)} owes a look at thread {name!r}, which is not there"
 
     # ------------------------------------------------------------- keys
 

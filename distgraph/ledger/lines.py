@@ -14,7 +14,7 @@ from distgraph.ledger.connection import guard
 from distgraph.ledger.keys import Keys
 from distgraph.ledger.places import MOST, Change, Found, Place, Stamp, Writes, folded
 from distgraph.ledger.reads import LOG_LENGTH, RunReads, answer_of, text
-from distgraph.ledger.replies import Address, Answer
+from distgraph.ledger.replies import Address, Aged, Answer
 from distgraph.ledger.scripts import Call, Scripts
 
 
@@ -221,15 +221,36 @@ class LineLedger:
 
     def delete(self, thread_id: str) -> Answer:
         """Delete a thread's lines, with those of nested graphs: ok, or busy with the run that holds the thread."""
+        others = (self.keys.of(thread_id, "turns", thread_id), self._ages(thread_id))
         answer = answer_of(
-            self.scripts.run(
-                Call("drop_thread", (*self._keys(Place(thread_id)), self.keys.of(thread_id, "turns", thread_id)), ())
-            )
+            self.scripts.run(Call("drop_thread", (*self._keys(Place(thread_id)), *others), (thread_id,)))
         )
         if answer.kind != "ok":
             return answer
         self.drop_nested(thread_id, self.nested(thread_id))
         return answer
+
+    # ------------------------------------------------------------- threads whose checkpoints grow too old
+
+    def _ages(self, thread_id: str) -> str:
+        return self.keys.ages(self.keys.partition(thread_id))
+
+    def note_age(self, thread_id: str, at_ms: int) -> None:
+        """Have a thread looked at, at ``at_ms`` or before."""
+        with guard():
+            self.client.zadd(self._ages(thread_id), {thread_id: at_ms}, lt=True)
+
+    def aged(self, *, most: int, push_ms: int) -> Aged:
+        """Threads whose look is overdue, of each partition at most ``most``; put off by ``push_ms``. One round trip."""
+        calls = [Call("sweep", (self.keys.ages(number),), (most, push_ms)) for number in range(self.keys.partitions)]
+        replies = self.scripts.run_all(calls)
+        return Aged.of(int(replies[-1][0]), (thread for reply in replies for thread in reply[2:]))
+
+    def looked_at(self, thread_id: str, head: str, next_ms: int | None) -> Answer:
+        """When a thread that stands at ``head`` is to be looked at again; None: never. ok, or moved."""
+        args = (thread_id, head, "" if next_ms is None else next_ms)
+        keys = (self._ages(thread_id), self.keys.line(thread_id))
+        return answer_of(self.scripts.run(Call("looked_at", keys, args)))
 
     # ------------------------------------------------------------- graphs nested in the tasks of a run
 

@@ -301,6 +301,7 @@ class RunReads:
             self.keys.of(thread, "nested", thread),
             self._run(address, "gone"),
             self.keys.dead(self.keys.partition(thread)),
+            self.keys.ages(self.keys.partition(thread)),
         )
         answer = Answer("more")
         while answer.kind == "more":

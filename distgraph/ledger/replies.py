@@ -222,3 +222,21 @@ class Swept(NamedTuple):
     now_ms: int
     next_ms: int
     due: list[Due]
+
+
+class Aged(NamedTuple):
+    """Threads of which a checkpoint was too old at ``now_ms``."""
+
+    now_ms: int
+    threads: list[str]
+
+    @staticmethod
+    def of(now_ms: int, entries: Iterable[bytes]) -> Aged:
+        """From what was found; what is damaged there, or of somebody else, must not hold up the rest."""
+        found = []
+        for entry in entries:
+            try:
+                found.append(entry.decode())
+            except UnicodeDecodeError:
+                log.warning("the list of threads with old checkpoints has one that nobody understands: %r", entry)
+        return Aged(now_ms, found)

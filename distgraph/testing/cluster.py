@@ -190,6 +190,7 @@ class InProcessCluster(Cluster):
             cast(Any, Guarded(self.memory.runs, slot, "runs")),
             cast(Any, Guarded(self.memory.batches, slot, "batches")),
             cast(Any, self.memory.fleet),
+            cast(Any, Guarded(self.memory.lines, slot, "lines")),
             self.registry,
             GuardedBroker(self.broker, slot),
             self.clock.seconds,

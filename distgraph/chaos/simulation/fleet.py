@@ -195,6 +195,7 @@ class Worker:
             self.watcher.runs,
             self.watcher.batches,
             cast(Any, self.world.memory.fleet),
+            cast(Any, self.world.memory.lines),
             self.registry,
             self.watcher.dispatcher,
             self.world.clock.seconds,

@@ -188,6 +188,7 @@ def _watch_step(site: Site) -> type[bootsteps.StartStopStep]:
                 ledger.runs,
                 ledger.batches,
                 ledger.fleet,
+                ledger.lines,
                 site.registry,
                 site.dispatcher(),
                 time.monotonic,

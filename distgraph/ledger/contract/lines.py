@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from distgraph.ledger.places import Change, Found, Place, Stamp, Writes
-from distgraph.ledger.replies import Address, Answer
+from distgraph.ledger.replies import Address, Aged, Answer
 
 
 class Lines(Protocol):
@@ -103,5 +103,26 @@ class NestedLines(Lines, Protocol):
         Returns:
             ok; or stale, and nothing changes: ``head`` is not the head of the thread's own line, or ``epoch`` is not that
             of the run, or the run does not run. A run without a record has the epoch ''.
+        """
+        ...
+
+    # ---- threads whose checkpoints grow too old
+
+    def note_age(self, thread_id: str, at_ms: int) -> None:
+        """Have a thread looked at, at ``at_ms`` or before: a checkpoint of it is too old then. An earlier look stands."""
+        ...
+
+    def aged(self, *, most: int, push_ms: int) -> Aged:
+        """Threads whose look is overdue, of each partition the longest first and at most ``most``; put off by ``push_ms``.
+
+        A repeat finds others: those of a lost reply come again after that time.
+        """
+        ...
+
+    def looked_at(self, thread_id: str, head: str, next_ms: int | None) -> Answer:
+        """When a thread that was looked at, while it stood at ``head``, is to be looked at again; None: never.
+
+        Returns:
+            ok; or moved: it has gone on, or it is to be forgotten while a run has it. Nothing changes then.
         """
         ...

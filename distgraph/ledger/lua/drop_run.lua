@@ -4,7 +4,7 @@
 --
 -- KEYS  run HASH   line HASH   due ZSET   runs ZSET   turns LIST   open HASH   claims HASH   tries HASH   naps ZSET
 --       log STREAM   once HASH   hist ZSET   pending HASH   nested SET   gone STRING (the tombstone)   dead ZSET
---       then of each nested line that is named: line HASH   pending HASH   hist ZSET
+--       ages ZSET   then of each nested line that is named: line HASH   pending HASH   hist ZSET
 -- ARGV  run id, 'own' (the thread is the run's own) or '', 'expired' (only if its time is over) or 'now',
 --       ms the tombstone stays, then names of nested lines
 -- -> {'ok'}   a repeat too, and of a run that never was
@@ -28,13 +28,17 @@ local more = takes and redis.call('SCARD', nested) > #ARGV - 4
 redis.call('ZCARD', due)
 redis.call('ZCARD', runs)
 redis.call('ZCARD', KEYS[16])
+redis.call('ZCARD', KEYS[17])
 if ARGV[3] == 'expired' and not more then redis.call('SET', gone, string.format('%.0f', over), 'PX', ARGV[4]) end
 if takes and #ARGV > 4 then
   redis.call('SREM', nested, unpack(ARGV, 5))
-  redis.call('UNLINK', unpack(KEYS, 17))
+  redis.call('UNLINK', unpack(KEYS, 18))
 end
 if more then return {'more'} end
-if takes then redis.call('UNLINK', line, KEYS[12], KEYS[13], nested) end
+if takes then
+  redis.call('UNLINK', line, KEYS[12], KEYS[13], nested)
+  redis.call('ZREM', KEYS[17], id)
+end
 redis.call('UNLINK', run, KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11])
 redis.call('ZREM', runs, id)
 redis.call('ZREM', KEYS[16], id)

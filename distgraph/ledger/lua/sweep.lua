@@ -1,7 +1,7 @@
 -- What is overdue, each pushed forward so that the next sweep looks elsewhere first. If the reply is lost, its entries
 -- come again after the push.
 --
--- KEYS  due ZSET
+-- KEYS  due ZSET | ages ZSET
 -- ARGV  at most so many, ms to push forward
 -- -> {now in ms, ms until the next entry is due (0: more are overdue, -1: there is none), entry, ...}
 local due = KEYS[1]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from distgraph.ledger.memory.base import OK, RunState, stale
-from distgraph.ledger.memory.tables import atomic, stored
+from distgraph.ledger.memory.tables import Table, atomic, stored
 from distgraph.ledger.places import Change, Found, Place, Stamp, Writes, folded
-from distgraph.ledger.replies import Address, Answer
+from distgraph.ledger.replies import Address, Aged, Answer
 
 
 class MemoryLines(RunState):
@@ -176,12 +176,43 @@ class MemoryLines(RunState):
         if holder or waiting:
             return Answer("busy", holder or waiting[0])
         self._drop(thread_id, "")
+        self._ages(thread_id).drop(thread_id)
         self.drop_nested(thread_id, self.nested(thread_id))
         return OK
 
     def _drop(self, thread_id: str, ns: str) -> None:
         for table in (self.state.lines, self.state.kept, self.state.history):
             table.drop((thread_id, ns))
+
+    # ------------------------------------------------------------- threads whose checkpoints grow too old
+
+    def _ages(self, thread_id: str) -> Table[str, int]:
+        return self.state.ages.at(self.state.partition(thread_id))
+
+    @atomic
+    def note_age(self, thread_id: str, at_ms: int) -> None:
+        ages = self._ages(thread_id)
+        ages[thread_id] = min(at_ms, ages.get(thread_id, at_ms))
+
+    @atomic
+    def aged(self, *, most: int, push_ms: int) -> Aged:
+        now, found = self.state.now_ms(), []
+        for _, ages in sorted(self.state.ages.items()):
+            overdue = [thread for ms, thread in sorted((ms, thread) for thread, ms in ages.items()) if ms <= now][:most]
+            ages.write((thread, now + push_ms) for thread in overdue)
+            found += overdue
+        return Aged(now, found)
+
+    @atomic
+    def looked_at(self, thread_id: str, head: str, next_ms: int | None) -> Answer:
+        line = self.state.lines.look((thread_id, ""))
+        if line.get("head", b"") != head.encode() or ("run" in line and next_ms is None):
+            return Answer("moved")
+        if next_ms is None:
+            self._ages(thread_id).drop(thread_id)
+        else:
+            self._ages(thread_id)[thread_id] = next_ms
+        return OK
 
     # ------------------------------------------------------------- graphs nested in the tasks of a run
 

@@ -187,6 +187,7 @@ class MemoryRunReads(RunState):
                 for table in (state.lines, state.history, state.kept):
                     table.drop((address.thread_id, ns))
             state.nested.drop(address.thread_id)
+            state.ages.at(key.partition).drop(address.thread_id)
         for own in (state.records, state.outcomes, state.claims, state.tries, state.naps, state.logs, state.effects):
             own.drop(key)
         state.effects_over.drop(key)

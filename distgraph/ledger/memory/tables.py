@@ -166,6 +166,8 @@ class State:
         self.turns: Table[str, tuple[str, ...]] = Table(journal)
         self.due: Tables[int, int] = Tables(journal)
         self.dead: Tables[int, int] = Tables(journal)
+        #: Partition -> thread -> ms when a checkpoint of it is too old.
+        self.ages: Tables[int, int] = Tables(journal)
 
         self.manifests: Tables[str, Any] = Tables(journal)
         self.opened: Table[str, int] = Table(journal)

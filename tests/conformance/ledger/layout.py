@@ -42,6 +42,8 @@ def _runs(state: State, keys: Keys) -> Dump:
     out |= {at(key, "tries"): _tries(fields) for key, fields in state.tries.items()}
     for partition, due in state.due.items():
         out[keys.due(partition)] = {entry.encode(): float(ms) for entry, ms in due.items()}
+    for partition, ages in state.ages.items():
+        out[keys.ages(partition)] = {thread.encode(): float(ms) for thread, ms in ages.items()}
     for partition, dead in state.dead.items():
         out[keys.dead(partition)] = {name.encode(): float(ms) for name, ms in dead.items()}
     for key, ms in state.submitted.items():

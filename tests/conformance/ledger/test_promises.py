@@ -122,6 +122,11 @@ def stored(world: ServerWorld) -> None:
     lines(world).put([Change(Place("t1"), C1, [("c:" + C1, b"1")])])
 
 
+def noted(world: ServerWorld) -> None:
+    stored(world)
+    lines(world).note_age("t1", world.now_ms)
+
+
 def history(world: ServerWorld) -> None:
     """Two checkpoints that share a value, and what a task after the first wrote."""
     sets = [("v:a@1", b"v"), ("v:b@1", b"v"), ("c:" + C1, b"1")]
@@ -193,6 +198,8 @@ CASES: dict[str, tuple[Callable[[ServerWorld], Any], Callable[[ServerWorld, Any]
     "batch_got_on": (crashed_item, lambda w, of: w.batches.got_on(BATCH, "s2", B, of)),
     "sweep": (overdue, lambda w, _: w.runs.sweep(w.keys.partition("r1"), most=9, push_ms=500)),
     "forget": (ghost, lambda w, _: w.runs.forget_due(w.keys.partition("r1"), "r:r1")),
+    "looked_at": (noted, lambda w, _: lines(w).looked_at("t1", C1, w.now_ms + 5)),
+    "looked_at: never": (noted, lambda w, _: lines(w).looked_at("t1", C1, None)),
     "hinted": (submit, lambda w, _: w.runs.hinted(RUN, 5)),
     "batch_add": (nothing, lambda w, _: w.batches.add(BATCH, 0, "d", [b"x", b"y"], due_ms=5)),
     "batch_take": (added, lambda w, _: take(w)),
@@ -222,7 +229,7 @@ ANSWERS_ANEW = ("submit", "batch_add", "reclaim", "batch_retry", "sweep")
 #: What frees memory goes on when there is none.
 FREES = (
     *("cut", "forget", "drop_run", "drop_thread", "reclaim", "release_run", "batch_return", "batch_control"),
-    *("got_on", "got_on: run", "batch_got_on"),
+    *("got_on", "got_on: run", "batch_got_on", "looked_at: never"),
     *(
         "batch_life: rest",
         "batch_life: expire",

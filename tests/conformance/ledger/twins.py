@@ -297,6 +297,22 @@ class Twins(RuleBasedStateMachine):
         partition = self.twin.keys.partition(self.about[n].thread_id)
         self.both("sweep", lambda w: w.runs.sweep(partition, most=most, push_ms=push))
 
+    @rule(n=numbers, ms=waits)
+    def note_age(self, n: int, ms: int) -> None:
+        thread, at = self.about[n].thread_id, self.twin.now_ms + ms
+        self.both("note_age", lambda w: w.lines.note_age(thread, at))
+
+    @rule(most=st.integers(1, 2), push=st.sampled_from([10, 500]))
+    def aged(self, most: int, push: int) -> None:
+        # Repeated it finds others, as any sweep.
+        self.both("sweep", lambda w: w.lines.aged(most=most, push_ms=push))
+
+    @rule(n=numbers, fit=fits, ms=st.none() | waits)
+    def looked_at(self, n: int, fit: bool, ms: int | None) -> None:
+        address = self.about[n]
+        head, at = self.head(address, fit), None if ms is None else self.twin.now_ms + ms
+        self.both("looked_at", lambda w: w.lines.looked_at(address.thread_id, head, at))
+
     @rule(n=numbers, kind=st.sampled_from(["r", "t", "s", "b"]), task=tasks)
     def forget(self, n: int, kind: str, task: str) -> None:
         address = self.about[n]

@@ -46,3 +46,21 @@ def test_workers_delete_a_batch_whose_time_is_over(cluster: Cluster) -> None:
     ledger = cluster.ledger
     left = [key.decode() for key in ledger.client.scan_iter(match=f"*{batch.batch_id}*", count=1000)]
     assert left == [ledger.keys.shared("gone", batch.batch_id)]
+
+
+def test_workers_delete_checkpoints_that_are_too_old(cluster: Cluster) -> None:
+    """Nobody comes by on the thread any more; its newest checkpoint stays, and nothing is owed a look."""
+    remote = cluster.bind(chain)
+    old: Any = {"configurable": {"thread_id": "aged"}}
+    other: Any = {"configurable": {"thread_id": "ageless"}}
+    remote.submit({"text": "One. Two."}, old, keep=timedelta(seconds=2)).result(timeout=20)
+    remote.submit({"text": "One. Two."}, other).result(timeout=20)
+    before = list(remote.get_state_history(other))
+    assert len(before) > 2
+    wait_until(lambda: len(list(remote.get_state_history(old))) == 1, 30, "the old ones are deleted")
+    assert list(remote.get_state_history(other)) == before
+    assert remote.get_state(old).values == before[0].values
+    listed = [cluster.ledger.keys.ages(part) for part in range(cluster.ledger.keys.partitions)]
+    wait_until(lambda: not cluster.ledger.client.exists(*listed), 30, "no thread is to be looked at again")
+    for config in (old, other):
+        remote.checkpointer.delete_thread(config["configurable"]["thread_id"])

@@ -49,7 +49,7 @@ def put(namespace: str, head: str) -> Call:
 def drop(namespace: str) -> Call:
     keys = Keys(namespace)
     parts = (keys.of("t", "pend", "t", ""), keys.of("t", "hist", "t", ""), keys.of("t", "turns", "t"))
-    return Call("drop_thread", (keys.line("t"), *parts), ())
+    return Call("drop_thread", (keys.line("t"), *parts, keys.ages(keys.partition("t"))), ("t",))
 
 
 def own(client: Any, namespace: str) -> list[str]:

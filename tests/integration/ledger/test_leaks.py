@@ -93,3 +93,11 @@ def test_a_history_needs_its_line(ledger: Ledger) -> None:
     busy(ledger)
     ledger.client.delete(ledger.keys.line("t1"))
     assert any(":hist:t1:" in line for line in leaks(ledger.client, ledger.keys))
+
+
+def test_a_thread_on_the_list_that_is_not_there_is_found(ledger: Ledger) -> None:
+    busy(ledger)
+    for thread in ("t1", "nobody"):
+        ledger.lines.note_age(thread, 1)
+    (found,) = leaks(ledger.client, ledger.keys)
+    assert "owes a look at thread 'nobody', which is not there" in found

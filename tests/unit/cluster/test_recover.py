@@ -290,7 +290,10 @@ class Record(dict[str, object]):
 
 def watching(cluster: InProcessCluster, died: Callable[[Any], bool] = lambda record: False) -> Sweeper:
     memory = cluster.memory
-    parts: tuple[Any, ...] = (memory.runs, memory.batches, memory.fleet, cluster.registry, cluster.broker)
+    parts: tuple[Any, ...] = (
+        *(memory.runs, memory.batches, memory.fleet, memory.lines),
+        *(cluster.registry, cluster.broker),
+    )
     made: Callable[..., Sweeper] = Sweeper
     return made(*parts, cluster.clock.seconds, died)
 
