@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -45,10 +47,19 @@ LOOK_EVERY = 0.5
 @retention_option
 @limit_options
 @click.option("--stream", is_flag=True, help="Show what each node writes as it comes, one JSON document a line.")
+@click.option("--profile", is_flag=True, help="Keep the times of its nodes, for `distgraph profile --run`.")
 @global_options
 @click.pass_obj
 def run(
-    session: Session, /, graph: str, given: str, thread: str | None, strategy: Any, stream: bool, **options: Any
+    session: Session,
+    /,
+    graph: str,
+    given: str,
+    thread: str | None,
+    strategy: Any,
+    stream: bool,
+    profile: bool,
+    **options: Any,
 ) -> int:
     """Run GRAPH on the workers and print its result as JSON.
 
@@ -57,13 +68,22 @@ def run(
     value = read_input(given)
     config = None if thread is None else {"configurable": {"thread_id": thread}}
     with session.cluster() as cluster:
-        handle = cluster.bind(graph).submit(value, config, multitask_strategy=strategy, **options)
-        try:
+        handle = cluster.bind(graph).submit(value, config, multitask_strategy=strategy, profile=profile, **options)
+        with detaching(session, handle, "runs", "show"):
             _streamed(session, handle) if stream else show_result(session, handle)
-        except KeyboardInterrupt:
-            again = session.command("runs", "show", handle.run_id)
-            raise Detached(f"Detached; run {handle.run_id} goes on. Look at it with:\n  {again}") from None
+    if profile:
+        session.output.note(f"Where its time went: {session.command('profile', '--run', handle.run_id)}")
     return OK
+
+
+@contextmanager
+def detaching(session: Session, handle: RunHandle, *words: str) -> Iterator[None]:
+    """Ctrl-C in the block leaves the run to the workers, and says which command looks at it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        again = session.command(*words, handle.run_id)
+        raise Detached(f"Detached; run {handle.run_id} goes on. Look at it with:\n  {again}") from None
 
 
 def read_input(given: str) -> Any:
@@ -105,20 +125,27 @@ def show_result(session: Session, handle: RunHandle) -> None:
     Raises:
         RunError: the run failed or was cancelled.
     """
+    _show(session, handle, result_of(session, handle))
+
+
+def result_of(session: Session, handle: RunHandle) -> Any:
+    """Wait for what a run comes to, and say meanwhile where it is.
+
+    Raises:
+        RunError: the run failed or was cancelled.
+    """
     began, told = time.monotonic(), False
     with console(errors=True).status("submitted") as shown:
         while True:
             try:
                 with node_errors(handle.run_id):
-                    value = handle.result(timeout=LOOK_EVERY)
-                break
+                    return handle.result(timeout=LOOK_EVERY)
             except WaitTimeoutError:
                 status = handle.status()
                 shown.update(f"{handle.run_id}: {status}, {duration(time.monotonic() - began)}")
             if status == "waiting_for_worker" and not told:
                 told = True
                 session.output.note(f"The run waits for a worker of {handle.waits_for()}.")
-    _show(session, handle, value)
 
 
 def _show(session: Session, handle: RunHandle, value: Any) -> None:

@@ -20,6 +20,10 @@ from distgraph.wire import Codec
 if TYPE_CHECKING:
     from distgraph.cluster.client import Cluster
     from distgraph.graph.calls import Modes, Version
+    from distgraph.graph.profiling import Profile
+
+#: Entries of a log that are read at a time for a profile.
+PAGE = 200
 
 
 class RunStreams:
@@ -111,6 +115,37 @@ class RunStreams:
         ended = "" if replay.ended is None else replay.ended[0]
         if ended in ("failed", "cancelled") or (ended == "interrupted" and self._record().get("refused")):
             self.result()
+
+    def profile(self) -> Profile:
+        """Where the time of the run went, as far as it has come: a run that was submitted with ``profile=True``.
+
+        ``waited`` of nodes and supersteps is how long their tasks could have begun and had not; ``waiting`` how long nobody
+        was at the run, from its submission on. Times at rest, waiting for an answer, count nowhere. What a process noted
+        and could not tell before it died is missing. Several workers' clocks are laid on the server's, to a millisecond or so.
+
+        Raises:
+            ConfigError: the run keeps no times.
+            EventsTrimmedError: its first events are not kept any more.
+        """
+        from distgraph.cluster.profiling import read_profile
+
+        record = self._record()
+        options = RunOptions.of(self._codec.decode(record["config"])) if "config" in record else RunOptions()
+        if not options.profile:
+            raise ConfigError(
+                f"Run {self.run_id!r} keeps no times of its nodes. Submit it with profile=True, or let "
+                "cluster.bind(graph).profile(...) make the run."
+            )
+        self._follower(self._replay(record, frozenset({"updates"}), None, False)).start()
+        created = int(record["created"]) / 1000
+        return read_profile(self._codec, self._entries(), record["graph"].decode(), created)
+
+    def _entries(self) -> Iterator[tuple[str, bytes]]:
+        """The run's log as it is now."""
+        after = "0"
+        while found := self._runs.log(self._address, after, most=PAGE):
+            yield from found
+            after = found[-1][0]
 
     async def astream(self, stream_mode: Modes = "updates", **options: Any) -> AsyncIterator[Any]:
         """``stream`` under an event loop, which never waits for the server."""

@@ -23,6 +23,7 @@ from distgraph.cluster.reclaim import poison
 from distgraph.cluster.registry import Served
 from distgraph.cluster.rows import naming
 from distgraph.cluster.run import Left, Run, hint_of, open_run
+from distgraph.cluster.stopwatch import tell_times
 from distgraph.cluster.workplace import CRASHES_ALLOWED, HINT_GRACE_MS, LEASE_CHECK_MS, QUANTUM, Workplace
 from distgraph.constants import START
 from distgraph.errors import CheckpointCorruptError, DistgraphError, GraphSleep, LedgerCorruptError, StoreError
@@ -101,6 +102,7 @@ def carry_on(
         settled: tasks of its superstep that were run here before, by id.
         waiting: tasks of it that are to be tried again, after how many seconds; or that sleep. The others are hinted.
     """
+    run: Run | None = None
     try:
         run = open_run(place, served, address, head, record)
         run.lane.pending.update(settled or {})
@@ -135,6 +137,8 @@ def carry_on(
         # The checkpoint cannot be read or the state cannot be stored: trying again would end the same way.
         log.warning("run %s cannot go on: %s", address.run_id, exc)
         fail_unread(place, address, head, record, exc)
+    if run is not None:
+        tell_times(place, run)
 
 
 def _drive_until_rest(place: Workplace, run: Run) -> None:

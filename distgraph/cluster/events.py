@@ -4,7 +4,7 @@ One entry per superstep, appended by the very commit that applies it, so the log
 
     ["step", step, checkpoint id, source, [[node, task id, path, hidden, writes], ...], {channel: bytes}, [removed],
      {channel: where the bytes' items begin in a list that grew}, more]
-    ["settled", [[node, task id, path, hidden, writes], ...], {task id: failure that was handled}]
+    ["settled", [[node, task id, path, hidden, writes], ...], {task id: failure that was handled}, times]
                                                    a task that travelled and took long, and its error handler's, told at
                                                    once and by the settlement that stands; its superstep's entry has it too
     ["go", the same]                               the run begins at a checkpoint that was there, or goes on; with all of
@@ -19,7 +19,8 @@ One entry per superstep, appended by the very commit that applies it, so the log
                                                    and what nested graphs tell that keep no checkpoints, and tasks that
                                                    nodes call: with a name, by which readers know what comes again
 
-``more`` is a dict, and what it lacks is not known. Entries with all of the state come every ``FRAME`` supersteps.
+``more`` is a dict, and what it lacks is not known. Entries with all of the state come every ``FRAME`` supersteps. A run that is
+profiled has ``times`` in its entries, and entries of its own for them: see ``stopwatch.py``.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from distgraph.checkpoint.lines import Delta, Raw, decode_record
 from distgraph.cluster.failures import describe
 from distgraph.cluster.registry import Served
 from distgraph.cluster.shelves import of_ledger
+from distgraph.cluster.stopwatch import sizes_of
 from distgraph.constants import CACHED, ERROR, ERROR_SOURCE, INTERRUPT, NO_WRITES, PULL, RETURN, TASKS
 from distgraph.ledger.replies import Address
 from distgraph.runtime import EffectLog
@@ -106,6 +108,9 @@ def step_entry(run: Run, tasks: Sequence[Task], change: Delta, errors: Mapping[s
         more["updated"] = sorted(shown.intersection(at.updated))
     if errors:
         more["errors"] = errors
+    if run.watch is not None:
+        told = change.raw if whole else {channel: change.raw[channel] for channel in change.changed}
+        more["times"] = run.watch.take(sizes_of({c: pieces for c, pieces in told.items() if c in shown}))
     return codec.encode_around(["step", at.step, at.id, at.source, rows], kept, [gone, starts, more])
 
 
@@ -204,7 +209,10 @@ def end_entry(
             value = read_channel(program, after.values, channel)
             if value is not MISSING:
                 values[channel] = codec.encode(value)
-    return codec.encode(["end", status, error, asked, {"rows": rows, "after": values}])
+    more: dict[str, Any] = {"rows": rows, "after": values}
+    if run.watch is not None:
+        more["times"] = run.watch.take()
+    return codec.encode(["end", status, error, asked, more])
 
 
 def settled_entry(run: Run, tasks: Sequence[Task], errors: Mapping[str, Any]) -> bytes:
@@ -217,7 +225,8 @@ def settled_entry(run: Run, tasks: Sequence[Task], errors: Mapping[str, Any]) ->
     """
     shown = run.served.shown
     rows = [_row(t, shown, True) if t.control(ERROR_SOURCE) is not None else _outcome(t, shown) for t in tasks]
-    return run.served.codec.encode(["settled", rows, errors])
+    times = [] if run.watch is None else [run.watch.take()]
+    return run.served.codec.encode(["settled", rows, errors, *times])
 
 
 def _outcome(task: Task, shown: frozenset[str]) -> list[Any]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from distgraph.cluster.events import has_all
+from distgraph.cluster.pump import patience, still_wanted
 from distgraph.cluster.replay import OF_STATE, Replay
 from distgraph.errors import ConfigError, EventsTrimmedError
 from distgraph.ledger.contract import Runs
@@ -140,7 +141,8 @@ class Follower:
             EventsTrimmedError: the run has told more than is kept since the last look.
         """
         while True:
-            entries = self._runs.log(self._address, self._after, most=self._size, block_ms=BLOCK_MS)
+            entries = self._runs.log(self._address, self._after, most=self._size, block_ms=patience(BLOCK_MS))
+            still_wanted()
             if entries and self._after != "0" and not self._still_there():
                 raise self._trimmed(f"what came after {self._after} is")
             for entry_id, data in entries:

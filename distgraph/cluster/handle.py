@@ -16,6 +16,7 @@ from distgraph.cluster.hints import RunHint
 from distgraph.cluster.nested import known_answers
 from distgraph.cluster.options import RunOptions
 from distgraph.cluster.outside import FIELD, recorded, stored_outside
+from distgraph.cluster.pump import patience, still_wanted
 from distgraph.cluster.replay import outline
 from distgraph.cluster.rows import naming, result_row
 from distgraph.cluster.turns import CANCELLED, DUE_MS, hint_next
@@ -222,12 +223,13 @@ class RunHandle(RunStreams):
         logged = "config" in record and RunOptions.of(self._codec.decode(record["config"])).log
         while row is None and (not record or record["status"].decode() not in AT_REST):
             left = None if deadline is None else deadline - time.monotonic()
+            still_wanted()
             if left is not None and left <= 0:
                 raise WaitTimeoutError(
                     f"Run {self.run_id!r} is {self.status()} after {timeout:g} s; it goes on. Wait longer, or cancel() it."
                 )
             if logged:
-                block = BLOCK_MS if left is None else max(1, min(BLOCK_MS, int(left * 1000)))
+                block = patience(BLOCK_MS if left is None else max(1, min(BLOCK_MS, int(left * 1000))))
                 entries = self._runs.log(self._address, after, block_ms=block)
                 after = entries[-1][0] if entries else after
             else:

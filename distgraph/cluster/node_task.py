@@ -15,6 +15,7 @@ from distgraph.cluster.offer import put_off
 from distgraph.cluster.reclaim import poison
 from distgraph.cluster.registry import Served
 from distgraph.cluster.run import Left, Run, hint_of, load_head, open_run, take_outside
+from distgraph.cluster.stopwatch import ran_entry, tell_times
 from distgraph.cluster.workplace import CRASHES_ALLOWED, LEASE_CHECK_MS, TREE_DIED, Workplace
 from distgraph.constants import ERROR
 from distgraph.errors import CheckpointCorruptError
@@ -64,15 +65,21 @@ def run_tasks(place: Workplace, hint: NodeHint) -> None:
                 place.dispatcher.publish([hint_of(run)])
             return
         run.lane.got_on = partial(place.runs.got_on, address, place.slot, task_id) if claimed.crashes else None
-        task = task_at(served.program, run.lane.at, tuple(path))
+        task = task_at(run.served.program, run.lane.at, tuple(path))
         if task is None or task.id != task_id:
             return
         began = place.monotonic()
         if not _attempt(place, run, task, claimed):
+            tell_times(place, run)
             continue
-        if _settle(place, run, task, told=place.monotonic() - began >= WORTH_TELLING) == "closed":
+        told = place.monotonic() - began >= WORTH_TELLING
+        if _settle(place, run, task, told=told, last=done == len(hint.tasks) - 1) == "closed":
+            tell_times(place, run)
             _go_on(place, served, address)
             return
+    if run is not None:
+        # The last of the hint may have been somebody else's.
+        tell_times(place, run)
 
 
 def _go_on(place: Workplace, served: Served, address: Address) -> None:
@@ -123,7 +130,7 @@ def _attempt(place: Workplace, run: Run, task: Task, claimed: ClaimedTask) -> bo
     return False
 
 
-def _settle(place: Workplace, run: Run, task: Task, *, told: bool) -> str:
+def _settle(place: Workplace, run: Run, task: Task, *, told: bool, last: bool) -> str:
     try:
         outcome = run.lane.outcome(task.writes)
     except Exception as exc:
@@ -134,6 +141,8 @@ def _settle(place: Workplace, run: Run, task: Task, *, told: bool) -> str:
     if told and run.options.log:
         errors = failures_of(run, [task])
         entry = settled_entry(run, with_handlers(run.served.program, [task]), errors)
+    elif run.watch is not None and last:
+        entry = ran_entry(run)
     call = place.runs.settle_call(
         run.address,
         place.slot,

@@ -29,7 +29,10 @@ Keep = Literal["all", "latest"] | int | timedelta | CheckpointRetention
 #: How long something is kept: seconds, a timedelta, None for ever, or what the cluster's client was told.
 Retention = timedelta | float | Literal["default"] | None
 #: Options that releases before did not have, as they mean nothing: a call is known by its bytes, in every release.
-_LEFT_OUT: dict[str, Any] = {"prune": (None, None), "retries": RETRIES, "time_limit": None, "step_timeout": None}
+_LEFT_OUT: dict[str, Any] = {
+    **{"prune": (None, None), "retries": RETRIES, "time_limit": None, "step_timeout": None},
+    "profile": False,
+}
 _SPAN = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)([smhdw]?)")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
@@ -52,6 +55,7 @@ class RunOptions:
         retries: how often its tasks may be tried again, all together; None: as often as their policies say.
         time_limit: for all of it, from when it is first taken. Seconds; None: no limit.
         step_timeout: for each of its supersteps. Seconds; None: no limit.
+        profile: keep the times of its nodes in its log.
     """
 
     placement: Placement = "auto"
@@ -69,6 +73,7 @@ class RunOptions:
     retries: int | None = RETRIES
     time_limit: float | None = None
     step_timeout: float | None = None
+    profile: bool = False
 
     @property
     def limited(self) -> bool:
@@ -178,6 +183,8 @@ def options_from(config: Mapping[str, Any], *, placement: str, **more: Any) -> R
     more.update(_kept(more.get("keep", "all")))
     if more.get("log", True) not in LOGS:
         raise ConfigError(f"log {more['log']!r} does not exist. Use True, False, 'full' or 'pieces'.")
+    if more.get("profile") and not more.get("log", True):
+        raise ConfigError("profile=True keeps times in the run's log, and log=False keeps none. Leave log=False out.")
     _check_retries(more.get("retries"))
     for limit in ("time_limit", "step_timeout"):
         more[limit] = seconds_of(limit, more.get(limit))
@@ -196,7 +203,14 @@ def options_from(config: Mapping[str, Any], *, placement: str, **more: Any) -> R
 
 
 def changed(
-    stored: RunOptions, config: Mapping[str, Any], *, context: Any, before: Any, after: Any, log: Any
+    stored: RunOptions,
+    config: Mapping[str, Any],
+    *,
+    context: Any,
+    before: Any,
+    after: Any,
+    log: Any,
+    profile: bool = False,
 ) -> RunOptions:
     """The options of a run that goes on, asked to with a merged config: what it names holds from now on.
 
@@ -216,5 +230,6 @@ def changed(
         retries=stored.retries,
         time_limit=stored.time_limit,
         step_timeout=stored.step_timeout,
-        log=asked.log if asked.log in FULL else stored.log,
+        log=asked.log if asked.log in FULL else stored.log or profile,
+        profile=profile or stored.profile,
     )

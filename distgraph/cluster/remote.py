@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from distgraph.cluster.batch import Batch
 from distgraph.cluster.crossing import packed, packed_options
@@ -17,7 +16,7 @@ from distgraph.cluster.hints import RunHint
 from distgraph.cluster.limits import limit_fields
 from distgraph.cluster.options import PLACEMENTS, RETRIES, Keep, Retention, options_from
 from distgraph.cluster.outside import for_head
-from distgraph.cluster.pump import pumped
+from distgraph.cluster.pump import pumped, waited
 from distgraph.cluster.shelves import shelf_of
 from distgraph.cluster.submission import submit as submit_batch
 from distgraph.cluster.turns import CANCELLED, arrive, check_strategy
@@ -25,6 +24,8 @@ from distgraph.config import check_id, ensure_config
 from distgraph.constants import COPY, INTERRUPT
 from distgraph.engine.request import Request
 from distgraph.errors import AlreadyResumedError, ConfigError, EmptyInputError, GraphNotFoundError, InvalidUpdateError
+from distgraph.graph.calls import RunOptions as CallOptions
+from distgraph.graph.calls import prepare
 from distgraph.graph.compiled import CompiledGraph
 from distgraph.graph.contexts import shape_context
 from distgraph.graph.declarations import DEFAULT_NAME
@@ -35,6 +36,7 @@ from distgraph.types import Command, MultitaskStrategy
 
 if TYPE_CHECKING:
     from distgraph.cluster.client import Cluster
+    from distgraph.graph.profiling import Profile
 
 Chunk = tuple[tuple[str, ...], str, Any]
 
@@ -64,6 +66,7 @@ class NamedGraph:
         retention: Retention = "default",
         retry_budget: int | None = RETRIES,
         time_limit: timedelta | float | None = None,
+        profile: bool = False,
     ) -> RunHandle:
         """Put a run on the ledger and return at once.
 
@@ -87,6 +90,7 @@ class NamedGraph:
                 is its end. None: as often as their retry policies say.
             time_limit: how long the run may take, in seconds or as a timedelta, from when it is first taken; sleeps, retries
                 and waiting for a worker in between included, a question to a person not. None: no limit.
+            profile: keep the times of its nodes, for ``handle.profile()``.
 
         Raises:
             GraphNotFoundError, GraphMismatchError: no worker serves this graph, or this version of it.
@@ -114,6 +118,7 @@ class NamedGraph:
             after=interrupt_after,
             retries=retry_budget,
             time_limit=time_limit,
+            profile=profile,
         )
 
     def _submit(
@@ -295,30 +300,40 @@ class ClusterGraph(CompiledGraph[Any, Any, Any, Any], NamedGraph):
         address = Address(last, str(thread))
         return RunHandle(self._cluster, address, self._codec, self.program), runs.log_end(address)
 
-    def profile(self, input: Any, config: Any = None, **options: Any) -> NoReturn:
-        """Refused: a profile is of a run in one process.
+    def profile(self, input: Any, config: Any = None, **options: Any) -> Profile:
+        """Run the graph on workers once and tell where the time went, waiting apart from working.
+
+        Args:
+            input: as for ``invoke``.
+            config: as for ``invoke``.
+            options: ``context``, ``interrupt_before``, ... as for ``stream``.
+
+        Returns:
+            As ``RunHandle.profile``, with what the run came to as its ``value``.
 
         Raises:
-            ConfigError: always.
+            Exception: as ``invoke``.
         """
-        raise ConfigError(
-            f"A profile watches one run in one process, and {self.name!r} is bound to a cluster; nothing was run. Call "
-            "graph.profile(...) on the graph that was bound. What a run on workers does is shown by stream(..., "
-            'stream_mode="debug"), with times, and by Flower.'
-        )
+        context = options.pop("context", None)
+        request, _ = prepare(self, input, config, context, "values", "v1", cast(CallOptions, options), None)
+        handle = self._start(request, profile=True)
+        value = handle.result()
+        found = handle.profile()
+        found.value = value
+        return found
 
-    async def aprofile(self, input: Any, config: Any = None, **options: Any) -> NoReturn:
-        """Refused, as ``profile``."""
-        self.profile(input, config, **options)
+    async def aprofile(self, input: Any, config: Any = None, **options: Any) -> Profile:
+        """``profile`` under an event loop."""
+        return await waited(lambda: self.profile(input, config, **options))
 
     async def _arun(self, request: Request) -> tuple[Any, Any]:
-        return await asyncio.to_thread(self._run, request)
+        return await waited(lambda: self._run(request))
 
     async def _astream(self, request: Request) -> AsyncIterator[Chunk]:
         async for chunk in pumped(lambda: self._stream(request)):
             yield chunk
 
-    def _start(self, request: Request, *, log: bool | str = True) -> RunHandle:
+    def _start(self, request: Request, *, log: bool | str = True, profile: bool = False) -> RunHandle:
         """Submit what ``invoke`` or ``stream`` was given: a new run, or the last one of its thread going on."""
         config = self._gone_back(request.config or {})
         thread = config.get("configurable", {}).get("thread_id")
@@ -327,6 +342,7 @@ class ClusterGraph(CompiledGraph[Any, Any, Any, Any], NamedGraph):
             "before": _stops(request.interrupt_before),
             "after": _stops(request.interrupt_after),
             "log": log,
+            "profile": profile,
         }
         if request.input is None or isinstance(request.input, Command):
             if thread is None and isinstance(request.input, Command) and request.input.resume is None:
@@ -387,4 +403,4 @@ class NamedInvoker(NamedGraph):
 
     async def ainvoke(self, input: Any, config: Mapping[str, Any] | None = None, *, context: Any = None) -> Any:
         """``invoke`` under an event loop."""
-        return await asyncio.to_thread(self.invoke, input, config, context=context)
+        return await waited(lambda: self.invoke(input, config, context=context))

@@ -15,6 +15,7 @@ from distgraph.channels.last_value import LastValue
 from distgraph.checkpoint.lines import decode_value
 from distgraph.cluster.events import LIVE, NESTED, Frame
 from distgraph.cluster.failures import rebuild
+from distgraph.cluster.stopwatch import RAN
 from distgraph.constants import CACHED, ERROR, INTERRUPT, PULL, PUSH, TASKS
 from distgraph.engine.context import RunContext
 from distgraph.engine.messages import begun_by, message_id, messages_in
@@ -110,6 +111,9 @@ class Replay:
     def chunks(self, entry_id: str, data: bytes) -> list[Told]:
         """What one entry tells."""
         kind, *rest = self.codec.decode(data)
+        if kind == RAN:
+            # It may come after the run's end.
+            return []
         self._streams.ms = int(entry_id.partition("-")[0])
         self.ended = None
         if kind == "step":

@@ -15,6 +15,7 @@ from distgraph.cluster.options import FULL, RunOptions
 from distgraph.cluster.outside import outside_of
 from distgraph.cluster.registry import Served
 from distgraph.cluster.rows import naming, result_row
+from distgraph.cluster.stopwatch import Stopwatch, timed
 from distgraph.cluster.workplace import BESIDE_OTHERS, TREE_DIED, Workplace
 from distgraph.errors import CheckpointCorruptError, InvalidUpdateError
 from distgraph.ledger import seam
@@ -26,7 +27,7 @@ class Run:
 
     __slots__ = (
         *("address", "batch_epoch", "elsewhere", "ends", "epoch", "first", "lane", "options"),
-        *("record", "served", "unpruned", "until"),
+        *("record", "served", "unpruned", "until", "watch"),
     )
     #: Its tasks may have been tried before.
     fresh = False
@@ -37,6 +38,8 @@ class Run:
         lane.epoch = str(self.epoch)
         self.batch_epoch = record.get("batch_e", b"").decode()
         self.until = 0.0
+        #: Notes the times of a run that is profiled.
+        self.watch: Stopwatch | None = None
         #: When its time limits are over, as of the claim.
         self.ends = Ends()
         #: Checkpoints of its thread more than are to be kept; None: nobody has counted them yet.
@@ -71,6 +74,8 @@ def open_run(place: Workplace, served: Served, address: Address, head: str, reco
     """
     with naming(f"Options of run {address.run_id!r}"):
         options = RunOptions.of(served.codec.decode(record["config"]))
+    watch = Stopwatch(place) if options.profile else None
+    served = served if watch is None else timed(served, watch)
     shelf = place.shelf(served)
     emit = events.emitter(place, served, address) if options.log else None
     full = options.log in FULL
@@ -98,6 +103,7 @@ def open_run(place: Workplace, served: Served, address: Address, head: str, reco
             lane.settle(outcomes_at(place, address, head, int(record["epoch"])))
         take_outside(lane, record, head)
     run = Run(address, served, options, record, lane)
+    run.watch = watch
     run.ends = ends_of(record, place.monotonic())
     return run
 

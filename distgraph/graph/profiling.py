@@ -1,77 +1,43 @@
 """Where a run's time goes: node by node, superstep by superstep, and what the engine itself takes.
 
 Nodes are called as ever, with a clock on each side; nothing else of the run is touched. A nested graph is one node here:
-profile it by itself to look inside.
+profile it by itself to look inside. On a cluster the clocks stand on workers, see ``cluster/profiling.py``.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from statistics import median
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from distgraph.errors import CodecError
+from distgraph.graph.spans import (
+    Interval,
+    NodeTime,
+    Span,
+    StepTime,
+    by,
+    ends,
+    lanes,
+    length,
+    node_time,
+    step_time,
+    union,
+)
+from distgraph.superstep.model import Program
 
 if TYPE_CHECKING:
     from distgraph.engine.scope import NodeScope
     from distgraph.graph.compiled import CompiledGraph
 
-
-class Span(NamedTuple):
-    """One call of a node, or of one of its conditional edges.
-
-    Attributes:
-        step: the superstep.
-        node: the node's name.
-        edge: name of the conditional edge; '' for the node itself.
-        attempt: counts from 1.
-        start: seconds since the run began.
-        end: seconds since the run began.
-        task: id of the task.
-    """
-
-    step: int
-    node: str
-    edge: str
-    attempt: int
-    start: float
-    end: float
-    task: str
-
-
-class NodeTime(NamedTuple):
-    """What one node took, its conditional edges and all attempts included; seconds."""
-
-    node: str
-    calls: int
-    total: float
-    median: float
-    longest: float
-
-
-class StepTime(NamedTuple):
-    """What one superstep took, from the first node's start to the last one's end; seconds.
-
-    Attributes:
-        step: its number.
-        tasks: tasks that ran.
-        wall: how long it took.
-        busy: the sum over its tasks: more than ``wall`` where they ran beside each other.
-        slowest: the node of the task that took longest.
-        longest: how long that took.
-    """
-
-    step: int
-    tasks: int
-    wall: float
-    busy: float
-    slowest: str
-    longest: float
+#: Groups of a trace: what ran, and what waited.
+RUNNING, WAITING = 1, 2
+#: Told of one call: its scope, the conditional edge or '', from when to when by ``perf_counter``.
+Note = Callable[["NodeScope", str, float, float], None]
 
 
 @dataclass(slots=True)
@@ -80,10 +46,13 @@ class Profile:
 
     Attributes:
         graph: the graph's name.
-        wall: seconds from the call to the result, without what measuring took.
+        wall: seconds from the call, or the submission, to the result; without what measuring took, and without the times
+            in which the run was at rest, waiting for an answer.
         value: what the run came to.
         spans: every call of a node, in the order in which they ended.
         state: channel -> bytes of its value packed, the largest that was seen; None: it cannot be packed.
+        ready: task -> when it could have begun: on a cluster, where tasks wait for slots.
+        queued: on a cluster, when no slot had the run or one of its tasks in hand.
     """
 
     graph: str
@@ -91,35 +60,53 @@ class Profile:
     value: Any = None
     spans: list[Span] = field(default_factory=list)
     state: dict[str, int | None] = field(default_factory=dict)
+    ready: dict[str, float] = field(default_factory=dict)
+    queued: list[Interval] = field(default_factory=list)
 
     @property
     def nodes(self) -> list[NodeTime]:
         """Time by node, the most expensive first."""
-        return sorted((_node_time(name, tasks) for name, tasks in self._tasks().items()), key=lambda node: -node.total)
+        found = [node_time(name, spans, self.ready) for name, spans in by(self.spans, "node").items()]
+        return sorted(found, key=lambda node: -node.total)
 
     @property
     def steps(self) -> list[StepTime]:
         """Time by superstep, in order."""
-        return [_step_time(step, spans) for step, spans in sorted(_by(self.spans, "step").items())]
+        return [step_time(step, spans, self.ready) for step, spans in self._steps()]
+
+    def _steps(self) -> list[tuple[int, list[Span]]]:
+        return sorted(by(self.spans, "step").items())
+
+    @property
+    def working(self) -> float:
+        """Seconds in which a node ran."""
+        return length(self._calls())
+
+    @property
+    def waiting(self) -> float:
+        """Seconds in which no node ran and nobody was at the run: in queues, asleep, before a retry. 0 in one process."""
+        return length([*self._calls(), *self.queued]) - self.working
 
     @property
     def overhead(self) -> float:
-        """Seconds in which no node ran: the engine's own, and the saver's."""
-        return self.wall - sum(end - start for start, end in _union(self.spans))
+        """The other seconds, in which no node ran: the engine's own, and the saver's or the ledger's."""
+        return self.wall - self.working - self.waiting
 
     @property
     def critical(self) -> float:
         """Seconds of the slowest tasks of all supersteps: no number of workers makes the run shorter than that."""
         return sum(step.longest for step in self.steps)
 
-    def _tasks(self) -> dict[str, list[Span]]:
-        return _by(self.spans, "node")
+    def _calls(self) -> list[Interval]:
+        return [(span.start, span.end) for span in self.spans]
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the value, as plain data; times in seconds, sizes in bytes."""
         return {
             "graph": self.graph,
             "wall": self.wall,
+            "working": self.working,
+            "waiting": self.waiting,
             "overhead": self.overhead,
             "critical": self.critical,
             "nodes": [node._asdict() for node in self.nodes],
@@ -130,13 +117,27 @@ class Profile:
     def trace(self) -> dict[str, Any]:
         """The run in the Trace Event Format, which Perfetto and speedscope open; calls side by side in lanes."""
         events = [
-            _event(f"superstep {step.step}", 0, *_ends(spans), {"tasks": step.tasks})
-            for step, spans in zip(self.steps, (s for _, s in sorted(_by(self.spans, "step").items())), strict=True)
+            _event(f"superstep {step}", 0, *ends(spans), {"tasks": len(by(spans, "task"))})
+            for step, spans in self._steps()
         ]
-        for lane, span in _lanes(self.spans):
+        for lane, span in lanes(self.spans):
             name = f"{span.node} / {span.edge}" if span.edge else span.node
-            events.append(_event(name, lane, span.start, span.end, {"step": span.step, "attempt": span.attempt}))
+            about = {"step": span.step, "attempt": span.attempt, **({"slot": span.slot} if span.slot else {})}
+            events.append(_event(name, lane, span.start, span.end, about))
+        if self.queued or self.ready:
+            events += [_event("nobody is at the run", 0, *times, {}, WAITING) for times in union(self.queued)]
+            events += self._waits()
+            for group, title in ((RUNNING, "running"), (WAITING, "waiting")):
+                events.append({"name": "process_name", "ph": "M", "pid": group, "tid": 0, "args": {"name": title}})
         return {"traceEvents": events, "displayTimeUnit": "ms", "otherData": {"graph": self.graph}}
+
+    def _waits(self) -> Iterator[dict[str, Any]]:
+        """Of each task that had to wait, from when it could begin to when it did."""
+        tasks = by(self.spans, "task").items()
+        first = [min(spans, key=lambda span: span.start) for task, spans in tasks if task in self.ready]
+        waited = [span._replace(start=self.ready[span.task], end=span.start) for span in first]
+        for lane, span in lanes([span for span in waited if span.end > span.start]):
+            yield _event(f"{span.node} waits", lane, span.start, span.end, {"step": span.step}, WAITING)
 
     def save(self, path: str | Path) -> None:
         """Write ``trace`` to a file."""
@@ -149,8 +150,8 @@ class Profile:
 class Watched:
     """A node's action or a conditional edge, with a clock on each side."""
 
-    def __init__(self, inner: Any, profile: Profile, began: float, edge: str = "") -> None:
-        self._inner, self._profile, self._began, self._edge = inner, profile, began, edge
+    def __init__(self, inner: Any, note: Note, edge: str = "") -> None:
+        self._inner, self._take_note, self._edge = inner, note, edge
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -161,7 +162,7 @@ class Watched:
         try:
             return self._inner.call(value, scope)
         finally:
-            self._note(scope, start)
+            self._take_note(scope, self._edge, start, perf_counter())
 
     async def acall(self, value: Any, scope: NodeScope) -> Any:
         """``call`` under an event loop."""
@@ -169,12 +170,18 @@ class Watched:
         try:
             return await self._inner.acall(value, scope)
         finally:
-            self._note(scope, start)
+            self._take_note(scope, self._edge, start, perf_counter())
 
-    def _note(self, scope: NodeScope, start: float) -> None:
-        task = scope.task
-        times = start - self._began, perf_counter() - self._began
-        self._profile.spans.append(Span(task.step, task.name, self._edge, scope.attempt, *times, task.id))
+
+def watched(program: Program, note: Note) -> Program:
+    """A graph whose nodes and conditional edges are timed, each call told to ``note``."""
+
+    def timed(node: Any) -> Any:
+        branches = tuple(replace(branch, path=Watched(branch.path, note, branch.name)) for branch in node.branches)
+        action = None if node.action is None else Watched(node.action, note)
+        return replace(node, action=action, branches=branches)
+
+    return replace(program, nodes={name: timed(node) for name, node in program.nodes.items()})
 
 
 class Watch:
@@ -193,16 +200,11 @@ class Watch:
         self._measuring = 0.0
         self._began = perf_counter()
         self.graph = copy(graph)
-        nodes = {name: self._watched(node) for name, node in graph.program.nodes.items()}
-        self.graph.program = replace(graph.program, nodes=nodes)
+        self.graph.program = watched(graph.program, self._note)
 
-    def _watched(self, node: Any) -> Any:
-        branches = tuple(
-            replace(branch, path=Watched(branch.path, self.profile, self._began, branch.name))
-            for branch in node.branches
-        )
-        action = None if node.action is None else Watched(node.action, self.profile, self._began)
-        return replace(node, action=action, branches=branches)
+    def _note(self, scope: NodeScope, edge: str, start: float, end: float) -> None:
+        task, began = scope.task, self._began
+        self.profile.spans.append(Span(task.step, task.name, edge, scope.attempt, start - began, end - began, task.id))
 
     def see(self, values: Any) -> None:
         """The state after a superstep."""
@@ -223,83 +225,47 @@ class Watch:
         return self.profile
 
 
-def _by(spans: Sequence[Span], name: str) -> dict[Any, list[Span]]:
-    found: dict[Any, list[Span]] = {}
-    for span in spans:
-        found.setdefault(getattr(span, name), []).append(span)
-    return found
-
-
-def _node_time(name: str, spans: Sequence[Span]) -> NodeTime:
-    took = [span.end - span.start for span in spans]
-    calls = [span.end - span.start for span in spans if not span.edge] or took
-    return NodeTime(name, len(calls), sum(took), median(calls), max(calls))
-
-
-def _step_time(step: int, spans: Sequence[Span]) -> StepTime:
-    start, end = _ends(spans)
-    took = {task: sum(span.end - span.start for span in of_task) for task, of_task in _by(spans, "task").items()}
-    slowest = max(spans, key=lambda span: took[span.task])
-    return StepTime(step, len(took), end - start, sum(took.values()), slowest.node, took[slowest.task])
-
-
-def _ends(spans: Sequence[Span]) -> tuple[float, float]:
-    return min(span.start for span in spans), max(span.end for span in spans)
-
-
-def _union(spans: Sequence[Span]) -> Iterator[tuple[float, float]]:
-    """The times in which some node ran, without overlaps."""
-    last: tuple[float, float] | None = None
-    for start, end in sorted((span.start, span.end) for span in spans):
-        if last is not None and start <= last[1]:
-            last = last[0], max(last[1], end)
-            continue
-        if last is not None:
-            yield last
-        last = start, end
-    if last is not None:
-        yield last
-
-
-def _lanes(spans: Sequence[Span]) -> Iterator[tuple[int, Span]]:
-    """Each call with the first lane, from 1, that is free when it starts."""
-    free: list[float] = []
-    for span in sorted(spans, key=lambda span: span.start):
-        lane = next((n for n, until in enumerate(free) if until <= span.start), len(free))
-        free[lane : lane + 1] = [span.end]
-        yield lane + 1, span
-
-
-def _event(name: str, lane: int, start: float, end: float, about: dict[str, Any]) -> dict[str, Any]:
+def _event(
+    name: str, lane: int, start: float, end: float, about: dict[str, Any], group: int = RUNNING
+) -> dict[str, Any]:
     times = {"ts": round(start * 1e6, 1), "dur": round((end - start) * 1e6, 1)}
-    return {"name": name, "cat": "distgraph", "ph": "X", "pid": 1, "tid": lane, **times, "args": about}
+    return {"name": name, "cat": "distgraph", "ph": "X", "pid": group, "tid": lane, **times, "args": about}
 
 
 def _report(profile: Profile) -> Iterator[str]:
-    wall = profile.wall or 1e-9
+    wall, remote = profile.wall or 1e-9, bool(profile.ready or profile.queued)
+    waiting = f"waiting {_part(profile.waiting, wall)}, " if remote else ""
     yield (
-        f"{profile.graph}: {_time(profile.wall)}, of it nodes {_time(profile.wall - profile.overhead)}, engine "
-        f"{_time(profile.overhead)} ({profile.overhead / wall:.0%}); critical path {_time(profile.critical)}"
+        f"{profile.graph}: {_time(profile.wall)}, of it nodes {_time(profile.working)}, {waiting}engine "
+        f"{_part(profile.overhead, wall)}; critical path {_time(profile.critical)}"
     )
     yield ""
-    yield f"{'node':<28}{'calls':>7}{'total':>11}{'share':>7}{'median':>11}{'longest':>11}"
+    titles = f"{'node':<28}{'calls':>7}{'total':>11}{'share':>7}{'median':>11}{'longest':>11}"
+    yield f"{titles}{'waited':>11}" if remote else titles
     for node in profile.nodes:
         share = f"{node.total / wall:.0%}"
         times = f"{_time(node.median):>11}{_time(node.longest):>11}"
-        yield f"{node.node:<28}{node.calls:>7}{_time(node.total):>11}{share:>7}{times}"
+        waited = f"{_time(node.waited):>11}" if remote else ""
+        yield f"{node.node:<28}{node.calls:>7}{_time(node.total):>11}{share:>7}{times}{waited}"
     yield ""
-    yield f"{'superstep':<12}{'tasks':>6}{'took':>11}{'busy':>11}  slowest"
+    titles = f"{'superstep':<12}{'tasks':>6}{'took':>11}{'busy':>11}"
+    yield f"{titles}{'waited':>11}  slowest" if remote else f"{titles}  slowest"
     for step in profile.steps:
         took = f"{_time(step.wall):>11}{_time(step.busy):>11}"
-        yield f"{step.step:<12}{step.tasks:>6}{took}  {step.slowest} {_time(step.longest)}"
+        waited = f"{_time(step.waited):>11}" if remote else ""
+        yield f"{step.step:<12}{step.tasks:>6}{took}{waited}  {step.slowest} {_time(step.longest)}"
     yield ""
     yield f"{'state':<28}{'bytes at most':>14}"
     for channel, size in sorted(profile.state.items(), key=lambda item: -(item[1] or 0)):
         yield f"{channel:<28}{'cannot be stored' if size is None else f'{size:,}':>14}"
 
 
+def _part(seconds: float, wall: float) -> str:
+    return f"{_time(seconds)} ({seconds / wall:.0%})"
+
+
 def _time(seconds: float) -> str:
-    for unit, length in (("s", 1.0), ("ms", 1e-3)):
-        if seconds >= length:
-            return f"{seconds / length:.3g} {unit}"
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
     return f"{seconds * 1e6:.3g} us"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -145,6 +146,24 @@ def test_readers_under_an_event_loop_leave_it_alone(fleet: EmbeddedCluster, gate
     assert (
         found == [[{"first": {"steps": ["first"]}}, {"wait": {"steps": ["wait"]}}, {"last": {"steps": ["last"]}}]] * 10
     )
+
+
+def test_who_leaves_gives_its_thread_back(fleet: EmbeddedCluster, gate: Path) -> None:
+    """Also while the run has nothing to tell, and to whoever waits for its result."""
+    run = fleet.bind(hard.gate).submit({"file": str(gate)})
+
+    async def leave() -> None:
+        stream = run.astream("updates")
+        assert await anext(stream) == {"first": {"steps": ["first"]}}
+        await stream.aclose()  # type: ignore[attr-defined] # it is a generator
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(fleet.bind(hard.gate).ainvoke({"file": str(gate)}), 0.2)
+
+    asyncio.run(leave())
+    wait_until(lambda: not [t for t in threading.enumerate() if t.name == "distgraph-stream"], 10, "they are gone")
+    assert run.status() == "running"
+    gate.touch()
+    assert run.result(20)["steps"] == ["first", "wait", "last"]
 
 
 def test_a_log_that_was_trimmed(fleet: EmbeddedCluster, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,15 +15,19 @@ from typing import Any
 
 from distgraph.cli.stage import Settings
 from distgraph.cluster.dead import DeadLetter
+from distgraph.cluster.fleet import RunningTask
 from distgraph.cluster.following import RunEvent
 from distgraph.errors import (
     BatchExistsError,
     BatchNotFoundError,
+    ConfigError,
     GraphNotFoundError,
     RunCancelledError,
     RunNotFoundError,
     WaitTimeoutError,
 )
+from distgraph.graph.profiling import Profile
+from distgraph.graph.spans import Span
 from distgraph.superstep.routing import goto_writes
 from distgraph.types import Command, Interrupt
 
@@ -158,6 +162,13 @@ class FakeRun:
     failed: bool = False
     wakes: datetime | None = None
     limit: tuple[timedelta, datetime | None] | None = None
+    profiled: bool = False
+
+    def profile(self) -> Profile:
+        if not self.profiled:
+            raise ConfigError(f"Run {self.run_id!r} keeps no times of its nodes.")
+        spans = [Span(1, "double", "", 1, 1.5, 2.0, "task", "w:1.0")]
+        return Profile("double", wall=2.0, spans=spans, ready={"task": 0.5}, queued=[(0.0, 1.0)])
 
     def time_limit(self) -> tuple[timedelta, datetime | None] | None:
         return self.limit
@@ -224,6 +235,7 @@ class Worker:
     busy: int
     graphs: tuple[str, ...]
     queues: tuple[str, ...]
+    running: tuple[RunningTask, ...] = ()
 
 
 @dataclass
@@ -241,6 +253,7 @@ class Remote:
         run_id: str | None = None,
         multitask_strategy: str = "reject",
         retention: Any = "default",
+        profile: bool = False,
         **limits: Any,
     ) -> FakeRun:
         assert multitask_strategy == "reject"
@@ -248,6 +261,7 @@ class Remote:
         self.cluster.limits.append(limits)
         thread = (config or {}).get("configurable", {}).get("thread_id", "thread-1")
         run = FakeRun(run_id or f"run-{len(self.cluster.all_runs) + 1}", thread, self.graph, value)
+        run.profiled = profile
         self.cluster.all_runs[run.run_id] = run
         return run
 
@@ -283,6 +297,8 @@ class FakeCluster:
         #: What was asked for with each submission.
         self.retentions: list[Any] = []
         self.limits: list[dict[str, Any]] = []
+        #: What runs for long: node, run, seconds, process, seconds that are left.
+        self.running: list[tuple[str, str, float, int, float | None]] = []
         self.closed = 0
 
     def __enter__(self) -> FakeCluster:
@@ -328,7 +344,8 @@ class FakeCluster:
         self.dead.remove(letter)
 
     def workers(self) -> list[Worker]:
-        return [Worker("worker-1", "host", 7, "prefork", 2, 1, ("double",), ("dg.default",))]
+        tasks = tuple(RunningTask(*told) for told in self.running)
+        return [Worker("worker-1", "host", 7, "prefork", 2, 1, ("double",), ("dg.default",), tasks)]
 
     def graphs(self) -> list[dict[str, Any]]:
         return [{"name": name, "version": "0123456789ab", "workers": 1} for name in self.graphs_here]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -104,12 +103,3 @@ def test_a_graph_without_a_live_worker_waits_for_one(cluster: InProcessCluster, 
         slot.frozen = True
     cluster.advance_clock(3_000)
     assert cluster.submit(graph, {"x": 1}).status() == "waiting_for_worker"
-
-
-def test_a_profile_is_of_a_run_in_one_process(cluster: InProcessCluster, graph: Any) -> None:
-    bound = cluster.bind(graph)
-    with pytest.raises(ConfigError, match=r"'letters' is bound to a cluster; nothing was run.*graph.profile"):
-        bound.profile({"x": 1})
-    with pytest.raises(ConfigError, match="bound to a cluster"):
-        asyncio.run(bound.aprofile({"x": 1}))
-    assert cluster.runs() == []

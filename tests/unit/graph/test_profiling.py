@@ -13,7 +13,8 @@ import pytest
 from typing_extensions import TypedDict
 
 from distgraph import END, START, StateGraph
-from distgraph.graph.profiling import Profile, Span
+from distgraph.graph.profiling import Profile
+from distgraph.graph.spans import Span
 from distgraph.types import RetryPolicy
 
 pytestmark = pytest.mark.unit
