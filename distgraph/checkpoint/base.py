@@ -16,7 +16,8 @@ from distgraph.checkpoint.retention import PruneStrategy
 from distgraph.checkpoint.serde.base import SerializerProtocol, typed
 from distgraph.constants import ERROR, ERROR_SOURCE, INTERRUPT, RESUME, SLEEP
 from distgraph.superstep import model
-from distgraph.superstep.identity import checkpoint_id
+from distgraph.superstep.identity import checkpoint_id, ticks_of
+from distgraph.types import MISSING
 
 V = TypeVar("V", int, float, str)
 
@@ -273,6 +274,27 @@ def copy_checkpoint(checkpoint: Checkpoint) -> Checkpoint:
     copied["channel_versions"] = dict(checkpoint["channel_versions"])
     copied["versions_seen"] = {node: dict(seen) for node, seen in checkpoint["versions_seen"].items()}
     return copied
+
+
+def create_checkpoint(
+    checkpoint: Checkpoint, channels: Mapping[str, Any] | None, step: int, *, id: str | None = None
+) -> Checkpoint:
+    """The checkpoint that follows ``checkpoint``: newer, and with what ``channels`` hold now.
+
+    Args:
+        checkpoint: the one before.
+        channels: name -> channel; those without a version there are left out. None: the values stay.
+        step: not needed here; ids sort by time.
+        id: of the new one.
+    """
+    made: Checkpoint = {**copy_checkpoint(checkpoint), "updated_channels": None}
+    fresh = empty_checkpoint()
+    made["v"], made["ts"] = fresh["v"], fresh["ts"]
+    made["id"] = id or max(fresh["id"], checkpoint_id(ticks_of(checkpoint["id"]) + 1, getrandbits(64)))
+    if channels is not None:
+        held = {name: channel.checkpoint() for name, channel in channels.items() if name in made["channel_versions"]}
+        made["channel_values"] = {name: value for name, value in held.items() if value is not MISSING}
+    return made
 
 
 def get_checkpoint_id(config: Any) -> str | None:

@@ -56,7 +56,7 @@ def storage_lints(builder: Builder) -> Iterator[Problem]:
 def reach_lints(builder: Builder, name: str) -> Iterator[Problem]:
     """Nodes that no worker can import; for graphs with a name, by which alone workers know them."""
     for node, spec in builder.nodes.items():
-        function, _ = plain_function(spec.runnable)
+        function, _ = plain_function(spec.action)
         if function is not None and function.__module__ == "__main__":
             text = f"Node {node!r} of graph {name!r} is defined in __main__, which no worker can import."
             fix = "Move the graph and its nodes to a module, and start workers with --graphs MODULE."
@@ -65,7 +65,7 @@ def reach_lints(builder: Builder, name: str) -> Iterator[Problem]:
 
 def why_unreachable(graph: Any) -> str:
     """What may keep workers from having a compiled graph, for the message of whoever misses it; '' if nothing is seen."""
-    functions = [plain_function(spec.runnable)[0] for spec in graph.builder.nodes.values()]
+    functions = [plain_function(spec.action)[0] for spec in graph.builder.nodes.values()]
     if any(function is not None and function.__module__ == "__main__" for function in functions):
         return " Nodes of yours are defined in __main__, which no worker can import: move the graph to a module."
     if any(function is not None and "<locals>" in function.__qualname__ for function in functions):
@@ -77,7 +77,7 @@ def unstorable(annotation: Any) -> str | None:
     """The first class that ``annotation`` mentions, in its own fields too, of which no value can be stored; by name."""
     from distgraph.checkpoint.own import own_types
     from distgraph.wire.hints import classes_in, field_annotations
-    from distgraph.wire.kinds import BY_TYPE
+    from distgraph.wire.kinds import is_kind
     from distgraph.wire.shapes import shape_of
 
     working = _working(annotation)
@@ -88,7 +88,7 @@ def unstorable(annotation: Any) -> str | None:
     waiting = deque(classes_in(annotation))
     while waiting:
         cls = waiting.popleft()
-        if cls in seen or cls in _PLAIN or cls in BY_TYPE or cls in known or _general(cls):
+        if cls in seen or cls in _PLAIN or is_kind(cls) or cls in known or _general(cls):
             continue
         seen.add(cls)
         if not hasattr(cls, "__required_keys__") and shape_of(cls, cls.__qualname__) is None:

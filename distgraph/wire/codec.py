@@ -216,7 +216,7 @@ class Codec:
             return _extension(kinds.REGISTERED, shape.prefix + self._pack(shape.take(value), level + 1, depth))
         if cls.__name__ in kinds.TEXTS and isinstance(value, str):
             return str(value)
-        kind = kinds.BY_TYPE[cls]  # KeyError: not storable
+        kind = kinds.kind_of(cls)  # KeyError: not storable
         if cls in kinds.UNORDERED:
             parts = sorted(self._pack(part, level + 1, depth) for part in value)
             header: bytes = Packer().pack_array_header(len(parts))

@@ -8,16 +8,20 @@ Kinds are found by exact type: a subclass is another type, and is refused rather
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict, deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
+from re import DEBUG, Pattern
 from re import compile as regex
 from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from distgraph.errors import CodecError
+from distgraph.wire.arrays import is_array, is_scalar, make_array, make_scalar, take_array, take_scalar
 
 #: Bits. An int beyond this is not data but a mistake (or an attack on whoever prints it).
 MAX_INT_BITS = 4096
@@ -157,6 +161,32 @@ def _make_counter(parts: list[Any]) -> Counter[Any]:
     return counts
 
 
+def _take_pattern(value: Pattern[Any]) -> list[Any]:
+    return [value.pattern, value.flags & ~int(DEBUG)]
+
+
+def _make_pattern(parts: list[Any]) -> Pattern[Any]:
+    pattern, flags = parts
+    # With DEBUG, compiling prints.
+    return regex(pattern, flags & ~int(DEBUG))
+
+
+def _take_defaults(value: defaultdict[Any, Any]) -> list[Any]:
+    return [FACTORIES[value.default_factory], *_take_items(value)]
+
+
+def _make_defaults(parts: list[Any]) -> defaultdict[Any, Any]:
+    factory, *items = parts
+    return defaultdict(_FACTORY_OF[factory], zip(items[::2], items[1::2], strict=True))
+
+
+#: What makes the values that a defaultdict lacks, of those that can be stored, and the name it has there.
+FACTORIES: dict[Any, str | None] = {
+    None: None,
+    **{factory: factory.__name__ for factory in (list, dict, set, tuple, str, bytes, int, float, bool)},
+}
+_FACTORY_OF = {name: factory for factory, name in FACTORIES.items()}
+
 KINDS = (
     Kind(1, tuple, list, tuple),
     Kind(2, set, list, set),
@@ -175,9 +205,23 @@ KINDS = (
     Kind(15, ZoneInfo, _take_zoneinfo, _make_zoneinfo),
     Kind(16, OrderedDict, _take_items, _make_ordered),
     Kind(17, Counter, _take_items, _make_counter),
+    # A path of this machine's: with its slashes every machine reads it as one of its own.
+    Kind(18, type(Path()), PurePath.as_posix, Path),
+    Kind(19, PurePosixPath, str, PurePosixPath),
+    Kind(20, PureWindowsPath, str, PureWindowsPath),
+    Kind(21, Pattern, _take_pattern, _make_pattern),
+    *(
+        Kind(22 + number, cls, str, cls)
+        for number, cls in enumerate((IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network))
+    ),
+    Kind(28, defaultdict, _take_defaults, _make_defaults),
 )
+#: Of a library that is not loaded here unless somebody uses it.
+_ARRAY = Kind(29, object, take_array, make_array)
+_SCALAR = Kind(30, object, take_scalar, make_scalar)
+
 BY_TYPE = {kind.type: kind for kind in KINDS}
-BY_CODE = {kind.code: kind for kind in KINDS}
+BY_CODE = {kind.code: kind for kind in (*KINDS, _ARRAY, _SCALAR)}
 
 BYTEARRAY = BY_TYPE[bytearray].code
 #: Their iteration order depends on the process, so their items are stored in the order of their bytes.
@@ -186,3 +230,24 @@ UNORDERED = frozenset({set, frozenset})
 TEXTS = frozenset({"TextAccessor"})
 #: The number of everything that a TypeRegistry knows.
 REGISTERED = 64
+
+
+def kind_of(cls: type) -> Kind:
+    """The kind of values of exactly this class.
+
+    Raises:
+        KeyError: they cannot be stored.
+    """
+    kind = BY_TYPE.get(cls)
+    if kind is not None:
+        return kind
+    if is_array(cls):
+        return _ARRAY
+    if is_scalar(cls):
+        return _SCALAR
+    raise KeyError(cls)
+
+
+def is_kind(cls: type) -> bool:
+    """Whether an annotation with this class means values that can be stored: a ``Path`` is of a class of its system."""
+    return cls in BY_TYPE or cls in (Path, PurePath) or is_array(cls) or is_scalar(cls)

@@ -7,11 +7,14 @@ take its time and says where and why.
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict, deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Set
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from gc import get_referents
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
+from re import Pattern
 from types import NoneType
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
@@ -19,13 +22,14 @@ from zoneinfo import ZoneInfo
 
 from msgpack import ExtType, packb
 
-from distgraph.wire.kinds import BYTEARRAY, MAX_INT_BITS, fits, is_named_zone, plain_zone
+from distgraph.wire.arrays import is_array, is_scalar, why_not
+from distgraph.wire.kinds import BYTEARRAY, FACTORIES, MAX_INT_BITS, fits, is_named_zone, plain_zone
 from distgraph.wire.shapes import Shape
 
 Shapes: TypeAlias = Mapping[type, Shape]
 
 _NATIVE_CONTAINERS = frozenset({dict, list})
-_MAPPINGS = frozenset({dict, OrderedDict, Counter})
+_MAPPINGS = frozenset({dict, OrderedDict, Counter, defaultdict})
 _SEQUENCES = frozenset({list, tuple, deque})
 _SETS = frozenset({set, frozenset})
 _CONTAINERS = _MAPPINGS | _SEQUENCES | _SETS
@@ -36,7 +40,13 @@ _PACKED_LEVELS = 512
 #: What msgpack takes for bytes although it comes back as something else.
 _BUFFERS = frozenset({bytearray, memoryview})
 #: Every value of these types can be stored.
-_SIMPLE = frozenset({NoneType, bool, float, bytes, bytearray, complex, Decimal, UUID, date, timedelta, timezone})
+_SIMPLE = frozenset(
+    {
+        *(NoneType, bool, float, bytes, bytearray, complex, Decimal, UUID, date, timedelta, timezone),
+        *(IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network),
+    }
+)
+_PATHS = frozenset({type(Path()), PurePosixPath, PureWindowsPath})
 
 
 def survey(value: Any) -> tuple[set[type], int]:
@@ -138,6 +148,10 @@ def _find(value: Any, path: str, shapes: Shapes, room: int, above: tuple[int, ..
         return None if why is None else Problem(path, why)
     if id(value) in above:
         return Problem(path, "it contains itself; stored values are trees. Store an id instead of the object")
+    if kind is defaultdict and not _is_known_factory(value.default_factory):
+        return Problem(
+            path, f"a defaultdict of {value.default_factory!r:.80}, which is no built-in type: use dict(...)"
+        )
     if not room:
         return Problem(path, f"it is nested deeper than {len(above)} levels. Store a flatter value")
     try:
@@ -187,7 +201,17 @@ def _leaf_problem(value: Any) -> str | None:
         return _zone_problem(plain_zone(value.tzinfo))
     if kind is ZoneInfo:
         return _zone_problem(value)
+    if kind in _PATHS:
+        return _text_problem(str(value))
+    if kind is Pattern:
+        return _text_problem(value.pattern) if isinstance(value.pattern, str) else None
+    if is_array(kind) or is_scalar(kind):
+        return why_not(value)
     return _foreign(value)
+
+
+def _is_known_factory(factory: Any) -> bool:
+    return any(factory is known for known in FACTORIES)
 
 
 def _text_problem(text: str) -> str | None:
@@ -220,6 +244,8 @@ def _foreign(value: Any) -> str:
 def _advice(kind: type) -> str:
     if kind.__module__.partition(".")[0] == "numpy":
         return "Convert it to plain Python data (.item(), .tolist())"
+    if issubclass(kind, PurePath):
+        return "Use pathlib.Path"
     if kind.__module__ == "collections" and issubclass(kind, dict):
         return "Convert it with dict(...): what makes it special cannot be stored"
     if kind is memoryview:

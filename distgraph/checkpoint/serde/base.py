@@ -16,6 +16,17 @@ class SerializerProtocol(Protocol):
         """The value that ``dumps_typed`` was given."""
 
 
+@runtime_checkable
+class CipherProtocol(Protocol):
+    """Bytes to bytes that only who has the key can read, and back."""
+
+    def encrypt(self, plaintext: bytes) -> tuple[str, bytes]:
+        """The name of the cipher and the encrypted bytes."""
+
+    def decrypt(self, ciphername: str, ciphertext: bytes) -> bytes:
+        """What ``encrypt`` was given; raises where the bytes were changed, or are another cipher's."""
+
+
 class _Typed:
     """A serializer that knows one kind only, with the typed methods added."""
 

@@ -13,6 +13,7 @@ from typing import Any
 from distgraph.errors import CodecError
 from distgraph.types import Command, Interrupt, Overwrite, Send, TimeoutPolicy
 from distgraph.wire import Codec, TypeRegistry
+from distgraph.wire.kinds import BY_TYPE
 
 _KIND = "msgpack"
 _NONE = (_KIND, Codec().pack(None))
@@ -31,7 +32,7 @@ class _Learned(dict[type, Any]):
 
     def get(self, cls: type, default: Any = None) -> Any:
         shape = super().get(cls)
-        if shape is None and cls.__module__ != "builtins":
+        if shape is None and cls.__module__ != "builtins" and cls not in BY_TYPE:
             with self._lock:
                 self._learn(cls)
             shape = super().get(cls)

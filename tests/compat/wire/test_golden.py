@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import enum
 import json
-from collections import Counter, OrderedDict, deque
+import re
+from collections import Counter, OrderedDict, defaultdict, deque
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from pathlib import Path
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -111,6 +113,17 @@ VALUES: dict[str, Any] = {
     "ZoneInfo": ZoneInfo("America/Argentina/Buenos_Aires"),
     "OrderedDict": OrderedDict([("b", 1), ("a", [2])]),
     "Counter": Counter({"a": 2, ("b",): -1}),
+    type(Path()).__name__: [Path("a/b"), Path("/")],
+    "PurePosixPath": PurePosixPath("/a b"),
+    "PureWindowsPath": PureWindowsPath("C:\\a"),
+    "Pattern": [re.compile("a+"), re.compile(b".", re.DOTALL)],
+    "IPv4Address": IPv4Address("1.2.3.4"),
+    "IPv4Interface": IPv4Interface("10.0.0.1/8"),
+    "IPv4Network": IPv4Network("10.0.0.0/8"),
+    "IPv6Address": IPv6Address("::1"),
+    "IPv6Interface": IPv6Interface("fe80::1/64"),
+    "IPv6Network": IPv6Network("fe80::/10"),
+    "defaultdict": [defaultdict(list, a=[1]), defaultdict(None)],
     "dataclass": Point(1, Point(2)),
     "namedtuple": Step("s", 2.5),
     "enum": [Color.RED, Access.READ | Access.WRITE],

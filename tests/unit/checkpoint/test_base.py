@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import operator
 from typing import Any
 
 import pytest
 
+from distgraph.channels import BinaryOperatorAggregate, LastValue
 from distgraph.checkpoint.base import (
     BaseCheckpointSaver,
     CheckpointTuple,
     copy_checkpoint,
+    create_checkpoint,
     empty_checkpoint,
     from_public,
     get_checkpoint_id,
@@ -19,6 +22,7 @@ from distgraph.checkpoint.base import (
     to_public,
 )
 from distgraph.checkpoint.memory import InMemorySaver
+from distgraph.superstep.identity import checkpoint_id
 from distgraph.superstep.model import Checkpoint
 
 pytestmark = pytest.mark.unit
@@ -211,3 +215,29 @@ def test_a_serializer_of_ones_own_is_used() -> None:
     assert serde.dumps_typed("x") == ("str", b"X")
     assert serde.loads_typed(("str", b"X")) == "X"
     assert Abstract().config_specs == []
+
+
+def test_a_checkpoint_that_follows_another_is_newer_and_holds_what_channels_hold() -> None:
+    before = empty_checkpoint()
+    before["channel_versions"] = {"n": 1, "empty": 1}
+    count: Any = BinaryOperatorAggregate(int, operator.add, "n")
+    count.update([2, 3])
+    after = create_checkpoint(before, {"n": count, "empty": LastValue(int, "empty"), "new": LastValue(int, "new")}, 4)
+    assert after["channel_values"] == {"n": 5}
+    assert after["id"] > before["id"]
+    assert after["channel_versions"] == before["channel_versions"]
+    after["channel_versions"]["n"] = 2
+    assert before["channel_versions"]["n"] == 1, "it is another one"
+
+
+def test_without_channels_the_values_stay() -> None:
+    before = empty_checkpoint()
+    before["channel_values"] = {"n": 1}
+    after = create_checkpoint(before, None, 1, id="named")
+    assert (after["id"], after["channel_values"]) == ("named", {"n": 1})
+
+
+def test_a_checkpoint_after_one_of_a_faster_clock_is_newer_too() -> None:
+    before = empty_checkpoint()
+    before["id"] = checkpoint_id(2**51, 7)
+    assert create_checkpoint(before, None, 1)["id"] > before["id"]

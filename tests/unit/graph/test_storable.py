@@ -5,13 +5,12 @@ from __future__ import annotations
 import io
 import threading
 import typing
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from functools import partial, wraps
-from pathlib import Path
 from types import FunctionType
 from typing import IO, Annotated, Any, Literal, NamedTuple, NewType, Protocol, TypedDict, TypeVar
 
@@ -111,12 +110,10 @@ def test_what_is_data_or_may_be(annotation: Any) -> None:
         (io.BytesIO, "_io.BytesIO"),
         (IO[str], "typing.IO"),
         (typing.TextIO, "typing.TextIO"),
-        (Path, "pathlib.Path"),
         (Callable[[int], int], "collections.abc.Callable"),
         (Generator[int, None, None], "collections.abc.Generator"),
         (list[AsyncIterator[int]], "collections.abc.AsyncIterator"),
         (FunctionType, "function"),
-        (defaultdict, "collections.defaultdict"),
         (type, "type"),
         (Exception, "Exception"),
     ],

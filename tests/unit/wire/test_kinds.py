@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, OrderedDict, deque
+import re
+from collections import Counter, OrderedDict, defaultdict, deque
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from ipaddress import ip_address, ip_interface, ip_network
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -16,7 +19,7 @@ from pydantic import TypeAdapter
 
 from distgraph.errors import CheckpointCorruptError, CodecError
 from distgraph.wire import Codec
-from distgraph.wire.kinds import KINDS, MAX_INT_BITS
+from distgraph.wire.kinds import BY_TYPE, KINDS, MAX_INT_BITS
 from tests.unit.wire.samples import assert_same
 
 pytestmark = pytest.mark.unit
@@ -41,6 +44,11 @@ VALUES: list[Any] = [
     *(timedelta.min, timedelta.max, timedelta(), timedelta(days=-1, microseconds=1)),
     *(UTC, timezone(timedelta(hours=2)), timezone(timedelta(hours=2), "two"), PARIS, ZoneInfo("Etc/GMT+5")),
     *(OrderedDict([("b", 1), ("a", 2)]), Counter("abracadabra"), Counter({"a": -1})),
+    *(Path("a/b"), Path("/"), Path(), PurePosixPath("/a b"), PureWindowsPath("C:\\a")),
+    *(re.compile("a+"), re.compile(b"\x00.", re.DOTALL), re.compile("ß", re.I | re.ASCII)),
+    *(ip_address("1.2.3.4"), ip_interface("10.0.0.1/8"), ip_network("10.0.0.0/8")),
+    *(ip_address("::1"), ip_interface("fe80::1%eth0/64"), ip_network("fe80::/10")),
+    *(defaultdict(list, a=[1]), defaultdict(None), defaultdict(int, {(1, 2): 3})),
 ]
 
 
@@ -160,3 +168,13 @@ def test_forged_contents_of_a_kind_are_damage(code: int, content: Any) -> None:
 def test_a_time_zone_that_this_machine_lacks_is_named() -> None:
     with pytest.raises(CodecError, match="'Mars/Olympus' of a stored value is unknown on this machine"):
         CODEC.unpack(bare(15, "Mars/Olympus"))
+
+
+def test_a_stored_pattern_prints_nothing_when_it_is_read(capsys: pytest.CaptureFixture[str]) -> None:
+    flags = re.compile("a").flags
+    assert BY_TYPE[re.Pattern].make(["a", flags | int(re.DEBUG)]).flags == flags
+    assert capsys.readouterr().out == ""
+
+
+def test_a_path_of_another_system_is_read_as_one_of_this() -> None:
+    assert BY_TYPE[type(Path())].make("a/b/c") == Path("a", "b", "c")
