@@ -286,7 +286,8 @@ class TaskScope:
             return self.answers[index]
         from distgraph.digests import interrupt_id
 
-        raise GraphInterrupt((Interrupt(value, interrupt_id(self.ns, index), response_schema),))
+        # Of questions that OS threads of a node ask side by side one is told, and its answer is the next that is known.
+        raise GraphInterrupt((Interrupt(value, interrupt_id(self.ns, len(self.answers)), response_schema),))
 
     def sleep(self, key: str | None, seconds: float | None, until: float | None) -> None:
         """Sleep, unless that was slept already: for ``seconds``, or ``until`` so many since the epoch.

@@ -28,6 +28,8 @@ def adopt(session: Session, child: Task) -> None:
     if child.finished:
         return
     given = give_answers([child], before, answers) if answers else None
+    if given is not None:
+        session.ctx.askers.update(given.askers)
     if given is not None and child.id in given.tasks:
         session.keep_from_outside(child.id, [(RESUME, given.tasks[child.id])])
         session.answers[child.id] = given.tasks[child.id]

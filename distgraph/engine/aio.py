@@ -81,7 +81,7 @@ class _Engine:
                 async with aclosing(self._superstep()) as chunks:
                     async for chunk in chunks:
                         yield chunk
-                await self.children.finish(give_up=bool(session.asked))
+                await self.children.finish()
                 session.step()
                 await self._flush()
                 while self.ready:

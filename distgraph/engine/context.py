@@ -67,6 +67,7 @@ class RunContext:
         unsure: whether a task began its nested graphs before is not known: their checkpoints tell.
         replay: nested graphs go back to where they were at a checkpoint of the root; None: they do not.
         resume_map: interrupt id -> answer, for nested graphs.
+        askers: interrupt id -> id of the task that runs the graph which asked; without it: the task that runs here.
         seen: ids of messages that readers of the stream know, or that are older than the node that returns them; shared
             with nested graphs.
         loose: answers to whichever question is asked next in this superstep, of the outermost graph.
@@ -74,6 +75,7 @@ class RunContext:
 
     __slots__ = (
         "around",
+        "askers",
         "cache",
         "children",
         "config",
@@ -143,6 +145,7 @@ class RunContext:
         self.nested_emit: Emit | None = None
         self.nested_modes: frozenset[str] = frozenset()
         self.resume_map: dict[str, Any] = {}
+        self.askers: dict[str, str] = {}
         self.loose: list[Any] = []
         self.seen: set[Any] = set()
         self.writer = self._make_writer()

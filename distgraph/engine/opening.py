@@ -21,7 +21,7 @@ from distgraph.superstep.apply import Bump, apply_writes
 from distgraph.superstep.identity import ticks_of
 from distgraph.superstep.model import EMPTY, Checkpoint, Program, Task
 from distgraph.superstep.plan import handler_task, plan
-from distgraph.superstep.resume import answers_of, give_answers
+from distgraph.superstep.resume import Given, answers_of, give_answers
 from distgraph.superstep.routing import goto_writes, update_pairs
 from distgraph.types import Command, Write
 
@@ -107,10 +107,15 @@ class _Opening:
         elif self.superseded:
             # Its tasks run again: what they asked waits again, and what they came to then is no part of this line.
             self._keep_only(INTERRUPT, RESUME)
-        outside = self._take_command(command, forks) if command is not None else self._from_outside()
-        if outside:
+        writes = command_writes(self.program, command) if command is not None else []
+        if outside := [*self.pending.get(NULL_TASK_ID, ()), *writes]:
             session.at = apply_outside(self.program, session.at, outside, session._bump)
             session.growth.rewrote(channel for channel, _ in outside)
+        if command is not None and command.resume is not None:
+            # After what came with it: tasks that this replaced wait for no answer any more.
+            self._take_answers(command.resume)
+        if writes and session.saver is not None and not forks:
+            session.keep_from_outside(NULL_TASK_ID, outside)
         if resuming:
             self._resume(forks, travelling)
         elif given is not None:
@@ -201,18 +206,6 @@ class _Opening:
 
     # ------------------------------------------------------------ commands and answers
 
-    def _from_outside(self) -> list[Write]:
-        return self.pending.get(NULL_TASK_ID, [])
-
-    def _take_command(self, command: Command[Any], forks: bool) -> list[Write]:
-        writes = command_writes(self.program, command)
-        if command.resume is not None:
-            self._take_answers(command.resume)
-        everything = [*self._from_outside(), *writes]
-        if writes and self.session.saver is not None and not forks:
-            self.session.keep_from_outside(NULL_TASK_ID, everything)
-        return everything
-
     def _take_answers(self, resume: Any) -> None:
         session = self.session
         if session.saver is None:
@@ -226,8 +219,13 @@ class _Opening:
         for task_id, answers in given.tasks.items():
             self.pending.setdefault(task_id, []).append((RESUME, answers))
             session.keep_from_outside(task_id, [(RESUME, answers)])
-        self.ctx.resume_map.update(given.nested)
+        self._pass_on(given)
         self.ctx.loose += given.loose
+
+    def _pass_on(self, given: Given) -> None:
+        """Leave answers to nested graphs."""
+        self.ctx.resume_map.update(given.nested)
+        self.ctx.askers.update(given.askers)
 
     def _hand_over(self, tasks: Sequence[Task]) -> None:
         """Tasks whose error handlers had taken over do not run again; the handlers do, unless they had finished."""
@@ -243,12 +241,14 @@ class _Opening:
     def _hand_back_answers(self, tasks: Sequence[Task]) -> None:
         scope = self.place.scope
         if scope is not None and scope.ctx.resume_map:
-            self._take_answers_of_parent(tasks, scope.ctx.resume_map)
+            own, askers = scope.task.id, scope.ctx.askers
+            answers = {iid: answer for iid, answer in scope.ctx.resume_map.items() if askers.get(iid, own) == own}
+            self._take_answers_of_parent(tasks, answers)
         if not self.pending:
             return
         for task in tasks:
-            if not task.finished and (answers := answers_of(self.pending.get(task.id, ()))):
-                self.session.answers[task.id] = answers
+            if not task.finished and (earlier := answers_of(self.pending.get(task.id, ()))):
+                self.session.answers[task.id] = earlier
 
     def _hand_back_sleeps(self) -> None:
         if not self.ctx.naps.waits:
@@ -264,13 +264,14 @@ class _Opening:
             self.ctx.loose = [*self.ctx.loose, *answers.values()]
             return
         given = give_answers(tasks, self.pending, answers)
-        if self.travelling and len(answers) == 1 and not given.tasks and not given.nested:
-            # It went back to before the question, which will be asked again under another id.
+        moved = self.travelling or self.metadata.get("source") in ("update", "fork")
+        if moved and len(answers) == 1 and not given.tasks and not given.nested:
+            # It went back to before the question, or was edited since: what it asks has another id now.
             self.ctx.loose = [*self.ctx.loose, *answers.values()]
         for task_id, own in given.tasks.items():
             self.pending.setdefault(task_id, []).append((RESUME, own))
             self.session.keep_from_outside(task_id, [(RESUME, own)])
-        self.ctx.resume_map.update(given.nested)
+        self._pass_on(given)
 
 
 def command_writes(program: Program, command: Command[Any]) -> list[Write]:

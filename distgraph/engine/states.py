@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
-from distgraph.checkpoint.base import NULL_TASK_ID, CheckpointTuple, from_public
+from distgraph.checkpoint.base import NULL_TASK_ID, CheckpointTuple, from_public, version_rule
 from distgraph.config import ensure_config
 from distgraph.constants import CONTROL_WRITES, ERROR, ERROR_SOURCE, INTERRUPT, NS_END, NS_SEP, PUSH, RETURN
 from distgraph.engine.execute import without_ids
@@ -146,7 +146,7 @@ class States:
         address = self.address(config)
         saved = yield ("get_tuple", (address,))
         if saved is None:
-            return StateSnapshot({}, (), address, None, None, None, (), ())
+            return StateSnapshot({}, (), config, None, None, None, (), ())
         live = not address["configurable"].get("checkpoint_id")
         return (yield from self._snapshot(saved, live, subgraphs))
 
@@ -164,7 +164,10 @@ class States:
     def _snapshot(self, saved: CheckpointTuple, live: bool, subgraphs: bool) -> Calls[StateSnapshot]:
         program, at, pending = self.program, from_public(saved), pending_of(saved)
         configurable = saved.config["configurable"]
-        tasks = as_declared(program, plan(program, at, configurable.get("checkpoint_ns") or ""))
+        outside = pending.get(NULL_TASK_ID)
+        now = apply_outside(program, at, outside, version_rule(self.saver)) if outside else at
+        # What runs next is what commands have made of it; what is on record is what had been planned.
+        tasks = as_declared(program, plan(program, now if live else at, configurable.get("checkpoint_ns") or ""))
         if live:
             restore(tasks, pending)
         shown: list[PregelTask] = []
@@ -172,7 +175,7 @@ class States:
             state = yield from self._state_of(task, configurable["thread_id"], subgraphs)
             shown.append(_show(program, task, pending, state, live))
         return StateSnapshot(
-            values=output_values(program, seen_from_outside(program, at, tasks, pending), program.streamed),
+            values=output_values(program, with_finished(program, now, tasks), program.streamed),
             next=tuple(task.name for task in tasks if not task.writes),
             config=with_parents(saved.config, saved.metadata),
             metadata=saved.metadata,
@@ -221,10 +224,8 @@ def pending_of(saved: CheckpointTuple) -> Pending:
     return pending
 
 
-def seen_from_outside(program: Program, at: Checkpoint, tasks: Sequence[Task], pending: Pending) -> Checkpoint:
-    """``at`` with what commands brought in and what finished tasks wrote."""
-    if outside := pending.get(NULL_TASK_ID):
-        at = apply_outside(program, at, outside, lambda clock: clock)
+def with_finished(program: Program, at: Checkpoint, tasks: Sequence[Task]) -> Checkpoint:
+    """``at`` with what finished tasks wrote."""
     done = [task for task in tasks if task.writes]
     # Versions do not matter for a view: any rule will do.
     return apply_writes(program, at, done, lambda clock: clock, new_id=at.id) if done else at

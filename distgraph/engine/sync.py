@@ -121,7 +121,8 @@ class _Engine:
                     self._alone(todo[0])
                 elif todo:
                     yield from self._together(todo)
-                self.children.finish(give_up=bool(session.asked))
+                # Also where their caller asks: what a run asks, and what it does again later, is no matter of luck.
+                self.children.finish()
                 # What the last task wrote is stored with the checkpoint that follows from it: in one round trip.
                 session.step()
                 self._keep()

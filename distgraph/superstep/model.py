@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
@@ -12,7 +12,7 @@ from distgraph.channels.delta import DeltaChannel
 from distgraph.constants import CONTROL_WRITES, NO_WRITES, NS_SEP
 from distgraph.managed import ManagedValue
 from distgraph.superstep.identity import idempotency_key, task_id, task_ns
-from distgraph.types import MISSING, Placement, RetryPolicy, TaskPath, TimeoutPolicy, Write
+from distgraph.types import MISSING, Placement, RetryPolicy, TaskPath, TimeoutPolicy, TracePolicy, Write
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ class Node:
         queue: workers' queue this node always travels to.
         placement: where the node runs; never changes results.
         hidden: not shown in streams.
+        trace_policy: what tracers record of its input and output.
     """
 
     name: str
@@ -73,6 +74,11 @@ class Node:
     placement: Placement | None = None
     hidden: bool = False
     subgraph: Any = None
+    trace_policy: TracePolicy | None = None
+
+    def copy(self, update: Mapping[str, Any] | None = None) -> Node:
+        """The same node, with these fields changed."""
+        return replace(self, **(update or {}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,11 +43,13 @@ class Given(NamedTuple):
     Attributes:
         tasks: task id -> all answers to that task's own questions so far.
         nested: interrupt id -> answer, for questions that graphs nested in a task asked.
+        askers: interrupt id -> that task's id.
         loose: answers to no question that is known yet: whichever is asked next in this superstep takes them.
     """
 
     tasks: dict[str, list[Any]]
     nested: dict[str, Any]
+    askers: dict[str, str]
     loose: list[Any]
 
 
@@ -75,11 +77,11 @@ def give_answers(
                 pending_ids=sorted(waiting),
             )
         if not waiting:
-            return Given({}, {}, [resume])
+            return Given({}, {}, {}, [resume])
         resume = dict.fromkeys(waiting, resume)
     if strict:
         _refuse_unknown(resume, waiting)
-    given = Given({}, {}, [])
+    given = Given({}, {}, {}, [])
     for iid, answer in resume.items():
         task = waiting.get(iid)
         if task is None:
@@ -88,6 +90,7 @@ def give_answers(
         index = next((n for n in range(len(answers) + 1) if interrupt_id(task.checkpoint_ns, n) == iid), None)
         if index is None:
             given.nested[iid] = answer
+            given.askers[iid] = task.id
         else:
             # An answer that was given before but never came to anything is replaced.
             given.tasks[task.id] = [*answers[:index], answer]

@@ -96,6 +96,9 @@ _DECLARED: WeakKeyDictionary[type, tuple[str, ...]] = WeakKeyDictionary()
 
 def declared_keys(typ: type) -> tuple[str, ...]:
     """The names that a class and its bases annotate, bases first; none for a class that is no schema."""
+    if issubclass(typ, type):
+        # A class itself is no instance of a schema: what it annotates is not its own.
+        return ()
     if typ not in _DECLARED:
         names = (name for base in reversed(typ.__mro__) for name in vars(base).get("__annotations__", ()))
         _DECLARED[typ] = tuple(dict.fromkeys(names))

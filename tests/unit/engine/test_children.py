@@ -11,6 +11,7 @@ import pytest
 
 from distgraph.checkpoint.memory import InMemorySaver
 from distgraph.func import entrypoint, task
+from distgraph.types import Command, interrupt
 
 NARROW: Any = {"max_concurrency": 1}
 THREAD: Any = {"configurable": {"thread_id": "1"}}
@@ -205,3 +206,48 @@ def test_stop_iteration_is_a_failure_like_others() -> None:
             return str(exc)
 
     assert "raised StopIteration: 1" in flow.invoke(1)
+
+
+def test_tasks_that_were_called_run_though_their_caller_asks() -> None:
+    """Which questions a run asks does not depend on how fast OS threads start."""
+    asked: list[str] = []
+
+    @task
+    def ask(name: str) -> Any:
+        asked.append(name)
+        return interrupt(name)
+
+    @entrypoint(checkpointer=InMemorySaver())
+    def flow(value: int) -> list[Any]:
+        return [future.result() for future in [ask("a"), ask("b"), ask("c")]]
+
+    for number in range(20):
+        flow.invoke(1, {"configurable": {"thread_id": str(number)}})
+    assert sorted(asked) == sorted("abc" * 20)
+
+
+def test_on_a_loop_they_end_and_do_not_run_again() -> None:
+    done: list[str] = []
+
+    @task
+    async def ask() -> Any:
+        return interrupt("?")
+
+    @task
+    async def slow() -> str:
+        await asyncio.sleep(0.01)
+        done.append("slow")
+        return "slow"
+
+    @entrypoint(checkpointer=InMemorySaver())
+    async def flow(value: int) -> list[Any]:
+        futures = [ask(), slow()]
+        return [await future for future in futures]
+
+    async def run() -> Any:
+        config: Any = {"configurable": {"thread_id": "1"}}
+        await flow.ainvoke(1, config)
+        return await flow.ainvoke(Command(resume="yes"), config)
+
+    assert asyncio.run(run()) == ["yes", "slow"]
+    assert done == ["slow"]

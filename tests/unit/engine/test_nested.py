@@ -14,7 +14,7 @@ from distgraph.engine.states import States
 from distgraph.errors import ParentCommand
 from distgraph.runtime import Runtime
 from distgraph.superstep.model import Program
-from distgraph.types import Command, RetryPolicy, interrupt
+from distgraph.types import Command, RetryPolicy, StateUpdate, interrupt
 from tests.unit.engine.engines import ENGINES, run, stream
 from tests.unit.engine.small import ask, line, logs, modes, on, side_by_side, small
 
@@ -304,9 +304,28 @@ def test_the_state_of_a_waiting_nested_graph_can_be_read_and_changed(engine: str
     assert (deep.state.values["log"], deep.state.next) == (["x"], ("q",))
     assert states.get(task.state).values == deep.state.values
     assert len(list(states.history(task.state))) == 3
-    from distgraph.types import StateUpdate
-
     states.update(task.state, [[StateUpdate({"log": ["changed"]}, "x")]])
     asked = run(engine, ask(program, None, on(), saver))
     assert run(engine, ask(program, Command(resume="!"), on(), saver)).value["log"] == ["p", "x", "changed", "!", "r"]
     assert [each.value for each in asked.interrupts] == ["inner?"]
+
+
+@ENGINES
+def test_an_edited_graph_takes_the_answer_to_what_it_asked_and_no_other(engine: str) -> None:
+    """What it asks has another id now; the graph beside it waits on."""
+    program = small(
+        {name: graph(line("q", q=question)) for name in ("s", "t")},
+        *((START, name) for name in ("s", "t")),
+        settings={name: {"subgraph": graph(line("q", q=question))} for name in ("s", "t")},
+    )
+    saver = InMemorySaver()
+    states = States(program, saver)
+    run(engine, ask(program, {}, on(), saver))
+    first, second = states.get(on()).tasks
+    for task in (first, second):
+        states.update(task.state, [[StateUpdate({"log": []}, None)]])
+    asked = run(engine, ask(program, Command(resume={second.interrupts[0].id: "!"}), on(), saver)).interrupts
+    assert len(asked) == 1
+    assert states.get(on()).next == ("s",)
+    done = run(engine, ask(program, Command(resume="?"), on(), saver)).value
+    assert (sorted(done["log"]), states.get(on()).next) == (["!", "?"], ())

@@ -14,7 +14,7 @@ from distgraph.engine.states import States, pending_of
 from distgraph.errors import ConfigError
 from distgraph.superstep.model import Program
 from distgraph.types import Command, PregelTask, interrupt
-from tests.unit.engine.small import ask, line, logs, on, side_by_side
+from tests.unit.engine.small import ask, line, logs, on, side_by_side, small
 
 pytestmark = pytest.mark.unit
 
@@ -123,6 +123,18 @@ def test_a_task_whose_error_handler_took_over_is_not_finished_wherever_it_ran() 
     assert found.values.get("log", []) == []
     assert [(task.error, task.result) for task in found.tasks if task.id == other] == [("no", None)]
     assert pending_of(stored)[other] == [(ERROR, "no"), (ERROR_SOURCE, "other")]
+
+
+def test_what_a_command_woke_and_that_waits_is_shown_beside_what_waited() -> None:
+    program = small({"a": lambda s: {"log": [interrupt("a?")]}, "b": lambda s: {"log": [interrupt("b?")]}})
+    states, saver = ran(program, {"n": 1})
+    sync.run(ask(program, Command(goto="b"), on(), saver))
+    live = states.get(on())
+    assert (live.next, [each.value for each in live.interrupts]) == (("a", "b"), ["a?", "b?"])
+    sync.run(ask(program, Command(resume={live.interrupts[0].id: "A"}), on(), saver))
+    assert states.get(on()).next == ("b",)
+    assert sync.run(ask(program, Command(resume="B"), on(), saver)).value["log"] == ["A", "B"]
+    assert states.get(on()).next == ()
 
 
 def test_a_saver_is_needed() -> None:

@@ -10,7 +10,7 @@ from distgraph.errors import RoutingError
 from distgraph.superstep.apply import apply_writes, count_up
 from distgraph.superstep.identity import path_key
 from distgraph.superstep.plan import handler_task, plan, task_at
-from distgraph.types import MISSING, Send
+from distgraph.types import MISSING, Send, TimeoutPolicy
 from tests.unit.superstep.programs import begun, program, wake, wrote
 
 pytestmark = pytest.mark.unit
@@ -36,7 +36,7 @@ def test_each_send_is_a_task_with_its_argument() -> None:
         ("a", (PULL, "a")),
     ]
     assert [task.arg for task in tasks[:2]] == [1, None]
-    assert tasks[1].timeout == 3
+    assert tasks[1].timeout == TimeoutPolicy(run_timeout=3)
 
 
 def test_a_node_does_not_run_twice_for_one_wake() -> None:

@@ -67,7 +67,7 @@ def test_one_answer_goes_to_the_one_question() -> None:
     a, b = planned()
     pending: Any = {a.id: [(INTERRUPT, (question(a),))], b.id: [("n", 1)]}
     given = give_answers([a, b], pending, "yes")
-    assert given == ({a.id: ["yes"]}, {}, [])
+    assert given == ({a.id: ["yes"]}, {}, {}, [])
 
 
 def test_one_answer_for_several_questions_is_refused() -> None:
@@ -100,18 +100,18 @@ def test_answers_for_nested_graphs_keep_their_ids() -> None:
     a, _ = planned()
     inner = Interrupt("inner?", "d" * 32)
     given = give_answers([a], {a.id: [(INTERRUPT, (inner,))]}, "x")
-    assert given == ({}, {"d" * 32: "x"}, [])
+    assert given == ({}, {"d" * 32: "x"}, {"d" * 32: a.id}, [])
 
 
 def test_an_answer_before_its_question_is_loose() -> None:
     a, b = planned()
-    assert give_answers([a, b], {}, "early") == ({}, {}, ["early"])
+    assert give_answers([a, b], {}, "early") == ({}, {}, {}, ["early"])
 
 
 def test_unknown_ids_are_left_alone_unless_strict() -> None:
     a, _ = planned()
     pending: Any = {a.id: [(INTERRUPT, (question(a),))]}
-    assert give_answers([a], pending, {"0" * 32: "x"}) == ({}, {}, [])
+    assert give_answers([a], pending, {"0" * 32: "x"}) == ({}, {}, {}, [])
     with pytest.raises(UnknownInterruptError, match="Unknown or already-consumed interrupt: 0000") as caught:
         give_answers([a], pending, {"0" * 32: "x"}, strict=True)
     assert caught.value.reason == "not_pending"
