@@ -86,7 +86,7 @@ Placement: TypeAlias = Literal["auto", "spread", "local"]
 #:   interrupt   that run is cancelled at once; its checkpoints stay, and the new run goes on from them
 #:   rollback    that run is cancelled, and the thread goes back to where it stood before it
 MultitaskStrategy: TypeAlias = Literal["reject", "enqueue", "interrupt", "rollback"]
-StreamMode: TypeAlias = Literal["values", "updates", "checkpoints", "tasks", "debug", "messages", "custom"]
+StreamMode: TypeAlias = Literal["values", "updates", "checkpoints", "tasks", "debug", "messages", "tools", "custom"]
 StreamWriter: TypeAlias = Callable[[Any], None]
 #: A write: the channel's name and the value offered to it.
 Write: TypeAlias = tuple[str, Any]
@@ -103,12 +103,17 @@ class Send:
     Attributes:
         node: the node's name.
         arg: the whole input of that activation; the graph's state is not merged in.
-        timeout: seconds (or a ``TimeoutPolicy``) for this activation, over the node's own.
+        timeout: limits of this activation, over the node's own; seconds, a ``timedelta`` or a ``TimeoutPolicy`` are
+            taken, and are a ``TimeoutPolicy`` then.
     """
 
     node: str
     arg: Any
     timeout: Any = None
+
+    def __post_init__(self) -> None:
+        if self.timeout is not None:
+            object.__setattr__(self, "timeout", TimeoutPolicy.coerce(self.timeout))
 
     def __hash__(self) -> int:
         return hash((self.node, repr(self.arg)))
@@ -126,7 +131,7 @@ class Overwrite:
     type: Literal["__overwrite__"] = OVERWRITE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Command(Generic[N]):
     """Change the state and choose what runs next, in one return value.
 
@@ -208,9 +213,11 @@ def _default_cache_key(*args: Any, **kwargs: Any) -> str:
     return input_digest((args, kwargs))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TracePolicy:
-    """How a node is recorded by a tracer; taken so that programs move unchanged, and never read: nodes are not traced.
+    """What tracers of LangChain's record of a node's own run: to keep it small. No way to hide secrets.
+
+    Runs inside of it, and other handlers, are told everything. Where one of these raises, the value itself is recorded.
 
     Attributes:
         process_inputs: input of the node -> what is recorded of it.

@@ -32,7 +32,9 @@ def packed(codec: Codec, given: Any, options: RunOptions, config: Mapping[str, A
             raise
     else:
         problems = []
-    if config.get("callbacks"):
+    callbacks = config.get("callbacks") or ()
+    # A node's own config has a manager, of no handlers where nobody listens.
+    if getattr(callbacks, "handlers", callbacks):
         problems.append(_CALLBACKS)
     if problems:
         listed = (

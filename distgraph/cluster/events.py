@@ -53,7 +53,7 @@ LIVE, NESTED = "live", "nested"
 #: So often, in supersteps, an entry has all of the state.
 FRAME = 100
 #: Modes that graphs nested in nodes tell of; ``tasks`` and ``checkpoints`` are parts of ``debug``.
-NESTED_MODES = frozenset({"values", "updates", "debug", "messages", "custom"})
+NESTED_MODES = frozenset({"values", "updates", "debug", "messages", "tools", "custom"})
 #: Control writes that readers need besides what a task changed.
 _TOLD = frozenset({CACHED, RETURN, INTERRUPT, NO_WRITES})
 

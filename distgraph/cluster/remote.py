@@ -281,7 +281,7 @@ class ClusterGraph(CompiledGraph[Any, Any, Any, Any], NamedGraph):
         if last is not None and (request.input is None or isinstance(request.input, Command)):
             # Before anything is changed: it may be this run that goes on.
             last._replay(last._record(), *wanted)
-        full = request.subgraphs or "messages" in request.modes
+        full = request.subgraphs or not request.modes.isdisjoint(("messages", "tools"))
         handle = self._start(request, log="pieces" if request.pieces else "full" if full else True)
         follower = handle._follower(handle._replay(handle._record(), *wanted))
         if last is not None and handle.run_id == last.run_id:

@@ -89,7 +89,7 @@ def open_run(place: Workplace, served: Served, address: Address, head: str, reco
         effects=effects,
         naps=naps,
         emit=emit,
-        modes=frozenset({"custom", "messages"} if full else {"custom"}) if emit else frozenset(),
+        modes=frozenset({"custom", "messages", "tools"} if full else {"custom"}) if emit else frozenset(),
         cancelled=place.cancelled,
         shelf=shelf,
     )

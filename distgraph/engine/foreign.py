@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from contextvars import Token
 from typing import Any
 
 from distgraph.types import Command, Send, TimeoutPolicy
@@ -32,3 +34,16 @@ def ours(output: Any) -> Any:
     if isinstance(output, theirs.Command):
         return Command(graph=output.graph, update=output.update, resume=output.resume, goto=ours(output.goto))
     return output
+
+
+def lend(write: Callable[[Any], None]) -> Token[Any] | None:
+    """Let ``ToolRuntime.emit_output_delta`` of the tool that begins here write with ``write``; what ``take_back`` takes."""
+    variable = getattr(sys.modules.get("langgraph.pregel._tools"), "_tool_call_writer", None)
+    return variable.set(write) if variable is not None else None
+
+
+def take_back(token: Token[Any] | None) -> None:
+    """Undo ``lend``, where the tool ends in the context that it began in."""
+    if token is not None:
+        with suppress(ValueError):
+            token.var.reset(token)

@@ -10,7 +10,7 @@ from distgraph.constants import NS_END, NS_SEP
 from distgraph.engine.context import Emit, RunContext
 from distgraph.engine.request import Request
 from distgraph.engine.scope import NodeScope
-from distgraph.engine.tokens import surrounding, without_tokens
+from distgraph.engine.tokens import TOLD_BY_LANGCHAIN, surrounding, without_tokens
 from distgraph.errors import ConfigError
 from distgraph.runtime import RunControl, Runtime, ServerInfo, _scope
 from distgraph.suggestions import closest
@@ -72,9 +72,12 @@ def place_of(request: Request) -> Place:
         RuntimeError: ``saver=True`` at the root.
     """
     around = _scope.get()
-    scope = around if isinstance(around, NodeScope) else None
-    config, scope = _config_of(request.config, scope)
-    config = without_tokens(config)
+    outer = around if isinstance(around, NodeScope) else None
+    config, scope = _config_of(request.config, outer)
+    apart = scope is None and outer is not None and outer.ctx.nested_emit is not None
+    if not apart or not request.modes.isdisjoint(TOLD_BY_LANGCHAIN):
+        # On a thread of its own it has no other reader than that of the graphs around it.
+        config = without_tokens(config)
     configurable = config.get("configurable") or {}
     if configurable and (told := told_by(configurable)):
         config = {**config, "metadata": {**told, **(config.get("metadata") or {})}}

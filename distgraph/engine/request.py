@@ -34,6 +34,7 @@ class Request:
         store: the graph's store; nodes of nested graphs see their parent's.
         cache: the graph's cache of node results.
         name: the graph's name.
+        told_as: the name by which callback handlers know its runs; '' the graph's.
         step_timeout: seconds one superstep may take.
         multitask_strategy: what happens where the thread has an active run; on a cluster only.
         max_concurrency: tasks of one superstep at the same time; None: the config's, or a default.
@@ -56,6 +57,7 @@ class Request:
     store: Any = None
     cache: Any = None
     name: str = "graph"
+    told_as: str = ""
     step_timeout: float | None = None
     multitask_strategy: str | None = None
     max_concurrency: int | None = None

@@ -11,18 +11,22 @@ from collections.abc import Callable, Mapping
 from contextvars import Token
 from functools import cache
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from distgraph.constants import TAG_NOSTREAM
 from distgraph.engine.messages import begun_by, message_id
+from distgraph.engine.tools import ToolHandler
 
 if TYPE_CHECKING:
     from distgraph.engine.context import RunContext
     from distgraph.engine.scope import NodeScope
 
 _SURROUNDINGS = "langchain_core.runnables.config"
+_MANAGERS = "langchain_core.callbacks.manager"
 #: Its limits are LangChain's own defaults, its name and id the runnable's.
 _GIVEN_ON = ("tags", "metadata", "callbacks", "configurable")
+#: Stream modes of what only LangChain's callbacks tell.
+TOLD_BY_LANGCHAIN = frozenset({"messages", "tools"})
 #: Tag of what runs inside a node's run, as LangChain marks the first step of a sequence.
 WITHIN = "seq:step:1"
 
@@ -192,11 +196,17 @@ def for_models(scope: NodeScope, config: dict[str, Any]) -> dict[str, Any]:
         config["callbacks"] = manager = scope.told.get_child(WITHIN)
         for each in others:
             manager.add_handler(each)
+    elif (library := sys.modules.get(_MANAGERS)) is not None:
+        # What a node calls, and events that it dispatches, are within a run, though nobody is told of it.
+        handlers = list(config.get("callbacks") or ())
+        config["callbacks"] = library.CallbackManager(handlers, [*handlers], parent_run_id=UUID(scope.task.id))
     # The name and the id are the run's: a model with that id would give all its answers one message id.
     for key in ("run_id", "run_name"):
         config.pop(key, None)
     if ctx.emit is not None and "messages" in ctx.modes:
         _listen(config, handler_for(ctx, config["metadata"]))
+    if ctx.emit is not None and "tools" in ctx.modes:
+        _listen(config, ToolHandler(ctx))
     if scope.progress is not None:
         _listen(config, ProgressHandler(scope.made_progress))
     return config
@@ -216,11 +226,11 @@ def traces(handler: Any) -> bool:
 
 
 def without_tokens(config: Any) -> Any:
-    """``config`` for a nested run, which tells its readers itself what its models say."""
+    """``config`` for a nested run, which tells its readers itself what its models and tools say."""
     callbacks = config.get("callbacks")
     if not callbacks:
         return config
-    return {**config, "callbacks": [each for each in callbacks if not isinstance(each, TokenHandler)]}
+    return {**config, "callbacks": [each for each in callbacks if not isinstance(each, TokenHandler | ToolHandler)]}
 
 
 def surrounding() -> dict[str, Any]:
@@ -234,9 +244,10 @@ def surround(scope: NodeScope) -> Token[Any] | None:
     """Make the scope's config what runnables inherit that the node calls without one; what ``leave`` takes."""
     module = sys.modules.get(_SURROUNDINGS)
     if module is None:
-        # Who has not loaded LangChain yet may do so within the node: only for readers of tokens, or for a limit on
-        # idling, is that worthwhile.
-        module = _loaded() if scope.progress is not None or "messages" in scope.ctx.modes else None
+        # Who has not loaded LangChain yet may do so within the node: only for readers of what models and tools tell,
+        # or for a limit on idling, is that worthwhile.
+        wanted = scope.progress is not None or not TOLD_BY_LANGCHAIN.isdisjoint(scope.ctx.modes)
+        module = _loaded() if wanted else None
     variable = getattr(module, "var_child_runnable_config", None)
     return variable.set(scope.config) if variable is not None else None
 

@@ -5,18 +5,25 @@ Only where the caller's config brings such a handler is anything of LangChain lo
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from distgraph.engine.call import ArgumentsCall, NodeCall
 from distgraph.engine.tokens import WITHIN, leave, surround, surrounding, traces
+from distgraph.types import TracePolicy
 
 if TYPE_CHECKING:
     from distgraph.engine.place import Place
     from distgraph.engine.request import Request
     from distgraph.engine.scope import NodeScope
+
+
+_WHOLE = TracePolicy()
+_log = logging.getLogger(__name__)
 
 
 class Trace:
@@ -69,7 +76,16 @@ class Trace:
         calls = getattr(around, "ctx", None) is scope.ctx and around.told is not None
         manager = (around.told if calls else self._run).get_child(f"graph:step:{scope.task.step}")
         manager.add_metadata(scope.ctx.config_of(scope.task)["metadata"])
-        run = manager.on_chain_start(None, _shown(scope.task.node.action, value), name=scope.task.name)
+        policy = scope.task.node.trace_policy or _WHOLE
+        shown = _shown(scope.task.node.action, value)
+        recorded = _processed(shown, policy.process_inputs)
+        if recorded is shown:
+            run = manager.on_chain_start(None, shown, name=scope.task.name)
+        else:
+            others, tracers = _apart(manager)
+            run = others.on_chain_start(None, shown, name=scope.task.name)
+            tracers.on_chain_start(None, recorded, name=scope.task.name, run_id=run.run_id)
+            run.handlers = manager.handlers
         scope.trace(run)
         outputs: list[Any] = []
         surroundings = surround(scope)
@@ -80,7 +96,37 @@ class Trace:
             raise
         finally:
             leave(surroundings)
-        run.on_chain_end(outputs[0])
+        recorded = _processed(outputs[0], policy.process_outputs)
+        if recorded is outputs[0]:
+            run.on_chain_end(recorded)
+        else:
+            others, tracers = _apart(run)
+            tracers.on_chain_end(recorded)
+            others.on_chain_end(outputs[0])
+
+
+def _processed(value: Any, process: Callable[[Any], Any] | None) -> Any:
+    """What is recorded of ``value``."""
+    if process is None:
+        return value
+    try:
+        return process(value)
+    except Exception:
+        _log.exception("A TracePolicy failed: the value itself is recorded")
+        return value
+
+
+def _apart(told: Any) -> tuple[Any, Any]:
+    """A manager or a run twice: with the handlers that are no tracers, and with those that are."""
+    from langchain_core.tracers._streaming import _StreamingCallbackHandler as Streaming
+    from langchain_core.tracers.base import BaseTracer
+
+    # Some tracers feed a stream, whose readers want the values themselves.
+    records = [isinstance(each, BaseTracer) and Streaming not in type(each).__mro__ for each in told.handlers]
+    others, tracers = copy(told), copy(told)
+    others.handlers = [each for each, record in zip(told.handlers, records, strict=True) if not record]
+    tracers.handlers = [each for each, record in zip(told.handlers, records, strict=True) if record]
+    return others, tracers
 
 
 def trace_of(request: Request, place: Place) -> Trace | None:
@@ -97,7 +143,7 @@ def trace_of(request: Request, place: Place) -> Trace | None:
     for handler in handlers:
         if handler not in manager.handlers:
             manager.add_handler(handler)
-    name = config.get("run_name") or request.name
+    name = config.get("run_name") or request.told_as or request.name
     return Trace(manager.on_chain_start(None, request.input, name=name, run_id=config.get("run_id")))
 
 

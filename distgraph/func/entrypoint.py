@@ -122,10 +122,15 @@ class entrypoint:
 
 
 class _Workflow(Pregel[Any, Any, Any, Any]):
-    """The graph of a workflow."""
+    """The graph of a workflow; whoever is told of its runs, or reads its schemas, knows it as a graph without a name."""
+
+    @property
+    def told_as(self) -> str:
+        """As callers elsewhere know workflows."""
+        return DEFAULT_NAME
 
     def get_name(self, suffix: str | None = None, *, name: str | None = None) -> str:
-        """The workflow's name; its schemas have that of graphs without one, as callers elsewhere know them."""
+        """The workflow's name; its schemas have that of graphs without one."""
         return super().get_name(suffix, name=name or (DEFAULT_NAME if suffix else None))
 
 

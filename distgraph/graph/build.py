@@ -138,7 +138,7 @@ class _Build:
             name=name,
             triggers=tuple(self.triggers[name]),
             reads=schema.reads,
-            action=NodeCall(spec.runnable, name=name),
+            action=NodeCall(spec.action, name=name),
             writer=self._writer(name, self.state_keys),
             mapper=schema.mapper,
             edges=tuple(self.edges.get(name, ())),
@@ -151,7 +151,8 @@ class _Build:
             defer=spec.defer,
             queue=spec.queue,
             placement=spec.placement,
-            subgraph=graph_in(spec.runnable),
+            subgraph=graph_in(spec.action),
+            trace_policy=spec.trace_policy,
         )
 
     def _writer(self, name: str, keys: frozenset[str]) -> Writer:

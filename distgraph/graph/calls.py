@@ -100,6 +100,7 @@ def prepare(
         store=graph.store,
         cache=graph.cache,
         name=graph.name,
+        told_as=graph.told_as,
         step_timeout=graph.step_timeout,
         multitask_strategy=given.pop("multitask_strategy", None),
     )

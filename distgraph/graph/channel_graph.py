@@ -5,13 +5,21 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distgraph.channels import BaseChannel, Topic
 from distgraph.config import RunnableConfig
 from distgraph.constants import END, RESERVED, START, TASKS
 from distgraph.graph.calls import Modes
-from distgraph.graph.declarations import DEFAULT_NAME, NO_SYNC_TIMEOUT, check_checkpointer, policies_of, stops_of
+from distgraph.graph.declarations import (
+    DEFAULT_NAME,
+    NO_SYNC_TIMEOUT,
+    check_checkpointer,
+    no_more,
+    policies_of,
+    renamed,
+    stops_of,
+)
 from distgraph.graph.face import GraphFace
 from distgraph.graph.node_builder import NodeBuilder
 from distgraph.graph.problems import Problem, refusal
@@ -22,6 +30,9 @@ from distgraph.superstep.model import Node, Program, make_program
 from distgraph.types import All, CachePolicy, Checkpointer, RetryPolicy
 from distgraph.typing import ContextT, InputT, OutputT, StateT
 from distgraph.warnings import LangGraphDeprecatedSinceV10
+
+if TYPE_CHECKING:
+    from distgraph.graph.picture import Drawing
 
 
 class Pregel(GraphFace[StateT, ContextT, InputT, OutputT]):
@@ -35,6 +46,7 @@ class Pregel(GraphFace[StateT, ContextT, InputT, OutputT]):
         stream_channels: channel(s) of ``stream_mode="values"``; all by default.
         stream_transformers: make projections of every run that ``stream_events(version="v3")`` makes.
         live: nodes call tasks, whose chunks are to come while the nodes run.
+        **deprecated: older names of these, with a warning.
 
     Raises:
         GraphValidationError: names that do not fit together, all of them at once (a ValueError).
@@ -63,7 +75,10 @@ class Pregel(GraphFace[StateT, ContextT, InputT, OutputT]):
         config: RunnableConfig | None = None,
         name: str = DEFAULT_NAME,
         live: bool = False,
+        **deprecated: Any,
     ) -> None:
+        context_schema = renamed(deprecated, "config_type", "context_schema", context_schema)
+        no_more(deprecated, "Pregel")
         check_checkpointer(checkpointer)
         retry = policies_of(retry_policy)
         given = dict(channels or {})
@@ -99,6 +114,22 @@ class Pregel(GraphFace[StateT, ContextT, InputT, OutputT]):
         self.cache = cache
         self.context_schema = context_schema
         self.config = config
+
+    # ------------------------------------------------------------ what it looks like
+
+    def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Drawing:
+        """The graph to look at: ``get_graph().draw_mermaid()``."""
+        from distgraph.graph.drawing import draw_channels
+
+        return draw_channels(self)
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        """A notebook shows the graph."""
+        return self.get_graph()._repr_mimebundle_(**options)
+
+    async def aget_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Drawing:
+        """``get_graph`` for async programs."""
+        return self.get_graph(config, xray=xray)
 
     # ------------------------------------------------------------ what it takes and gives
 

@@ -86,14 +86,6 @@ class CompiledGraph(Pregel[StateT, ContextT, InputT, OutputT]):
 
         return draw(self, xray)
 
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        """A notebook shows the graph."""
-        return self.get_graph()._repr_mimebundle_(**options)
-
-    async def aget_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Drawing:
-        """``get_graph`` for async programs."""
-        return self.get_graph(config, xray=xray)
-
     def get_input_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
         """JSON schema of what ``invoke`` takes."""
         return self._jsonschema(self.builder.input_schema, "Input")

@@ -33,7 +33,8 @@ def renamed(given: dict[str, Any], old: str, new: str, value: Any) -> Any:
     """The value of argument ``new``, or what was given under its older name ``old``."""
     if old not in given:
         return value
-    kind = LangGraphDeprecatedSinceV10 if old == "config_schema" else LangGraphDeprecatedSinceV05
+    later = old in ("config_schema", "config_type")
+    kind = LangGraphDeprecatedSinceV10 if later else LangGraphDeprecatedSinceV05
     warnings.warn(f"`{old}` is deprecated and will be removed. Please use `{new}` instead.", kind, stacklevel=3)
     older = given.pop(old)
     return older if value is None else value

@@ -13,6 +13,7 @@ from distgraph.graph.picture import Drawing, Edge, Node
 from distgraph.graph.specs import NodeSpec
 
 if TYPE_CHECKING:
+    from distgraph.graph.channel_graph import Pregel
     from distgraph.graph.compiled import CompiledGraph
 
 
@@ -27,7 +28,7 @@ def draw(graph: CompiledGraph[Any, Any, Any, Any], xray: int | bool = False) -> 
     for name in sorted({edge.target for edge in edges} - sources - {END}):
         unique[name, END] = Edge(name, END)
     nodes = {START: Node(START, START)}
-    nodes |= {name: Node(name, name, spec.runnable, _metadata(graph, name, spec)) for name, spec in specs.items()}
+    nodes |= {name: Node(name, name, spec.action, _metadata(graph, name, spec)) for name, spec in specs.items()}
     if any(edge.target == END for edge in unique.values()):
         nodes[END] = Node(END, END)
     drawing = Drawing(nodes, unique.values())
@@ -35,6 +36,28 @@ def draw(graph: CompiledGraph[Any, Any, Any, Any], xray: int | bool = False) -> 
         for name, nested in graph.get_subgraphs():
             _open(drawing, name, nested.get_graph(xray=xray if xray is True else xray - 1))
     return drawing
+
+
+def draw_channels(graph: Pregel[Any, Any, Any, Any]) -> Drawing:
+    """The drawing of a graph of channels and nodes: an edge leads to whom a node's writes wake."""
+    program = graph.program
+    given = (program.inputs,) if isinstance(program.inputs, str) else program.inputs
+    first = dict.fromkeys(name for channel in given for name in program.woken_by.get(channel, ()))
+    pairs = sorted(
+        {
+            (source, target)
+            for source, node in program.nodes.items()
+            for channel in getattr(node.writer, "channels", ())
+            for target in program.woken_by.get(channel, ())
+        }
+    )
+    last = sorted({target for _, target in pairs} - {source for source, _ in pairs})
+    nodes = {name: Node(name, name, None, dict(node.metadata) or None) for name, node in program.nodes.items()}
+    edges = [*(Edge(START, name) for name in first), *(Edge(*pair) for pair in pairs)]
+    # Where nothing leads on, a workflow among it, it is the node's own doing that the run ends.
+    edges += [Edge(name, END) for name in last] or [Edge(name, END, None, True) for name in first if not pairs]
+    ends = {START: Node(START, START), END: Node(END, END)}
+    return Drawing(nodes | {name: ends[name] for name in ends if any(name in edge[:2] for edge in edges)}, edges)
 
 
 def _edges(graph: CompiledGraph[Any, Any, Any, Any]) -> Iterator[Edge]:

@@ -5,6 +5,7 @@ It is made of the graph's own stream. A node is a run whose id is its task's, in
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -16,6 +17,7 @@ from distgraph.errors import ConfigError
 from distgraph.graph.telling import Told
 from distgraph.graph.telling import tellers as tellers_here
 from distgraph.superstep.model import Program
+from distgraph.warnings import LangGraphDeprecatedSinceV10
 
 if TYPE_CHECKING:
     from distgraph.config import RunnableConfig
@@ -231,7 +233,10 @@ class _Reading:
     def __init__(
         self, graph: Any, input: Any, config: RunnableConfig | None, version: str, options: Mapping[str, Any]
     ) -> None:
-        if version != "v2":
+        if version == "v1":
+            text = "astream_events version='v1' is deprecated: these are the events of 'v2'. Give version='v2'."
+            warnings.warn(text, LangGraphDeprecatedSinceV10, stacklevel=5)
+        elif version != "v2":
             raise ConfigError(f"Events have versions 'v2' and 'v3', not {version!r}. Or read stream(...).")
         self._wanted = Wanted({key: options[key] for key in options if key.startswith(("include_", "exclude_"))})
         # Workers cannot call handlers of this process.
@@ -243,7 +248,7 @@ class _Reading:
             raise ConfigError(
                 f"The chunks of a graph's events are of stream_mode 'updates' or 'values', not {shown!r}."
             )
-        self._made = Events(graph.name, graph.program, own, input, bool(tellers), shown)
+        self._made = Events(own.get("run_name") or graph.told_as, graph.program, own, input, bool(tellers), shown)
         #: What the filters leave, for ``stream``.
         ours = ("include_", "exclude_", "stream_mode")
         self.options = {key: value for key, value in options.items() if not key.startswith(ours)}

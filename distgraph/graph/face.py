@@ -78,17 +78,17 @@ class GraphFace(Subscripted, Piped, Batches, Threads, Generic[StateT, ContextT, 
     @property
     def input_channels(self) -> str | Sequence[str]:
         """Channel(s) that take the input."""
-        return self.program.inputs
+        return _shown(self.program.inputs)
 
     @property
     def output_channels(self) -> str | Sequence[str]:
         """Channel(s) of the result."""
-        return self.program.outputs
+        return _shown(self.program.outputs)
 
     @property
     def stream_channels(self) -> str | Sequence[str]:
         """Channel(s) of ``stream_mode="values"``."""
-        return self.program.streamed
+        return _shown(self.program.streamed)
 
     @property
     def interrupt_before_nodes(self) -> Stops:
@@ -117,6 +117,11 @@ class GraphFace(Subscripted, Piped, Batches, Threads, Generic[StateT, ContextT, 
     def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> Self:
         """The same graph with a config that every call starts from."""
         return self.copy({"config": ensure_config(self.config, config, kwargs)})
+
+    @property
+    def told_as(self) -> str:
+        """The name by which callback handlers and readers of events know its runs."""
+        return self.name
 
     def get_name(self, suffix: str | None = None, *, name: str | None = None) -> str:
         """The graph's name, for whoever shows it; with a suffix, that of one of its schemas."""
@@ -196,8 +201,8 @@ class GraphFace(Subscripted, Piped, Batches, Threads, Generic[StateT, ContextT, 
             input: as ``invoke``.
             config: as ``invoke``.
             context: as ``invoke``.
-            stream_mode: one of "values", "updates", "custom", "messages", "tasks", "checkpoints", "debug"; or a list
-                of them, whose chunks come as (mode, payload).
+            stream_mode: one of "values", "updates", "custom", "messages", "tools", "tasks", "checkpoints", "debug"; or a
+                list of them, whose chunks come as (mode, payload).
             version: "v2" yields every chunk as a dict with "type", "ns" and "data".
             **options: output_keys (keys of values and updates), interrupt_before and interrupt_after (nodes to stop
                 at, or "*"), durability ("sync", "async", "exit"), control (a ``RunControl``), subgraphs (chunks of
@@ -373,3 +378,7 @@ class GraphFace(Subscripted, Piped, Batches, Threads, Generic[StateT, ContextT, 
         from distgraph.engine import aio
 
         return aio.stream(request)
+
+
+def _shown(names: str | tuple[str, ...]) -> str | list[str]:
+    return names if isinstance(names, str) else list(names)

@@ -128,7 +128,7 @@ def _node_errors(builder: Builder) -> Iterator[Problem]:
             yield Problem("node-name", f"Node name '{name}' is reserved.", "Choose another name.", spec.place)
         # A node that was told how to travel is meant for workers, whose processes can be stopped.
         limited = (spec.timeout or timeout) is not None and spec.queue is None and spec.placement is None
-        if limited and not NodeCall(spec.runnable, name=name).is_async:
+        if limited and not NodeCall(spec.action, name=name).is_async:
             fix = 'Make it async, or set placement="spread" to run it on workers only.'
             yield Problem("sync-timeout", NO_SYNC_TIMEOUT.format(name=name), fix, spec.place)
     if builder._defaults.error_handler is not None and DEFAULT_HANDLER in builder.nodes:
@@ -153,7 +153,7 @@ def _node_lints(builder: Builder) -> Iterator[Problem]:
         if name in channels:
             text = f"Node {name!r} is named like a key of the state."
             yield lint("node-named-like-key", text, "Different names read better in streams.", spec.place)
-        function, position = plain_function(spec.runnable)
+        function, position = plain_function(spec.action)
         if function is not None:
             yield from _function_lints(name, spec, function, position)
 
@@ -205,14 +205,14 @@ def _function_lints(name: str, spec: NodeSpec, function: FunctionType, position:
 
 def _more_parameters(name: str, spec: NodeSpec, function: FunctionType, first: int) -> Iterator[Problem]:
     """Parameters after the state's that nobody gives a value to."""
-    if hasattr(spec.runnable, "__wrapped__"):
+    if hasattr(spec.action, "__wrapped__"):
         # Its decorator may give them.
         return
     required = function.__code__.co_varnames[first : function.__code__.co_argcount - len(function.__defaults__ or ())]
     with warnings.catch_warnings():
         # Of a ``config`` with another annotation was told where the node was added.
         warnings.simplefilter("ignore")
-        given = injected_into(spec.runnable, name)
+        given = injected_into(spec.action, name)
     for parameter in required:
         if parameter in given:
             continue

@@ -39,9 +39,10 @@ class Mermaid:
             for key, node in self.drawing.nodes.items():
                 if _within(key) == prefix:
                     yield self._node(key, node)
-        for edge in self.drawing.edges:
-            if _shared(edge) == prefix:
-                yield self._edge(edge)
+        here = [edge for edge in self.drawing.edges if _shared(edge) == prefix]
+        # Loops of one node come last: they say least about the way.
+        for edge in sorted(here, key=lambda edge: edge.source == edge.target):
+            yield self._edge(edge)
         for inner in self._inside(prefix):
             yield f"\tsubgraph {inner.rpartition(':')[2]}\n"
             yield from self._graph(inner)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -105,7 +105,7 @@ class NodeBuilder:
             triggers=tuple(dict.fromkeys(self._triggers)),
             reads=self._channels if isinstance(self._channels, str) else tuple(dict.fromkeys(self._channels)),
             action=_action(name, self._actions),
-            writer=_writer(tuple(self._writes)),
+            writer=_Writer(self._writes),
             retry=tuple(self._retry or retry),
             cache=self._cache or cache,
             timeout=self._timeout,
@@ -121,15 +121,24 @@ def _whole_result(result: Any) -> Any:
     return result
 
 
-def _writer(entries: tuple[tuple[str, Any], ...]) -> Callable[[Any], list[Write]]:
-    if any(channel == TASKS for channel, _ in entries):
-        raise InvalidUpdateError("Cannot write to the reserved channel TASKS; return a Send from a StateGraph's node.")
+class _Writer:
+    """Result -> writes.
 
-    def write(result: Any) -> list[Write]:
-        made = [(channel, value(result) if callable(value) else value) for channel, value in entries]
+    Attributes:
+        channels: that are written.
+    """
+
+    def __init__(self, entries: Sequence[tuple[str, Any]]) -> None:
+        self._entries = tuple(entries)
+        self.channels = tuple(channel for channel, _ in entries)
+        if TASKS in self.channels:
+            raise InvalidUpdateError(
+                "Cannot write to the reserved channel TASKS; return a Send from a StateGraph's node."
+            )
+
+    def __call__(self, result: Any) -> list[Write]:
+        made = [(channel, value(result) if callable(value) else value) for channel, value in self._entries]
         return [pair for pair in made if pair[1] is not SKIP_WRITE]
-
-    return write
 
 
 def _action(name: str, actions: Sequence[Any]) -> Any:

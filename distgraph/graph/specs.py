@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
+from distgraph.engine.call import NodeCall
 from distgraph.graph.problems import Place
 from distgraph.types import CachePolicy, Placement, RetryPolicy, TimeoutPolicy
 
@@ -15,13 +16,13 @@ class NodeSpec:
     """A declared node.
 
     Attributes:
-        runnable: what the user gave as action.
+        action: what the user gave: a function, a graph, ...
         input_schema: type of the node's view of the state.
         ends: declared destinations of its Commands, as names or name -> label.
         returned: annotation of the action's result, if it could be read.
     """
 
-    runnable: Any
+    action: Any
     metadata: Mapping[str, Any] | None
     input_schema: Any
     retry_policy: RetryPolicy | Sequence[RetryPolicy] | None = None
@@ -36,6 +37,23 @@ class NodeSpec:
     placement: Placement | None = None
     returned: Any = None
     place: Place | None = None
+    name: str = ""
+
+    @property
+    def runnable(self) -> Any:
+        """The action where it has ``invoke``; else its function, as ``NodeFunction``."""
+        if hasattr(self.action, "invoke") or not callable(self.action):
+            return self.action
+        call = NodeCall(self.action, name=self.name)
+        return NodeFunction(self.name, self.action if call.sync_ok else None, self.action if call.is_async else None)
+
+
+class NodeFunction(NamedTuple):
+    """A node's function, for programs that look at it: ``func`` where it is plain, ``afunc`` where it is async."""
+
+    name: str
+    func: Any
+    afunc: Any
 
 
 @dataclass(slots=True)

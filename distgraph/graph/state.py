@@ -173,7 +173,7 @@ class StateGraph(Subscripted, Generic[StateT, ContextT, InputT, OutputT]):
             error_handler: takes over when the node has failed for good.
             destinations: where its Commands lead, for checks and drawings: names, or name -> label.
             timeout: of one attempt, in seconds, as timedelta or ``TimeoutPolicy``.
-            trace_policy: accepted for programs that set it; tracing here does not read it.
+            trace_policy: what tracers of LangChain's record of the node's input and output.
             queue: workers' queue that every task of this node travels to.
             placement: where it runs on a cluster: "auto", "spread" (every task travels) or "local".
             **deprecated: older names of these, with a warning.
@@ -224,6 +224,7 @@ class StateGraph(Subscripted, Generic[StateT, ContextT, InputT, OutputT]):
         if name in self.nodes:
             raise refusal(taken(name, self.nodes[name], spec.place))
         self._changed("a node", spec.place)
+        spec.name = name
         self.nodes[name] = spec
 
     def add_sequence(self, nodes: Sequence[Any]) -> Self:

@@ -126,8 +126,8 @@ def may_route(spec: NodeSpec) -> bool:
     """Whether the node may return a Command or Send whose targets it did not declare."""
     if spec.ends:
         return False
-    function, _ = plain_function(spec.runnable)
-    if function is None or hasattr(spec.runnable, "program"):
+    function, _ = plain_function(spec.action)
+    if function is None or hasattr(spec.action, "program"):
         return True
     space = function.__globals__
     return any(

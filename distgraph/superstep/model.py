@@ -76,6 +76,11 @@ class Node:
     subgraph: Any = None
     trace_policy: TracePolicy | None = None
 
+    @property
+    def subgraphs(self) -> list[Any]:
+        """The graph that the node runs, as the only one of a list; an empty list where it runs none."""
+        return [] if self.subgraph is None else [self.subgraph]
+
     def copy(self, update: Mapping[str, Any] | None = None) -> Node:
         """The same node, with these fields changed."""
         return replace(self, **(update or {}))

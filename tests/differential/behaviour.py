@@ -88,6 +88,7 @@ TABLE: dict[str, dict[str, str | tuple[str, ...]]] = {
         ),
     },
     "1.2": {
+        "a node's function, as programs look at it": "moving.functions_of_nodes",
         "names: inferred, reserved, taken": (
             "building.callables",
             "building.builder_mistakes",
@@ -229,6 +230,9 @@ TABLE: dict[str, dict[str, str | tuple[str, ...]]] = {
         "inputs of siblings share their parts": ("page Inputs of nodes are copies there",),
     },
     "1.8": {
+        "what tracers record": "moving.what_tracers_record_of_a_node",
+        "events that nobody hears, graphs on threads of their own": "moving.events_that_nobody_hears",
+        "tools": "moving.tools_tell_what_they_do",
         "values": ("running.all_modes_of_a_line", "threads.asking_in_streams"),
         "updates": (
             "running.all_modes_of_a_line",
@@ -275,6 +279,8 @@ TABLE: dict[str, dict[str, str | tuple[str, ...]]] = {
         "a superstep is stored whole": "chaos/test_points.py::test_every_promise_holds_wherever_it_strikes",
     },
     "1.11": {
+        "answers and goto": "moving.questions_that_are_replaced",
+        "answers after an edit, and in place of a task": "moving.nested_states_edited_before_they_are_answered",
         "answers are matched by order, the node runs again": "threads.asking",
         "siblings run to completion, live state shows them": "lines.live_and_recorded_states",
         "one value for one question; maps by id; other dicts; unknown ids": (
@@ -295,6 +301,7 @@ TABLE: dict[str, dict[str, str | tuple[str, ...]]] = {
         "NodeInterrupt": "names.older_names",
     },
     "1.12": {
+        "threads that do not exist": "moving.threads_that_do_not_exist",
         "get_state": ("threads.turns", "threads.whole_snapshots"),
         "errors of tasks are texts": "threads.failures_and_recovery",
         "history": ("threads.histories", "conformance/checkpoint/test_history.py::test_no_config_lists_all_threads"),
@@ -342,6 +349,8 @@ TABLE: dict[str, dict[str, str | tuple[str, ...]]] = {
         "Command: updates, goto beside edges": ("building.commands", "bad 80"),
     },
     "1.15": {
+        "names of workflows": "moving.what_workflows_are_called",
+        "tasks beside one that asks": "moving.tasks_beside_one_that_asks",
         "tasks and entrypoints": ("functional.a_workflow_and_its_stream", "functional.async_tasks"),
         "final, previous": "functional.results_are_kept_over_questions",
         "refused: generators, no parameter": "functional.what_is_refused",
@@ -395,6 +404,7 @@ TABLE: dict[str, dict[str, str | tuple[str, ...]]] = {
         ),
     },
     "1.20": {
+        "drawings of workflows and loops": "moving.drawings_of_workflows",
         "drawings": ("building.drawings", "page A drawing shows an edge to END", "page `to_json()` of a drawing"),
         "without any network": "unit/graph/test_pictures.py::test_a_notebook_shows_the_picture_where_it_can_be_drawn",
     },

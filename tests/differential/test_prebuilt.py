@@ -64,7 +64,15 @@ def broken() -> str:
     raise ValueError("no")
 
 
-TOOLS = [add, look, surroundings, keep, change, send, broken]
+@tool
+def count(to: int, runtime: ToolRuntime) -> int:
+    """Counts, and says so as it goes."""
+    for number in range(to):
+        runtime.emit_output_delta({to: number})
+    return to
+
+
+TOOLS = [add, look, surroundings, keep, change, send, broken, count]
 
 
 def converse(library: str, calls: Any, aio: bool, **how: Any) -> list[Any]:
@@ -95,7 +103,7 @@ def converse(library: str, calls: Any, aio: bool, **how: Any) -> list[Any]:
     config = {"configurable": {"thread_id": "1"}}
 
     def stream(given: Any) -> list[Any]:
-        told = {"stream_mode": ["updates", "custom"], "context": {"user": "u"}}
+        told = {"stream_mode": ["updates", "custom", "tools"], "context": {"user": "u"}}
         if not aio:
             return list(graph.stream(given, config, **told))
 
@@ -131,6 +139,7 @@ def plain(value: Any) -> Any:
     [
         ([("add", {"a": 1, "b": 2}), ("look", {})], {}),
         ([("surroundings", {})], {}),
+        ([("count", {"to": 2}), ("count", {"to": 3})], {}),
         ([("keep", {"key": "k"})], {}),
         ([("change", {}), ("add", {"a": 1, "b": 2})], {}),
         ([("send", {})], {}),

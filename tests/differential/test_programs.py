@@ -14,6 +14,7 @@ from tests.differential import (
     growing,
     keeping,
     lines,
+    moving,
     names,
     nesting,
     projecting,
@@ -25,7 +26,20 @@ from tests.differential.harness import OURS, PEER, observe
 
 pytestmark = pytest.mark.differential
 
-MODULES = (building, running, threads, nesting, keeping, functional, growing, names, speaking, projecting, lines)
+MODULES = (
+    building,
+    running,
+    threads,
+    nesting,
+    keeping,
+    functional,
+    growing,
+    names,
+    speaking,
+    projecting,
+    lines,
+    moving,
+)
 
 
 def programs(module: ModuleType) -> list[Any]:

@@ -47,7 +47,13 @@ def test_commands_show_what_they_say() -> None:
     assert repr(Command(update={"a": 1}, goto="b")) == "Command(update={'a': 1}, goto='b')"
     assert repr(Command()) == "Command()"
     assert repr(Send("a", 1)) == "Send(node='a', arg=1)"
-    assert repr(Send("a", 1, timeout=2)) == "Send(node='a', arg=1, timeout=2)"
+    assert Send("a", 1, timeout=2).timeout == TimeoutPolicy(run_timeout=2)
+    assert "timeout=TimeoutPolicy(run_timeout=2.0, " in repr(Send("a", 1, timeout=timedelta(seconds=2)))
+
+
+def test_what_a_command_says_is_said_by_name() -> None:
+    with pytest.raises(TypeError):
+        Command("a")  # type: ignore[call-arg]
 
 
 def test_an_overwrite_is_told_by_its_json_too() -> None:

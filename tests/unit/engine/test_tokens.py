@@ -24,7 +24,14 @@ def listening() -> tuple[list[Any], RunContext]:
 
 
 def scope(ctx: RunContext, progress: Any = None) -> Any:
-    return SimpleNamespace(ctx=ctx, progress=progress, made_progress=progress, told=None)
+    task = SimpleNamespace(id="00000000-0000-0000-0000-000000000001")
+    return SimpleNamespace(ctx=ctx, progress=progress, made_progress=progress, told=None, task=task)
+
+
+def handlers(config: Any) -> list[Any]:
+    """Who is told; where LangChain is loaded, a manager of its keeps them."""
+    callbacks = config.get("callbacks", [])
+    return list(getattr(callbacks, "handlers", callbacks))
 
 
 def said(content: str, id: str | None = "1") -> Any:
@@ -97,12 +104,12 @@ def test_models_that_are_not_shown_or_failed_send_nothing() -> None:
 def test_only_who_is_read_gets_a_handler() -> None:
     _, ctx = listening()
     config: Any = for_models(scope(ctx), {"metadata": {}, "callbacks": ["own"], "run_id": 1, "run_name": "n"})
-    assert config["callbacks"][0] == "own"
-    assert isinstance(config["callbacks"][1], TokenHandler)
+    assert handlers(config)[0] == "own"
+    assert isinstance(handlers(config)[1], TokenHandler)
     assert "run_id" not in config
     assert "run_name" not in config
-    assert without_tokens(config)["callbacks"] == ["own"]
-    assert for_models(scope(RunContext(line("a"))), {"metadata": {}}) == {"metadata": {}}
+    assert without_tokens({**config, "callbacks": handlers(config)})["callbacks"] == ["own"]
+    assert handlers(for_models(scope(RunContext(line("a"))), {"metadata": {}})) == []
 
 
 def test_readers_of_pieces_get_a_handler_that_langchain_knows() -> None:
@@ -110,7 +117,7 @@ def test_readers_of_pieces_get_a_handler_that_langchain_knows() -> None:
 
     _, ctx = listening()
     ctx.pieces = True
-    (handler,) = for_models(scope(ctx), {"metadata": {}})["callbacks"]
+    (handler,) = handlers(for_models(scope(ctx), {"metadata": {}}))
     assert isinstance(handler, PieceHandler) and isinstance(handler, Marker)
 
 
@@ -118,7 +125,7 @@ def test_what_is_called_tells_limits_on_idling_that_it_makes_progress() -> None:
     told: list[int] = []
     idle = scope(RunContext(line("a")), lambda: told.append(1))
     config: Any = for_models(idle, {"metadata": {}})
-    (handler,) = config["callbacks"]
+    (handler,) = handlers(config)
     assert isinstance(handler, ProgressHandler)
     handler.on_chat_model_start({}, [], run_id=1)
     handler.on_tool_end("x", run_id=2)

@@ -11,6 +11,7 @@ from distgraph.errors import GraphValidationError
 from distgraph.graph.node_builder import SKIP_WRITE
 from distgraph.managed import RemainingStepsManager
 from distgraph.pregel import NodeBuilder, Pregel
+from distgraph.warnings import LangGraphDeprecatedSinceV10
 
 pytestmark = pytest.mark.unit
 
@@ -98,3 +99,29 @@ def test_built_nodes_are_taken_as_they_are() -> None:
 def test_a_saver_must_be_one() -> None:
     with pytest.raises(TypeError, match="Invalid checkpointer"):
         graph(plus_one(), checkpointer=object())
+
+
+def test_the_older_name_of_its_context_schema_is_taken_with_a_warning() -> None:
+    with pytest.warns(LangGraphDeprecatedSinceV10, match="`config_type` is deprecated and will be removed"):
+        made = graph(plus_one(), config_type=dict)
+    assert made.context_schema is dict
+    with pytest.raises(TypeError, match="unexpected keyword argument 'nonsense'"):
+        graph(plus_one(), nonsense=1)
+
+
+def test_it_is_drawn_by_who_wakes_whom() -> None:
+    """Where nothing leads on, the run may end."""
+    chain = {
+        "one": NodeBuilder().subscribe_only("input").do(lambda value: value).write_to("middle"),
+        "two": NodeBuilder().subscribe_only("middle").do(lambda value: value).write_to("output"),
+    }
+    channels: Any = {name: EphemeralValue(int) for name in ("input", "middle", "output")}
+    drawn = Pregel(nodes=chain, channels=channels, input_channels="input", output_channels="output").get_graph()
+    assert list(drawn.nodes) == ["one", "two", "__start__", "__end__"]
+    assert [(edge.source, edge.target, edge.conditional) for edge in drawn.edges] == [
+        ("__start__", "one", False),
+        ("one", "two", False),
+        ("two", "__end__", False),
+    ]
+    (first, last) = graph(plus_one()).get_graph().edges
+    assert (first.target, last.source, last.conditional) == ("one", "one", True)

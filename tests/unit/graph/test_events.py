@@ -12,6 +12,7 @@ from distgraph.errors import ConfigError
 from distgraph.graph.events import Events
 from distgraph.stream import UpdatesTransformer
 from distgraph.testing import InProcessCluster
+from distgraph.warnings import LangGraphDeprecatedSinceV10
 from tests.graphs.streamed import GRAPHS, State, nested
 
 pytestmark = pytest.mark.unit
@@ -94,8 +95,8 @@ def test_filters(filters: Any, names: list[str]) -> None:
 
 
 def test_refused() -> None:
-    with pytest.raises(ConfigError, match="versions 'v2' and 'v3', not 'v1'"):
-        GRAPHS["told_fan"].astream_events({"x": 1}, version="v1")
+    with pytest.raises(ConfigError, match="versions 'v2' and 'v3', not 'v4'"):
+        GRAPHS["told_fan"].astream_events({"x": 1}, version="v4")
     with pytest.raises(TypeError, match="include_name"):
         events(GRAPHS["told_fan"], {"x": 1}, include_name=["x"])
 
@@ -147,8 +148,15 @@ def test_without_a_loop() -> None:
     graph = nested().compile(name="outer")
     found = [(e["event"], e["name"]) for e in graph.stream_events({"x": 1}, {"tags": ["t"]}, exclude_names=["last"])]
     assert found == [(e["event"], e["name"]) for e in events(graph, {"x": 1}, exclude_names=["last"])]
-    with pytest.raises(ConfigError, match="not 'v1'"):
-        graph.stream_events({"x": 1}, version="v1")  # at once, not when it is read
+    with pytest.raises(ConfigError, match="not 'v4'"):
+        graph.stream_events({"x": 1}, version="v4")  # at once, not when it is read
+
+
+def test_the_oldest_version_has_the_events_of_the_next() -> None:
+    graph = GRAPHS["told_fan"]
+    with pytest.warns(LangGraphDeprecatedSinceV10, match="version='v1' is deprecated: these are the events of 'v2'"):
+        old = [(event["event"], event["name"]) for event in graph.stream_events({"x": 1}, version="v1")]
+    assert sorted(old) == sorted((event["event"], event["name"]) for event in graph.stream_events({"x": 1}))
 
 
 def test_nothing_is_kept_of_a_graph_whose_task_has_ended() -> None:

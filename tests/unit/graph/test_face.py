@@ -187,7 +187,7 @@ def test_what_users_look_at_on_a_compiled_graph() -> None:
     graph = line(first, second).compile(interrupt_before=["second"])
     assert list(graph.nodes) == [START, "first", "second"]
     assert graph.input_channels == START
-    assert graph.output_channels == graph.stream_channels == ("value", "log")
+    assert graph.output_channels == graph.stream_channels == ["value", "log"]
     assert graph.interrupt_before_nodes == ("second",)
     assert graph.interrupt_after_nodes == ()
     assert "branch:to:first" in graph.channels

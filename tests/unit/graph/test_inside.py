@@ -78,3 +78,8 @@ def test_the_state_of_a_graph_that_a_node_calls() -> None:
     (task,) = graph.get_state(config, subgraphs=True).tasks
     assert task.state.values == {"n": 1}
     assert task.state.next == ("node",)
+
+
+def test_a_node_shows_the_graph_that_it_runs() -> None:
+    assert compiled(uses_a_global).nodes["node"].subgraphs == [GRAPH]
+    assert compiled(lambda state: None).nodes["node"].subgraphs == []

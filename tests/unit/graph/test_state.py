@@ -73,7 +73,19 @@ def build() -> StateGraph[State]:
 def test_a_node_is_named_after_its_function_unless_it_is_given_a_name() -> None:
     builder = build().add_node(node).add_node("second", other)
     assert list(builder.nodes) == ["node", "second"]
-    assert builder.nodes["second"].runnable is other
+    spec = builder.nodes["second"]
+    assert spec.action is other
+    assert (spec.runnable.name, spec.runnable.func, spec.runnable.afunc) == ("second", other, None)
+
+
+def test_a_node_that_can_be_invoked_is_looked_at_as_it_is() -> None:
+    async def wait(state: State) -> State:
+        return {}
+
+    graph = build().add_node(node).add_edge(START, "node").compile()
+    builder = build().add_node("inner", graph).add_node(wait)
+    assert builder.nodes["inner"].runnable is graph
+    assert (builder.nodes["wait"].runnable.func, builder.nodes["wait"].runnable.afunc) == (None, wait)
 
 
 def test_a_callable_object_is_named_after_its_class() -> None:
