@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable
+from functools import cached_property
 
 from distgraph.errors import LedgerCorruptError
 from distgraph.ledger.batches import BatchLedger
@@ -36,9 +37,12 @@ class Collector:
         self.runs, self.batches, self.monotonic = runs, batches, monotonic
         self._partition = self._place = self._first = 0
         self._next = 0.0
-        self._name = uuid.uuid4().hex
         #: The batch that is being deleted here: its id, its chunks, the next of them.
         self._batch: tuple[str, int, int] | None = None
+
+    @cached_property
+    def _name(self) -> str:
+        return uuid.uuid4().hex
 
     def collect(self, now_ms: int) -> None:
         """Take one step, if it is time; ``now_ms`` is the ledger's clock."""

@@ -317,7 +317,7 @@ def fail_unread(place: Workplace, address: Address, head: str, record: Record, e
     if served is None:
         return
     try:
-        options = RunOptions.of(served.codec.decode(record["config"]))
+        options = served.options(record["config"])
     except DistgraphError:
         # Not even how it is to be run can be read: it was signed with another secret, say.
         options = RunOptions(log=False)

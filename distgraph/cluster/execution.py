@@ -106,7 +106,7 @@ def _head_stored(lane: Lane, task: Task) -> bool:
     if lane.at.id == lane.stored.id:
         return True
     own = task.at
-    kept = lane.keep_head()
+    kept = lane.keep_head(lane)
     # The task goes on with the values that nobody else holds.
     task.at = own
     return kept
@@ -122,13 +122,15 @@ def _called(
     progress: Callable[[], None] | None,
 ) -> list[Write]:
     called = ctx.children = ThreadCalls(lane, ctx, task)
+    give_up = True
     try:
         writes = run_task(ctx, task, answers=answers, attempt=attempt, error=error, progress=progress)
-    except BaseException:
-        called.finish(give_up=True)
-        raise
-    called.finish(give_up=_asks(writes))
-    return writes
+        give_up = _asks(writes)
+        return writes
+    finally:
+        called.finish(give_up=give_up)
+        # The two refer to each other: what they know of the run would wait for a garbage collection.
+        ctx.children = None
 
 
 async def _awaited(

@@ -64,7 +64,7 @@ class Lane:
         writer: which version of the graph wrote the line; '' before the first commit.
         rule: what the line says of how old its checkpoints may grow, see ``aging``; likewise.
         epoch: of the run; '' for a batch item in a slice.
-        keep_head: stores the head in the middle of a superstep; False: the run is somebody else's.
+        keep_head: stores this lane's head in the middle of a superstep; False: the run is somebody else's.
         nested: its tasks have run graphs here since somebody dropped their lines.
         retries: how often tasks that its nodes call were tried again here, since the run's record was read.
         got_on: called when a task that a node calls has ended, after crashes: they count no more. None: there were none.
@@ -88,7 +88,7 @@ class Lane:
         self.base = ("", "")
         self.next: Next | None = None
         self.writer = self.rule = self.epoch = ""
-        self.keep_head: Callable[[], bool] = lambda: False
+        self.keep_head: Callable[[Lane], bool] = lambda lane: False
         self.got_on: Callable[[], object] | None = None
         self.nested = False
         self.retries = 0
@@ -99,19 +99,25 @@ class Lane:
 
     # ------------------------------------------------------------- to a start
 
-    def load(self, head: str, record: bytes | None, values: Mapping[str, bytes | None]) -> None:
-        """Stand at the stored checkpoint ``head``; ``values`` are the fields its record names.
+    def bare(self, head: str, record: bytes | None) -> Checkpoint:
+        """The stored checkpoint ``head`` without its values.
+
+        Raises:
+            CheckpointCorruptError: its record is missing or damaged.
+        """
+        if record is None:
+            raise CheckpointCorruptError(f"Checkpoint {head} has no record in the ledger.")
+        with naming(f"Record of checkpoint {head}"):
+            return decode_record(self.served.codec, head, record)[0]
+
+    def load(self, at: Checkpoint, values: Mapping[str, bytes | None]) -> None:
+        """Stand at a stored checkpoint; ``values`` are the fields that its record, ``at``, names.
 
         Raises:
             CheckpointCorruptError: a field is missing or damaged.
         """
-        if record is None:
-            raise CheckpointCorruptError(f"Checkpoint {head} has no record in the ledger.")
-        codec = self.served.codec
-        with naming(f"Record of checkpoint {head}"):
-            at, _ = decode_record(codec, head, record)
-        with naming(f"Value of a key in checkpoint {head}"):
-            found, self.raw = stored_values(codec, at, values)
+        with naming(f"Value of a key in checkpoint {at.id}"):
+            found, self.raw = stored_values(self.served.codec, at, values)
         self.at = self.stored = at._replace(values=found)
         self.writer = (values.get(WRITER) or b"").decode()
         self.rule = (values.get(RULE) or b"").decode()

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from distgraph.checkpoint.own import own_types
+from distgraph.cluster.options import RunOptions
 from distgraph.cluster.versions import accepts, check_policy, parts_of
 from distgraph.errors import ConfigError, GraphNotFoundError
 from distgraph.graph.declarations import DEFAULT_NAME
@@ -15,6 +16,8 @@ from distgraph.suggestions import did_you_mean
 from distgraph.superstep.model import Node, Program
 from distgraph.wire import Codec
 
+#: So many ways to execute a graph are remembered.
+_MOST_OPTIONS = 64
 _PLAIN = (str, int, float, bool, type(None))
 _REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?\Z")
 
@@ -31,7 +34,7 @@ def codec_for(graph: Any = None, *, secret: bytes | None = None) -> Codec:
 class Served:
     """A graph with what is derived from it once."""
 
-    __slots__ = ("_about", "_reads", "codec", "fingerprint", "graph", "name", "program", "shown")
+    __slots__ = ("_about", "_options", "_reads", "codec", "fingerprint", "graph", "name", "program", "shown")
 
     def __init__(self, graph: Any, *, secret: bytes | None = None) -> None:
         self.graph = graph
@@ -41,6 +44,7 @@ class Served:
         self.codec = codec_for(graph, secret=secret)
         self._reads: dict[str, tuple[str, ...]] = {}
         self._about: dict[str, Any] | None = None
+        self._options: dict[bytes, RunOptions] = {}
         #: Channels that the log of a run tells of: those of its streams, and what the inputs of its nodes are made of.
         self.shown = frozenset(_shown(self.program))
 
@@ -52,6 +56,23 @@ class Served:
             names = {name for reads in every for name in ((reads,) if isinstance(reads, str) else reads)}
             found = self._reads[node.name] = tuple(sorted(names))
         return found
+
+    def options(self, data: bytes) -> RunOptions:
+        """How a run is to be executed, from what its record or its batch's manifest has.
+
+        Most runs are submitted alike: these are read once. Those with something that a node could change are not shared.
+
+        Raises:
+            DistgraphError: they cannot be read here.
+        """
+        known = self._options.get(data)
+        if known is not None:
+            return known
+        read = RunOptions.of(self.codec.decode(data))
+        fixed = read.context is None and not (read.metadata or read.configurable)
+        if fixed and len(self._options) < _MOST_OPTIONS:
+            self._options[data] = read
+        return read
 
     def unstoppable(self) -> list[str]:
         """Nodes with a time limit that only the end of their process can keep: those that do not wait in an event loop."""

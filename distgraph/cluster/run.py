@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from distgraph.checkpoint.lines import decode_record, value_fields
+from distgraph.checkpoint.lines import value_fields
 from distgraph.cluster import events
 from distgraph.cluster.aging import RULE
 from distgraph.cluster.context import context_for
@@ -73,7 +73,7 @@ def open_run(place: Workplace, served: Served, address: Address, head: str, reco
         Left: the run has gone on meanwhile.
     """
     with naming(f"Options of run {address.run_id!r}"):
-        options = RunOptions.of(served.codec.decode(record["config"]))
+        options = served.options(record["config"])
     watch = Stopwatch(place) if options.profile else None
     served = served if watch is None else timed(served, watch)
     shelf = place.shelf(served)
@@ -154,14 +154,11 @@ def load_head(place: Workplace, lane: Lane, address: Address, head: str) -> None
     seam.reach("load", "before")
     # The head is read in one with the rest: what lacks where it still stands is damage, and nothing else is.
     before, record = place.runs.read_line(address.thread_id, ["head", f"c:{head}"])
-    fields: list[str] = []
-    if record is not None:
-        bare, _ = decode_record(lane.served.codec, head, record)
-        fields = value_fields(bare)
-    fields += (WRITER, RULE)
+    bare = None if record is None else lane.bare(head, record)
+    fields = [*(() if bare is None else value_fields(bare)), WRITER, RULE]
     after, *values = place.runs.read_line(address.thread_id, ["head", *fields])
     try:
-        lane.load(head, record, dict(zip(fields, values, strict=True)))
+        lane.load(bare or lane.bare(head, None), dict(zip(fields, values, strict=True)))
     except CheckpointCorruptError:
         if {before, after} != {head.encode()}:
             raise Left(head) from None

@@ -10,7 +10,6 @@ from distgraph.cluster.lane import Lane
 from distgraph.cluster.limits import Ends
 from distgraph.cluster.liveness import Called
 from distgraph.cluster.offer import travels
-from distgraph.cluster.options import RunOptions
 from distgraph.cluster.registry import Served
 from distgraph.errors import GraphSleep
 from distgraph.ledger.replies import Address, ItemStep, Taken
@@ -26,7 +25,7 @@ class BatchPlan:
     def __init__(self, batch_id: str, served: Served, manifest: dict[str, Any]) -> None:
         self.batch_id, self.served = batch_id, served
         self.config = bytes.fromhex(manifest["config"])
-        self.options = RunOptions.of(served.codec.decode(self.config))
+        self.options = served.options(self.config)
         #: Of its items; None while they are still sent.
         self.total: int | None = manifest["total"]
         #: Its items leave their slices, as runs of their own whose tasks are messages.

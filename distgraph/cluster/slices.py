@@ -141,6 +141,9 @@ class Slice:
                     self._go_on(item)
         finally:
             self.overlap.give_up()
+            # Their lanes refer to this slice: all they hold would wait for a garbage collection.
+            self.live.clear()
+            self.promoted.clear()
 
     def _advance_all(self) -> bool:
         """Advance all items to where they end or leave. False: not all of them got there, and nothing is left to do."""
@@ -229,7 +232,7 @@ class Slice:
         )
         lane = Lane(place, plan.served, plan.options, ctx)
         item = Item(index, Address(name, name), plan, lane, self.taken, self.slice_id)
-        lane.keep_head = partial(self._keep_head, item)
+        lane.keep_head = self._keep_head
         if self.taken.flag in ("a", "c"):
             lane.got_on = self._got_on
         self.live.append(item)
@@ -241,7 +244,7 @@ class Slice:
                 item.key, given = split_item_data(plan.served.codec, data)
             if head:
                 fields = {key.decode(): value for key, value in line.items()}
-                lane.load(head, fields.get(f"c:{head}"), fields)
+                lane.load(lane.bare(head, fields.get(f"c:{head}")), fields)
                 lane.go_on_here()
                 lane.limit(plan.options.recursion_limit)
             else:
@@ -423,9 +426,10 @@ class Slice:
         """The slice's one item, which crashed before, has come further than it ever had."""
         self.place.batches.got_on(self.plan.batch_id, self.slice_id, self.place.slot, self.taken)
 
-    def _keep_head(self, item: Item) -> bool:
+    def _keep_head(self, lane: Lane) -> bool:
         """Store an item's head before graphs nested in it store theirs. False: it is somebody else's, or not wanted."""
         with self._storing:
+            item = next(item for item in self.live if item.lane is lane)
             if item.lane.at.id == item.lane.stored.id:
                 return True
             self._plan_step(item, "step")

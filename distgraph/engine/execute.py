@@ -82,7 +82,10 @@ def run_task(
     except BaseException as exc:
         command = _received(task, exc)
         if command is None:
-            return _settle(ctx, task, scope, exc)
+            asked = _settle(ctx, task, scope, exc)
+            if asked is None:
+                raise
+            return asked
     finally:
         leave(surroundings)
         _scope.reset(token)
@@ -139,7 +142,10 @@ async def arun_task(
     except BaseException as exc:
         command = _received(task, exc)
         if command is None:
-            return _settle(ctx, task, scope, exc)
+            asked = _settle(ctx, task, scope, exc)
+            if asked is None:
+                raise
+            return asked
     finally:
         leave(surroundings)
         _scope.reset(token)
@@ -182,11 +188,13 @@ def _chosen(ctx: RunContext, task: Task, branch: Branch, result: Any) -> list[Wr
     return branch_writes(branch, result, ctx.program.nodes, task.name)
 
 
-def _settle(ctx: RunContext, task: Task, scope: NodeScope, exc: BaseException) -> list[Write]:
-    """What an exception means for the task.
+def _settle(ctx: RunContext, task: Task, scope: NodeScope, exc: BaseException) -> list[Write] | None:
+    """What an exception means for the task: the writes of a question; None: it is to be raised.
+
+    Raised where it was caught: raised from here it would hold this frame, which holds it, with all they know of the run.
 
     Raises:
-        BaseException: ``exc``, unless it is a question or a command for this very graph.
+        NodeCancelledError: in its place.
     """
     task.writes = []
     if isinstance(exc, GraphInterrupt):
@@ -200,7 +208,7 @@ def _settle(ctx: RunContext, task: Task, scope: NodeScope, exc: BaseException) -
         raise NodeCancelledError(task.name) from exc
     if isinstance(exc, Exception) and not isinstance(exc, GraphBubbleUp):
         exc.add_note(f"During task with name '{task.name}' and id '{task.id}'")
-    raise exc
+    return None
 
 
 def _cancelled_itself(exc: BaseException) -> bool:

@@ -61,6 +61,9 @@ class TestRedact:
             ("the password hunter2", "hunter2"),
             ("redis://hunter2@db refused", "hunter2"),
             ("redis://user:hun@ter2@db refused", "ter2"),
+            ("PASSWORD: hunter2", "hunter2"),
+            ("the long s of pa\u017f\u017fword: hunter2", "hunter2"),
+            ("pa\u017fsword=hunter2", "hunter2"),
             ("x" * (LIMIT - 25) + " redis://u:hunter2@db", "hunter"),
         ],
     )

@@ -73,7 +73,7 @@ def test_changes_take_the_ledger_from_head_to_head() -> None:
     for field in change.drops:
         line.pop(field, None)
     other = lane_of(graph)
-    other.load(lane.at.id, line[f"c:{lane.at.id}"], dict(line))
+    other.load(other.bare(lane.at.id, line[f"c:{lane.at.id}"]), dict(line))
     assert other.at.values == lane.at.values
     assert other.at.versions == lane.at.versions
 
@@ -102,7 +102,7 @@ def test_what_is_missing_is_named(missing: str) -> None:
     record = line.pop(f"c:{lane.at.id}")
     other = lane_of(graph)
     with pytest.raises(CheckpointCorruptError, match=lane.at.id):
-        other.load(lane.at.id, None if missing == "the record" else record, {})
+        other.load(other.bare(lane.at.id, None if missing == "the record" else record), {})
 
 
 def test_no_input_and_nothing_to_go_on_with() -> None:

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from distgraph import START, StateGraph
+from distgraph.cluster.options import RunOptions
 from distgraph.cluster.registry import Registry, Served, is_graph, load
 from distgraph.cluster.versions import parts_of
 from distgraph.errors import ConfigError, GraphNotFoundError
+from tests.unit.cluster.small import Counted, chain
 
 pytestmark = pytest.mark.unit
 
@@ -160,3 +162,16 @@ def test_a_secret_signs_what_is_stored() -> None:
     assert Registry(secret=b"s" * 32).plain_codec().decode(signed) == {"x": 1}
     with pytest.raises(Exception, match=r"(?i)sign"):
         Registry(secret=b"t" * 32).plain_codec().decode(signed)
+
+
+def test_options_are_read_once_unless_a_node_could_change_them() -> None:
+    served = Registry().add(chain(Counted("a")))
+
+    def stored(**more: Any) -> bytes:
+        return served.codec.encode(RunOptions(**more).plain())
+
+    assert served.options(stored(keep="latest")) is served.options(stored(keep="latest"))
+    assert served.options(stored(keep="latest")) != served.options(stored(keep="all"))
+    changeable: list[dict[str, Any]] = [{"context": {}}, {"configurable": {"user": []}}, {"metadata": {"tags": []}}]
+    for own in changeable:
+        assert served.options(stored(**own)) is not served.options(stored(**own))

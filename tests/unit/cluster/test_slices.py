@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from distgraph.cluster import slices as module
 from distgraph.cluster.deliver import deliver
 from distgraph.cluster.failures import rebuild
+from distgraph.cluster.lane import Lane
 from distgraph.errors import CheckpointCorruptError, PoisonTaskError
 from distgraph.testing import Faults, die
 from distgraph.types import Placement, RetryPolicy
@@ -31,6 +33,19 @@ def test_every_item_has_one_row() -> None:
     assert [row.value for row in batch.results()] == [{"x": at, "trail": [f"a:{at}", "b"]} for at in range(300)]
     assert node.calls == 300
     assert not cluster.memory.state.records, "an item that stays in its slice needs no run of its own"
+
+
+def test_what_items_leave_does_not_wait_for_a_garbage_collection() -> None:
+    graph = chain(Counted("a"), Counted("b"))
+    cluster = cluster_of(graph)
+    cluster.submit_batch(graph, items(20))
+    gc.collect()
+    gc.disable()
+    try:
+        cluster.run_until_idle()
+        assert not [found for found in gc.get_objects() if type(found) is Lane]
+    finally:
+        gc.enable()
 
 
 def test_a_bad_item_does_not_stop_the_others() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -234,3 +236,23 @@ def test_tasks_side_by_side_share_no_scope() -> None:
 
 def test_namespaces_without_ids() -> None:
     assert without_ids("a:1|2|b:3") == "a|b"
+
+
+def test_a_failure_holds_no_frame_that_holds_it() -> None:
+    """It would keep all that the task knew of its run, until a garbage collection."""
+
+    class Failure(Exception):
+        """One that can be referred to weakly."""
+
+    def fails(state: Any) -> None:
+        raise Failure
+
+    gc.disable()
+    try:
+        try:
+            execute(small({"a": fails}))
+        except Failure as exc:
+            failure = weakref.ref(exc)
+        assert failure() is None
+    finally:
+        gc.enable()
