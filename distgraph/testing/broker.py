@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any
 
 from distgraph.cluster.hints import MOST_EXPECTED, Hint, NodeHint, meant
 from distgraph.testing.clock import Clock
@@ -63,10 +62,11 @@ class Broker:
         return probability > 0 and self.random.random() < probability
 
     def _on_its_way(self, hint: Hint) -> tuple[int, Hint]:
-        # A message carries plain JSON: what the receiver gets is never the sender's own object.
-        fields: list[Any] = json.loads(json.dumps(list(hint)))
+        if isinstance(hint, NodeHint):
+            # A message carries plain JSON: what the receiver gets is never the sender's own object, nor holds one.
+            hint = hint._replace(tasks=json.loads(json.dumps(hint.tasks)))
         late = self.faults.delay_ms if self._happens(self.faults.delay) else 0
-        return self.clock.ms() + late, type(hint)(*fields)
+        return self.clock.ms() + late, hint
 
     def reachable(self) -> bool:
         """Whether hints arrive now: as long as nobody set ``away``."""
@@ -109,7 +109,11 @@ class Broker:
 
     def arrived(self, now_ms: int) -> bool:
         """Whether a hint has arrived by ``now_ms``, milliseconds since the epoch."""
-        return not self.away and any([ready <= now_ms for ready, _ in self._hints])
+        if not self.away:
+            for ready, _ in self._hints:
+                if ready <= now_ms:
+                    return True
+        return False
 
     def close(self) -> None:
         """Nothing to close; what a client of either kind may call."""

@@ -52,11 +52,11 @@ class Guarded:
 
     def __getattr__(self, operation: str) -> Any:
         found = getattr(self._target, operation)
-        if operation in _PREPARE:
-            return found
+        if operation not in _PREPARE:
+            found = self._slot.guarded(f"{self._name}.{operation}", found)
         # The next call finds it without coming here.
-        guarded = self.__dict__[operation] = self._slot.guarded(f"{self._name}.{operation}", found)
-        return guarded
+        self.__dict__[operation] = found
+        return found
 
 
 class GuardedBroker:

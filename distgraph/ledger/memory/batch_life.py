@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from distgraph.ledger.keys import CHUNK, DELETER_MS, item_id, split_item
 from distgraph.ledger.memory.base import OK
@@ -80,11 +81,16 @@ class MemoryBatchLife(MemorySlices):
 
     @atomic
     def delete_items(self, batch_id: str, chunks: Sequence[int]) -> None:
+        state = self.state
+        runs = (state.records, state.outcomes, state.claims, state.tries, state.naps, state.logs, state.effects)
+        known = {key.run_id for table in runs for key in table} | {key.run_id for key in state.effects_over}
+        known |= {place[0] for table in (state.lines, state.history, state.kept) for place in table} | {*state.nested}
         for chunk in chunks:
-            for table in (self.state.inputs, self.state.rows):
+            for table in (state.inputs, state.rows):
                 table.drop((batch_id, chunk))
-            for index in range(chunk * CHUNK, (chunk + 1) * CHUNK):
-                self._delete_item(item_id(batch_id, index), self.keys.chunk_partition(batch_id, chunk))
+            for name in map(partial(item_id, batch_id), range(chunk * CHUNK, (chunk + 1) * CHUNK)):
+                if name in known:
+                    self._delete_item(name, self.keys.chunk_partition(batch_id, chunk))
 
     @atomic
     def delete(self, batch_id: str, chunks: int) -> None:

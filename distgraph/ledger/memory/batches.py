@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from msgpack import unpackb
+
 from distgraph.ledger.keys import CHUNK, item_id, split_item
 from distgraph.ledger.memory.batch_life import MemoryBatchLife
-from distgraph.ledger.memory.tables import Part, RunKey, atomic
+from distgraph.ledger.memory.tables import Part, RunKey, atomic, packed
 from distgraph.ledger.replies import BatchCounts, Taken
 
 
@@ -23,9 +24,8 @@ class MemoryBatches(MemoryBatchLife):
         self, batch_id: str, manifest: Mapping[str, Any], now_ms: int, *, retain_ms: int | None = None
     ) -> dict[str, Any]:
         if batch_id not in self.state.manifests:
-            text = json.dumps(dict(manifest), sort_keys=True)
-            retain = () if retain_ms is None else (("retain", retain_ms),)
-            self.state.manifests.at(batch_id).write((("manifest", text), ("created", now_ms), *retain))
+            told, retain = packed(dict(sorted(manifest.items()))), () if retain_ms is None else (("retain", retain_ms),)
+            self.state.manifests.at(batch_id).write((("manifest", told), ("created", now_ms), *retain))
         self.state.opened.first(batch_id, now_ms)
         self.state.active[batch_id] = None
         return self.manifest(batch_id) or {}
@@ -36,7 +36,7 @@ class MemoryBatches(MemoryBatchLife):
         if not found:
             return None
         known = {name: found.get(name) for name in ("created", "total", "content", "retain", "ended")}
-        told = json.loads(found["manifest"])
+        told = unpackb(found["manifest"])
         return {**told, **known, "pinned": found.get("pinned", told.get("fp")), "dropped": "deleter" in found}
 
     @atomic

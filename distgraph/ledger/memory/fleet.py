@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from msgpack import unpackb
+
 from distgraph.ledger.keys import FORMAT, Keys
-from distgraph.ledger.memory.tables import State, atomic
+from distgraph.ledger.memory.tables import State, atomic, packed
 
 
 class MemoryFleet:
@@ -28,7 +29,7 @@ class MemoryFleet:
 
     @atomic
     def beat(self, boot: str, record: Mapping[str, Any], *, ttl_ms: int) -> None:
-        self.state.beats[boot] = (self.state.now_ms() + ttl_ms, json.dumps(dict(record)))
+        self.state.beats[boot] = (self.state.now_ms() + ttl_ms, packed(record))
 
     @atomic
     def count(self, what: str) -> None:
@@ -63,7 +64,7 @@ class MemoryFleet:
         now = self.state.now_ms()
         for boot in [boot for boot, (until, _) in self.state.beats.items() if until <= now]:
             self.state.beats.drop(boot)
-        return {boot: json.loads(record) for boot, (_, record) in sorted(self.state.beats.items())}
+        return {boot: unpackb(record) for boot, (_, record) in sorted(self.state.beats.items())}
 
     def memory(self) -> tuple[int, int]:
         """The twin has no limit."""
@@ -79,7 +80,7 @@ class MemoryFleet:
     @atomic
     def serve(self, graphs: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
         for graph, about in graphs.items():
-            self.state.graphs[graph] = json.dumps(dict(about))
+            self.state.graphs[graph] = packed(about)
 
     @atomic
     def is_served(self, name: str, fingerprint: str) -> bool:
@@ -89,5 +90,5 @@ class MemoryFleet:
     def served(self) -> dict[str, dict[str, dict[str, Any]]]:
         out: dict[str, dict[str, dict[str, Any]]] = {}
         for (name, fingerprint), about in sorted(self.state.graphs.items()):
-            out.setdefault(name, {})[fingerprint] = json.loads(about)
+            out.setdefault(name, {})[fingerprint] = unpackb(about)
         return out

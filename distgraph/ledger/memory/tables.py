@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, update_wrapper
 from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, Protocol, TypeVar
+
+from msgpack import packb
 
 from distgraph.ledger.keys import Keys
 from distgraph.ledger.replies import Address, Taken
@@ -194,8 +196,8 @@ class State:
         self.counts: Table[str, int] = Table(journal)
         #: Under '': when all is forgotten, and the failures of nodes since they last worked.
         self.failing: Table[str, tuple[int, dict[str, int]]] = Table(journal)
-        self.beats: Table[str, tuple[int, str]] = Table(journal)
-        self.graphs: Table[tuple[str, str], str] = Table(journal)
+        self.beats: Table[str, tuple[int, bytes]] = Table(journal)
+        self.graphs: Table[tuple[str, str], bytes] = Table(journal)
 
     def thread_of(self, run_id: str) -> str:
         """The thread that a run's id is tied to; '' if to none."""
@@ -237,6 +239,12 @@ def atomic(operation: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S,
 
     update_wrapper(alone, operation)
     return alone
+
+
+def packed(value: Mapping[str, Any]) -> bytes:
+    """Plain data as it leaves a process: what ``unpackb`` makes of it is never the sender's own object."""
+    data: bytes = packb(dict(value))
+    return data
 
 
 def stored(value: bytes | str | int) -> bytes:

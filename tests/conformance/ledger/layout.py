@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
+
+from msgpack import unpackb
 
 from distgraph.ledger.keys import Keys, encoded
 from distgraph.ledger.memory import MemoryLedger
@@ -131,7 +134,10 @@ def _items(state: State, keys: Keys) -> Dump:
 
 
 def _shared(state: State, keys: Keys) -> Dump:
-    out: Dump = {keys.shared("manifest", batch): _raw(fields) for batch, fields in state.manifests.items()}
+    out: Dump = {}
+    for batch, fields in state.manifests.items():
+        told = {"manifest": _text(fields["manifest"])} if "manifest" in fields else {}
+        out[keys.shared("manifest", batch)] = _raw({**fields, **told})
     out[keys.shared("batches")] = {batch.encode(): float(ms) for batch, ms in state.opened.items()}
     out[keys.shared("active")] = {batch.encode() for batch in state.active}
     out[keys.shared("over")] = {batch.encode(): float(ms) for batch, ms in state.over.items()}
@@ -140,10 +146,14 @@ def _shared(state: State, keys: Keys) -> Dump:
     out[keys.shared("counts")] = _raw(state.counts)
     until, failing = state.failing.get("", (0, {}))
     out[keys.shared("failing")] = _raw(failing) if until > state.now_ms() else {}
-    out[keys.shared("graphs")] = {"\n".join(graph).encode(): about.encode() for graph, about in state.graphs.items()}
+    out[keys.shared("graphs")] = {"\n".join(graph).encode(): _text(about) for graph, about in state.graphs.items()}
     out[keys.shared("workers")] = {boot.encode() for boot in state.beats}
-    out |= {keys.shared("worker", boot): record.encode() for boot, (_, record) in state.beats.items()}
+    out |= {keys.shared("worker", boot): _text(record) for boot, (_, record) in state.beats.items()}
     return out
+
+
+def _text(data: bytes) -> bytes:
+    return json.dumps(unpackb(data)).encode()
 
 
 #: Fields of a batch that count, or say nothing where they are empty.
