@@ -55,6 +55,7 @@ class Process(Slot):
     def __init__(self, world: World, worker: Worker | None, served: Registry, boot: str, pid: int) -> None:
         super().__init__(pid, served, world.at_point)  # type: ignore[arg-type] # points are passed by processes here
         self.world, self.worker = world, worker
+        world.processes.append(self)
         self.boot, self.pid = boot, pid
         self.strand: Strand | None = None
         self.cut = self.wake = self.wake_ms = self.claimed = self.looked = 0
@@ -255,14 +256,20 @@ class Worker:
             self.sweeper.distrust()
             return
         self.beat_ms = self.world.now_ms
-        names = [child.name for child in self.children if not child.dead]
-        busy = sum(child.busy for child in self.children)
+        names: list[str] = []
+        works: dict[str, str] = {}
+        for child in self.children:
+            if not child.dead:
+                names.append(child.name)
+            if child.busy:
+                works[child.name] = work_of(child.what)
+        busy = len(works)
         record = {
             **self.about,
             "slots": names,
             "dead": self.buried,
             "busy": busy,
-            "works": {child.name: work_of(child.what) for child in self.children if child.busy},
+            "works": works,
             "beat": self.beat_ms,
             "idle": 0 if self.draining else self.slots - busy,
         }

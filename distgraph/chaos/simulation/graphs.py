@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Annotated, Any, Protocol, TypedDict
 
 from distgraph.checkpoint.memory import InMemorySaver
@@ -418,8 +418,8 @@ def expected_told(name: str, total: int, answer: str, times: int) -> tuple[Any, 
     here = _Here()
     before, _On.stage = _On.stage, here
     try:
-        compiled = _BUILDERS[name](IN_PROCESS).compile(name=name, checkpointer=InMemorySaver())
-        config: Any = {"configurable": {"thread_id": "here"}}
+        compiled = _compiled_here(name)
+        config: Any = {"configurable": {"thread_id": f"thread {next(_threads)}"}}
         here.well = name != "broken"
         state = _until_it_fails(partial(compiled.invoke, given(total), config))
         for _ in range(times):
@@ -428,6 +428,15 @@ def expected_told(name: str, total: int, answer: str, times: int) -> tuple[Any, 
         return shown(state if state is not None else compiled.invoke(None, config))
     finally:
         _On.stage = before
+
+
+#: Numbers of the threads in this process.
+_threads = count()
+
+
+@cache
+def _compiled_here(name: str) -> Any:
+    return _BUILDERS[name](IN_PROCESS).compile(name=name, checkpointer=InMemorySaver())
 
 
 def _until_it_fails(run: Callable[[], Any]) -> Any:
@@ -442,8 +451,8 @@ def expected(name: str, total: int, times: int = 1, answer: str = "") -> tuple[A
     """What ``shown`` gives of the final state, after so many runs on one thread, computed in this process."""
     before, _On.stage = _On.stage, _Here()
     try:
-        compiled = _BUILDERS[name](IN_PROCESS).compile(name=name, checkpointer=InMemorySaver())
-        config: Any = {"configurable": {"thread_id": "here"}}
+        compiled = _compiled_here(name)
+        config: Any = {"configurable": {"thread_id": f"thread {next(_threads)}"}}
         for _ in range(times):
             state = compiled.invoke(given(total), config)
             if "__interrupt__" in state:

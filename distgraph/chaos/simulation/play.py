@@ -42,13 +42,18 @@ def play(schedule: Schedule) -> Played:
         world.to_its_end()
         if not world.history.violations:
             check(world)
+        return _played(world)
     finally:
         graphs.play_on(None)
+        world.forget()
+
+
+def _played(world: World) -> Played:
     history = world.history
     history.faults["hint lost"] += world.broker.lost
     history.faults["hint repeated"] += world.broker.repeated
     return Played(
-        schedule,
+        world.schedule,
         history.violations,
         world.points,
         world.turns,

@@ -19,12 +19,12 @@ from distgraph.chaos.simulation.schedule import FAULTS
 from distgraph.chaos.simulation.seeds import schedule_of
 
 #: Schedules that one process plays between two reports.
-SHARE = 250
+SHARE = 100
 #: Violations that are shown, and shortened; after so many nothing new is learnt.
 MOST = 5
 #: From so many schedules on, every kind of fault and of good end must have come often enough.
 FLOOR = 1000
-#: Schedules between two garbage collections: a megabyte each.
+#: Schedules between two garbage collections: they leave little, see ``World.forget``.
 _SWEEP_EVERY = 25
 #: Of so many schedules, one at least is struck by each kind of fault, and comes to each kind of end.
 _RARE = 100

@@ -24,9 +24,8 @@ class _Carrier:
     def _carry(self) -> None:
         while True:
             self.go.acquire()
-            play = self.play
-            assert play is not None
-            play._take_turns(self)
+            assert self.play is not None
+            self.play._take_turns(self)
 
 
 #: Carriers with nothing to do. Starting an OS thread costs more than most strands.
@@ -44,13 +43,21 @@ class Strand:
     __slots__ = ("carrier", "play", "work")
 
     def __init__(self, play: Play, work: Callable[[], None]) -> None:
-        self.play, self.work = play, work
+        self.play = play
+        #: None once it has begun: what has ended shall not hold itself.
+        self.work: Callable[[], None] | None = work
         #: Whose stack it is on, once it has begun.
         self.carrier: _Carrier | None = None
 
     def go_on(self) -> None:
         """Let it begin or go on, as soon as the turn that says so has returned."""
         self.play._next = self
+
+    def begin(self, carrier: _Carrier) -> None:
+        """Work, on the stack of ``carrier``."""
+        work, self.work, self.carrier = self.work, None, carrier
+        assert work is not None
+        work()
 
     def stand_still(self) -> None:
         """Called by the work itself: stop here until a turn lets it go on."""
@@ -96,13 +103,18 @@ class Play:
                     self._next = None
                     if strand.carrier is not None:
                         # Nothing of this thread's may happen after it has let the other one go on.
-                        _idle.append(carrier)
+                        _rest(carrier)
                         strand.carrier.go.release()
                         return
-                    strand.carrier = carrier
-                    strand.work()
+                    strand.begin(carrier)
             except BaseException as exc:
                 self._fail(exc)
                 going = True
-        _idle.append(carrier)
+        _rest(carrier)
         self._over.release()
+
+
+def _rest(carrier: _Carrier) -> None:
+    """It has nothing to do any more, and holds nothing."""
+    carrier.play = None
+    _idle.append(carrier)

@@ -50,6 +50,7 @@ class World:
         points: points passed so far, by anybody.
         turns: things that happened so far.
         standing: processes that stand still in the middle of something.
+        processes: all there ever were.
         next_harm: the point from which on harm may be done.
         play: lets strands go on between turns.
         closing: whatever still stands is ended, and nothing begins any more.
@@ -67,6 +68,7 @@ class World:
         self._error: BaseException | None = None
         self._last_ms = self.clock.ms() + _MOST_MS
         self.standing: list[Process] = []
+        self.processes: list[Process] = []
         self._plan = _by_point(fault for fault in schedule.faults if not fault.at)
         self._aimed = [fault for fault in schedule.faults if fault.at]
         #: How often points that are aimed at were passed.
@@ -108,6 +110,15 @@ class World:
         if self._error is not None:
             raise self._error
 
+    def forget(self) -> None:
+        """Let go of all there is. What took part refers to the rest in circles, which would wait for a garbage collection."""
+        for process in self.processes:
+            if hasattr(process, "place"):
+                process.place.recent = None
+        desks = [client.desk for client in self.clients]
+        for part in (*self.processes, *self.workers, *desks, *self.clients, self.history, self):
+            vars(part).clear()
+
     def _take_turn(self) -> bool:
         self.closing = self.closing or not self._goes_on()
         return not self.closing or self._end_one()
@@ -118,12 +129,16 @@ class World:
         if self.turns > _MOST_TURNS or self.now_ms > self._last_ms:
             history.violate("I11", self.stuck())
             return False
-        if history.violations or not (any(not client.ended for client in self.clients) or self.unsettled()):
+        if history.violations or not (self._wanted() or self.unsettled()):
             return False
         if not self.turn():
             history.violate("I11", self.stuck())
             return False
         return True
+
+    def _wanted(self) -> bool:
+        """Whether somebody does not have yet what he wants."""
+        return any([not client.ended for client in self.clients])
 
     def _fail(self, error: BaseException) -> None:
         self._error, self.closing = self._error or error, True
@@ -143,11 +158,11 @@ class World:
         if self._saves:
             self._save()
         random = self.random
-        ready = [process for process in self.standing if self._may_go_on(process)] if self.standing else []
+        now = self.clock.ms()
+        ready = [process for process in self.standing if self._may_go_on(process, now)] if self.standing else []
         callers = [client for client in self.clients if not client.ended and client.wants()]
-        idle = self.idle() if self.broker.arrived(self.clock.ms()) else []
-        arrives = bool(idle)
-        count = len(ready) + len(callers) + arrives
+        idle = self.idle() if self.broker.arrived(now) else []
+        count = len(ready) + len(callers) + bool(idle)
         if not count or random.random() < _IMPATIENCE:
             return self._pass_time()
         chosen = random.randrange(count)
@@ -179,13 +194,14 @@ class World:
         self.tick(_DELIVERY_MS)
         child.worker.deliver(child, hint)
 
-    def _may_go_on(self, process: Process) -> bool:
-        return process.dead or (process.wake <= self.turns and self._held_ms(process) <= self.now_ms)
+    def _may_go_on(self, process: Process, now: int) -> bool:
+        return process.dead or (process.wake <= self.turns and self._held_ms(process) <= now)
 
     @staticmethod
     def _held_ms(process: Process) -> int:
         """Until when somebody stands still whatever the others do: 0 where that is not a matter of time."""
-        return max(process.wake_ms, process.worker.frozen_ms if process.worker is not None else 0)
+        frozen = process.worker.frozen_ms if process.worker is not None else 0
+        return process.wake_ms if process.wake_ms > frozen else frozen
 
     # ------------------------------------------------------------- what can be seen from outside
 
@@ -240,28 +256,34 @@ class World:
         soonest = self._next_ms()
         if soonest is None:
             return False
-        self.tick(max(_LOOK_MS, soonest - self.now_ms))
-        for worker in self.workers:
-            worker.end_if_drained()
-            if not worker.up and worker.back_ms <= self.now_ms and not self.weather.ledger_away:
-                worker.start()
+        self.tick(max(_LOOK_MS, soonest - self.clock.ms()))
         now = self.clock.ms()
-        awake = [worker for worker in self.workers if worker.up and worker.frozen_ms <= now and not worker.watcher.busy]
+        awake: list[Worker] = []
+        for worker in self.workers:
+            if worker.draining:
+                worker.end_if_drained()
+            if not worker.up and worker.back_ms <= now and not self.weather.ledger_away:
+                worker.start()
+            if worker.up and worker.frozen_ms <= now and not worker.watcher.busy:
+                awake.append(worker)
         if awake and self._worth_a_sweep():
-            self._swept_ms = self.now_ms
+            self._swept_ms = now
             self.random.choice(awake).sweep()
         return True
 
     def _worth_a_sweep(self) -> bool:
         """Something is due, somebody died, or nobody has looked for as long as a worker sleeps between two looks."""
-        now = self.now_ms
-        if now - self._swept_ms >= _SWEEP_MS or any(worker.fallen for worker in self.workers):
+        now = self.clock.ms()
+        if now - self._swept_ms >= _SWEEP_MS:
             return True
-        return any(min(table.values()) <= now for table in self.memory.state.due.values() if table)
+        due = [min(table.values()) for table in self.memory.state.due.values() if table]
+        return (bool(due) and min(due) <= now) or any([worker.fallen for worker in self.workers])
 
     def _next_ms(self) -> int | None:
-        times = [min(table.values()) for table in self.memory.state.due.values() if table]
-        times += self.weather.next_ms()
+        times = [] if self.weather.fair else self.weather.next_ms()
+        for table in self.memory.state.due.values():
+            if table:
+                times.append(min(table.values()))
         arrival = self.broker.next_ms()
         if arrival is not None and not self.broker.away and self.idle():
             times.append(arrival)
@@ -269,11 +291,11 @@ class World:
             if not worker.up:
                 times.append(worker.back_ms)
             elif worker.fallen or worker.draining:
-                times.append(self.now_ms)
-        if self.standing:
-            times.append(min(self._held_ms(process) for process in self.standing))
-        if not times and any(not client.ended for client in self.clients):
-            return self.now_ms + _SWEEP_MS // 2
+                times.append(self.clock.ms())
+        for process in self.standing:
+            times.append(self._held_ms(process))
+        if not times and self._wanted():
+            return self.clock.ms() + _SWEEP_MS // 2
         return min(times, default=None)
 
     # ------------------------------------------------------------- harm
@@ -296,15 +318,13 @@ class World:
             process.dead = True
             raise SlotDied(process.name)
         fault = self._plan.pop(self.points, None) or self._aimed_at(label)
-        self._look_ahead()
         if fault is not None:
+            self._look_ahead()
             self._strike(fault, process, label)
         away = self.weather.ledger_away and label != "before publish"
         if (process.cut or away) and not label.startswith("node "):
             process.cut -= not away
-            lost = ServerUnreachableError("The server cannot be reached: this schedule says so.")
-            lost.of_ledger = process.worker is not None
-            raise lost
+            raise _unreachable(process)
 
     def _aimed_at(self, label: str) -> Fault | None:
         """The fault that waited for just this."""
@@ -391,6 +411,12 @@ class World:
     def _save(self) -> None:
         if self._saves:
             self._saved.append((self.now_ms, self.memory.snapshot(), self.history.mark()))
+
+
+def _unreachable(process: Process) -> ServerUnreachableError:
+    error = ServerUnreachableError("The server cannot be reached: this schedule says so.")
+    error.of_ledger = process.worker is not None
+    return error
 
 
 def _by_point(faults: Iterable[Fault]) -> dict[int, Fault]:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 
+from distgraph.chaos.simulation import play as playing
 from distgraph.chaos.simulation import simulate as module
 from distgraph.chaos.simulation.mutants import mutant
 from distgraph.chaos.simulation.play import play, shortened
 from distgraph.chaos.simulation.seeds import schedule_of
 from distgraph.chaos.simulation.simulate import Report, quiet, simulate
+from distgraph.chaos.simulation.world import World
+from distgraph.ledger.memory import MemoryLedger
 from distgraph.ledger.memory.runs import MemoryRuns
 
 pytestmark = pytest.mark.unit
@@ -20,6 +26,26 @@ def test_the_same_seed_gives_the_same_report() -> None:
         del report["seconds"], report["rate"]
     assert first == again
     assert (first["schedules"], first["violations"]) == (30, [])
+
+
+def test_a_world_goes_with_its_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What took part refers to the rest in circles: thousands of worlds would wait for a garbage collection."""
+    left: list[weakref.ref[MemoryLedger]] = []
+
+    class Seen(World):
+        def forget(self) -> None:
+            left.append(weakref.ref(self.memory))
+            super().forget()
+
+    monkeypatch.setattr(playing, "World", Seen)
+    gc.disable()
+    try:
+        with quiet():
+            for seed in range(20):
+                play(schedule_of(seed))
+        assert [ledger() for ledger in left] == [None] * 20
+    finally:
+        gc.enable()
 
 
 def test_a_broken_promise_names_its_seed_and_ends_the_run() -> None:
