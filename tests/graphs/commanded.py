@@ -51,6 +51,11 @@ def stands(app: Any, thread: str) -> Any:
     return state.values, state.next, [task.interrupts and task.interrupts[0].value for task in state.tasks]
 
 
+def waits(app: Any, thread: str) -> Any:
+    """What a Command has woken beside what waits is shown here, and not by the peer: see differences.md."""
+    return app.get_state(on(thread)).next
+
+
 def use_commanded(app: Any, api: Any) -> Any:
     return [
         part(app, api) for part in (_beside_questions, _after_the_end, _at_a_breakpoint, _after_a_failure, _streamed)
@@ -66,9 +71,7 @@ def _beside_questions(app: Any, api: Any) -> Any:
         api.Command(resume="y", update={"log": ["again"]}),
     ):
         seen.append(app.invoke(given, on("a")))
-        if not given.goto:
-            # What a Command has woken beside a question is shown here, and not by the peer: see differences.md.
-            seen.append(stands(app, "a"))
+        seen.append(waits(app, "a") if given.goto else stands(app, "a"))
     return seen
 
 
@@ -90,7 +93,7 @@ def _after_the_end(app: Any, api: Any) -> Any:
 def _at_a_breakpoint(app: Any, api: Any) -> Any:
     app.invoke({"value": 1}, on("c"), interrupt_before=["ask"])
     seen = [app.invoke(api.Command(update={"value": 2}, goto="detour"), on("c"), interrupt_after=["detour"])]
-    return [*seen, stands(app, "c"), app.invoke(api.Command(update={"value": 3}), on("c")), stands(app, "c")]
+    return [*seen, waits(app, "c"), app.invoke(api.Command(update={"value": 3}), on("c")), waits(app, "c")]
 
 
 def _after_a_failure(app: Any, api: Any) -> Any:
