@@ -122,7 +122,7 @@ KINDS = {
 ITEMS = 10_000 if FULL else 600
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(2400 if FULL else 600)
 def test_one_in_a_hundred_of_all_kinds(tmp_path: Path) -> None:
     """Each is tried three times at most and fails with its reason; nobody else is counted, all others are done."""
     kinds = list(KINDS)
@@ -134,7 +134,7 @@ def test_one_in_a_hundred_of_all_kinds(tmp_path: Path) -> None:
         items = [{"index": index, "how": bad.get(index, ""), "log": str(log)} for index in range(ITEMS)]
         batch = cluster.bind(limits.mixed).submit_batch(items)
         with supervised(cluster, arguments=limit) as again:
-            wait_until(lambda: batch.status().finished, 500)
+            wait_until(lambda: batch.status().finished, 2000 if FULL else 500)
         status = batch.status()
         harmed = {failure.index: failure.error for failure in batch.failures() if failure.index not in bad}
         assert harmed == {}
