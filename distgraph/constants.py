@@ -35,6 +35,8 @@ CACHED: Final = "__cached__"
 PREVIOUS: Final = "__previous__"
 #: Pseudo-channel of a functional task's return value.
 RETURN: Final = "__return__"
+#: Key of ``configurable`` by which ``stream_events`` asks ``stream`` for the pieces of messages; no node sees it.
+PIECES: Final = "__pieces__"
 #: ``as_node`` of an update that forks a checkpoint.
 COPY: Final = "__copy__"
 #: Key of the metadata entry in ``updates`` chunks.

@@ -7,7 +7,7 @@ from copy import copy
 from typing import Any
 
 from distgraph.channels.base import BaseChannel, Value
-from distgraph.channels.binop import empty_of, kept_whole, reducer_name, same_reducer, sole_overwrite
+from distgraph.channels.binop import empty_of, kept_whole, overwrite_of, reducer_name, same_reducer, sole_overwrite
 from distgraph.types import MISSING
 
 
@@ -87,6 +87,21 @@ class DeltaChannel(BaseChannel[Value, Any]):
         except Exception as exc:
             exc.add_note(f"While the reducer {reducer_name(self.reducer)} merged updates into key {self.key!r}.")
             raise
+
+    def replay_writes(self, writes: Sequence[tuple[str, str, Any]]) -> None:
+        """Merge writes of several supersteps into the held value at once, from the last ``Overwrite`` among them on.
+
+        For programs that try a reducer by hand: runs read values, and never need it.
+
+        Args:
+            writes: (task id, channel, value), the oldest first.
+        """
+        values = [value for _, _, value in writes]
+        overwrites = [at for at, value in enumerate(values) if overwrite_of(value)[0]]
+        if overwrites:
+            self.update([values[overwrites[-1]]])
+            del values[: overwrites[-1] + 1]
+        self.update(values)
 
     def grew(self, before: Sequence[Any], updates: Sequence[Any], after: Sequence[Any]) -> bool:
         return kept_whole(before, updates, after)

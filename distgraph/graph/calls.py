@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from distgraph.config import RunnableConfig, ensure_config
+from distgraph.constants import PIECES
 from distgraph.engine.request import Request
 from distgraph.errors import ConfigError
 from distgraph.graph.chunks import Chunk, Shape, check_durability, modes_of, split_interrupts, with_interrupts
@@ -71,7 +72,7 @@ def prepare(
     """
     if version not in ("v1", "v2"):
         raise ConfigError(f"Unknown stream version {version!r}: use 'v1' or 'v2'.")
-    given = _without_older_names(options)
+    given = without_older_names(options)
     debug = bool(given.pop("debug", None)) or graph.debug
     print_mode = given.pop("print_mode", ())
     shape = Shape(
@@ -83,12 +84,14 @@ def prepare(
         output=graph.output_instance,
         state=graph.state_instance,
     )
+    pieces, config = _asked_for_pieces(config)
     request = Request(
         program=graph.program,
         input=input,
         config=ensure_config(graph.config, config) if graph.config else config,
         context=shape_context(graph.context_schema, context, graph.name),
         modes=shape.modes | shape.printed,
+        pieces=pieces,
         output_keys=_checked_keys(graph.program, given.pop("output_keys", None)) or outputs,
         interrupt_before=stops_of(given.pop("interrupt_before", None)) or None,
         interrupt_after=stops_of(given.pop("interrupt_after", None)) or None,
@@ -128,7 +131,21 @@ def _checked_keys(program: Program, keys: str | Sequence[str] | None) -> tuple[s
     return keys if isinstance(keys, str) else tuple(keys)
 
 
-def _without_older_names(options: Mapping[str, Any]) -> dict[str, Any]:
+def _asked_for_pieces(config: RunnableConfig | None) -> tuple[bool, RunnableConfig | None]:
+    """Whether ``config`` asks for the pieces of messages, and what it is without that."""
+    configurable = config.get("configurable") if isinstance(config, Mapping) else None
+    if config is None or not isinstance(configurable, Mapping) or PIECES not in configurable:
+        return False, config
+    without: RunnableConfig = {**config, "configurable": {k: v for k, v in configurable.items() if k != PIECES}}
+    return True, without
+
+
+def without_older_names(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Keyword arguments by the names that they have now.
+
+    Raises:
+        ConfigError: an older name beside the newer one.
+    """
     found = dict(options)
     early = found.pop("checkpoint_during", None)
     if early is not None:

@@ -2,15 +2,21 @@
 
 A step is anything with ``invoke`` (a graph, a runnable of LangChain, a pipe), a function of one argument, or a dict of
 steps that all get the same input and give a dict. Nothing is imported for it: they are known by their shape.
+
+In a stream, steps that turn pieces into pieces hand on what the step before them streams; others get all of it at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from distgraph.errors import ConfigError
 from distgraph.graph.batching import Batches
+
+#: What of LangChain's own runnables hands on every piece.
+_PASSING = ("RunnablePassthrough.transform", "RunnableGenerator.transform")
 
 
 class Piped:
@@ -63,25 +69,36 @@ class Pipe(Piped, Batches):
         return input
 
     def stream(self, input: Any, config: Any = None, **options: Any) -> Iterator[Any]:
-        """What the last step streams, or gives at once. ``options`` go to it."""
-        last = self.steps[-1]
-        for step in self.steps[:-1]:
-            input = _run(step, input, config, {})
-        if hasattr(last, "stream"):
-            yield from last.stream(input, config, **options)
-        else:
-            yield _run(last, input, config, options)
+        """What the last step streams, or gives at once, or makes of the pieces that a step before it streams.
+
+        ``options`` go to the step that streams.
+        """
+        before, step, after = self._parted()
+        for each in before:
+            input = _run(each, input, config, {})
+        chunks = _stream(step, input, config, options)
+        for each in after:
+            chunks = each.transform(chunks, config)
+        yield from chunks
 
     async def astream(self, input: Any, config: Any = None, **options: Any) -> AsyncIterator[Any]:
         """``stream`` under an event loop."""
-        last = self.steps[-1]
-        for step in self.steps[:-1]:
-            input = await _arun(step, input, config, {})
-        if hasattr(last, "astream"):
-            async for chunk in last.astream(input, config, **options):
+        before, step, after = self._parted()
+        for each in before:
+            input = await _arun(each, input, config, {})
+        async with aclosing(_astream(step, input, config, options)) as first:
+            chunks: AsyncIterator[Any] = first
+            for each in after:
+                chunks = each.atransform(chunks, config)
+            async for chunk in chunks:
                 yield chunk
-        else:
-            yield await _arun(last, input, config, options)
+
+    def _parted(self) -> tuple[tuple[Any, ...], Any, tuple[Any, ...]]:
+        """The step that streams, with those before it, and those after it, which take its pieces."""
+        at = len(self.steps) - 1
+        while at and _takes_pieces(self.steps[at]):
+            at -= 1
+        return self.steps[:at], self.steps[at], self.steps[at + 1 :]
 
 
 def _checked(step: Any) -> Any:
@@ -93,6 +110,32 @@ def _checked(step: Any) -> Any:
         f"A {type(step).__name__} cannot stand in a pipe: use what has invoke(), a function of one argument, or a dict of "
         "these."
     )
+
+
+def _takes_pieces(step: Any) -> bool:
+    """Whether ``step`` makes pieces of pieces.
+
+    Every runnable has ``transform``, but most of LangChain's own take the last piece for the whole, which it is not here.
+    """
+    transform = getattr(type(step), "transform", None)
+    if transform is None or not hasattr(step, "atransform"):
+        return False
+    return not str(transform.__module__).startswith("langchain_core.") or transform.__qualname__ in _PASSING
+
+
+def _stream(step: Any, input: Any, config: Any, options: Mapping[str, Any]) -> Iterator[Any]:
+    if hasattr(step, "stream"):
+        yield from step.stream(input, config, **options)
+    else:
+        yield _run(step, input, config, options)
+
+
+async def _astream(step: Any, input: Any, config: Any, options: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
+    if hasattr(step, "astream"):
+        async for chunk in step.astream(input, config, **options):
+            yield chunk
+    else:
+        yield await _arun(step, input, config, options)
 
 
 def _name(step: Any) -> str:

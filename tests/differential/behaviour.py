@@ -169,7 +169,12 @@ TABLE: dict[str, dict[str, str | tuple[str, ...]]] = {
         "nested graphs by name": "nesting.deep_nesting",
         "clear_cache": "keeping.forgotten_results",
         "graphs of channels": ("running.channel_graphs", "running.channel_graph_mistakes"),
-        "a Runnable's methods": ("running.batches", "speaking.graphs_in_sequences", "page A graph is no LangChain"),
+        "a Runnable's methods": (
+            "running.batches",
+            "speaking.graphs_in_sequences",
+            "moving.pipes_that_hand_on_pieces",
+            "page A graph is no LangChain",
+        ),
     },
     "1.5": {
         "LastValue: one write a superstep": "running.conflicting_writes",
@@ -252,6 +257,7 @@ TABLE: dict[str, dict[str, str | tuple[str, ...]]] = {
             *("projecting.events", "projecting.async_events", "projecting.projections", "projecting.interleaved"),
             *("projecting.runs_of_nested_graphs", "projecting.questions", "projecting.failures", "projecting.messages"),
             *("projecting.transformers_of_users", "projecting.left_early", "projecting.async_left_early"),
+            "projecting.streams_in_place_of_a_graphs_own",
         ),
         "order within a superstep": (
             "running.all_modes_of_a_line",
@@ -279,6 +285,7 @@ TABLE: dict[str, dict[str, str | tuple[str, ...]]] = {
         "a superstep is stored whole": "chaos/test_points.py::test_every_promise_holds_wherever_it_strikes",
     },
     "1.11": {
+        "questions of before version 1": "moving.questions_stored_as_json",
         "answers and goto": "moving.questions_that_are_replaced",
         "answers after an edit, and in place of a task": "moving.nested_states_edited_before_they_are_answered",
         "answers are matched by order, the node runs again": "threads.asking",
@@ -405,6 +412,7 @@ TABLE: dict[str, dict[str, str | tuple[str, ...]]] = {
     },
     "1.20": {
         "drawings of workflows and loops": "moving.drawings_of_workflows",
+        "nested graphs that are found": "moving.graphs_behind_attributes",
         "drawings": ("building.drawings", "page A drawing shows an edge to END", "page `to_json()` of a drawing"),
         "without any network": "unit/graph/test_pictures.py::test_a_notebook_shows_the_picture_where_it_can_be_drawn",
     },

@@ -2,15 +2,17 @@
 
 import asyncio
 import ipaddress
+import json
 import re
 from collections import defaultdict
 from operator import add
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Any, TypedDict
 
 from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import RunnableConfig, RunnablePassthrough
 from langchain_core.tools import tool
 from langchain_core.tracers.base import BaseTracer
 
@@ -306,3 +308,38 @@ def drawings_of_loops(api: Api) -> Any:
     ways = {"again": "Work", "on": "next", "stop": api.END}
     builder.add_edge(api.START, "Work").add_conditional_edges("Work", lambda state: "stop", ways)
     return builder.compile().get_graph().draw_mermaid()
+
+
+def graphs_behind_attributes(api: Api) -> Any:
+    """What a node reads of attributes' attributes is found, and no graph that none of its code reads."""
+    inner = api.StateGraph(State).add_node("deep", lambda state: {}).add_edge(api.START, "deep").compile()
+    room = SimpleNamespace(shelf=SimpleNamespace(graph=inner))
+
+    def reads(state: Any) -> Any:
+        return room.shelf.graph.invoke(state)
+
+    def never_reads(state: Any) -> Any:
+        if not __debug__:
+            room.shelf.graph.invoke(state)
+        return {}
+
+    return [[name for name, _ in _one(api, "node", node).get_subgraphs()] for node in (reads, never_reads)]
+
+
+def pipes_that_hand_on_pieces(api: Api) -> Any:
+    graph = _one(api, "one", lambda state: {"n": 2}) | RunnablePassthrough()
+    pairs = [(chunk, graph.invoke({"n": 1}, _config("2"))) for chunk in graph.stream({"n": 1}, _config())]
+
+    async def chunks() -> Any:
+        return [chunk async for chunk in graph.astream({"n": 1}, _config("3"))]
+
+    return pairs, asyncio.run(chunks())
+
+
+def questions_stored_as_json(api: Api) -> Any:
+    """As releases before version 1 did."""
+    serializer = api.module("checkpoint.serde.jsonplus").JsonPlusSerializer(allowed_json_modules=True)
+    kwargs = {"value": "?", "resumable": True, "ns": ["a:1", "b:2"], "when": "during"}
+    stored = {"lc": 2, "type": "constructor", "id": ["langgraph", "types", "Interrupt"], "kwargs": kwargs}
+    found = serializer.loads_typed(("json", json.dumps({"asked": [stored, 1.5, None]}).encode()))["asked"]
+    return found[0].value, found[0].id, found[1:]

@@ -470,3 +470,16 @@ def async_left_early(api: Api) -> Any:
         return seen, ran, len(others), [value async for value in run.messages]
 
     return asyncio.run(program())
+
+
+def streams_in_place_of_a_graphs_own(api: Api) -> Any:
+    """A program that puts another ``stream`` on a graph hears of every run that is read as an object."""
+    graph = _graph(api, ("a", _write(api)))
+    stream, asked = graph.stream, list[Any]()
+
+    def ours(input: Any, config: Any = None, **options: Any) -> Any:
+        asked.append([options[name] for name in ("control", "interrupt_before", "interrupt_after", "version")])
+        yield from stream(input, config, **options)
+
+    graph.stream = ours
+    return _run(graph, {"n": 1}, interrupt_after=["a"]).output, asked

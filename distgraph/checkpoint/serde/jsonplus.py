@@ -95,9 +95,13 @@ class JsonPlusSerializer:
         """The value that ``dumps_typed`` was given.
 
         Raises:
-            CodecError: bytes of another serializer.
+            CodecError: bytes of another serializer; but what LangGraph stored as JSON before its version 1 is read.
         """
         kind, payload = data
+        if kind == "json":
+            from distgraph.checkpoint.serde.older import loads
+
+            return loads(payload)
         if kind != _KIND:
             raise CodecError(f"Stored value is of kind {kind!r}, from another serializer; this one reads {_KIND!r}.")
         return self._codec.unpack(payload)

@@ -136,3 +136,18 @@ def test_driven_by_hand_it_holds_its_value() -> None:
     assert not channel.update([])
     assert (channel.get(), channel.checkpoint()) == ([1, 2], [1, 2])
     assert LOG.from_checkpoint(channel.checkpoint()).get() == [1, 2]
+
+
+def test_writes_of_several_supersteps_are_merged_at_once() -> None:
+    def taken(value: Any, updates: Sequence[Any]) -> Any:
+        return [value, *updates]
+
+    channel: Any = DeltaChannel(taken).from_checkpoint(None)
+    channel.replay_writes([])
+    assert channel.get() is None
+    channel.replay_writes([("t1", "c", "a"), ("t2", "c", "b")])
+    assert channel.get() == [None, "a", "b"]
+    channel.replay_writes([("t", "c", each) for each in ("x", Overwrite("y"), "z", Overwrite("0"), "1")])
+    assert channel.get() == ["0", "1"]
+    channel.replay_writes([("t", "c", Overwrite(None))])
+    assert channel.get() == []

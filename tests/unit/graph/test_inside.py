@@ -21,6 +21,7 @@ def compiled(node: Any, **options: Any) -> Any:
 
 
 SHELF = SimpleNamespace(graph=compiled(lambda state: None))
+ROOM = SimpleNamespace(shelf=SimpleNamespace(shelf=SHELF))
 GRAPH = compiled(lambda state: None)
 
 
@@ -43,6 +44,14 @@ def uses_an_attribute(state: State) -> Any:
     return [SHELF.graph.invoke(each) for each in [state]]
 
 
+def uses_what_an_attribute_has(state: State) -> Any:
+    return [ROOM.shelf.shelf.graph.invoke(each) for each in [state]]
+
+
+def uses_what_leads_to_none(state: State) -> Any:
+    return ROOM.shelf.graph, ROOM.graph.shelf, ROOM.shelf.shelf
+
+
 def uses_nothing(state: State) -> Any:
     return len(state)
 
@@ -53,6 +62,16 @@ def test_where_graphs_are_found() -> None:
     def closes_over(state: State) -> Any:
         return (lambda: inner.invoke(state))()
 
+    room = SimpleNamespace(holder=Holder())
+
+    def closes_over_a_holder(state: State) -> Any:
+        return (lambda: room.holder.graph.invoke(state))()
+
+    def never_reads(state: State) -> Any:
+        if not __debug__:
+            room.holder.graph.invoke(state)
+        return SHELF
+
     def names_itself(state: State) -> Any:
         return names_itself(state)
 
@@ -60,10 +79,13 @@ def test_where_graphs_are_found() -> None:
     assert graph_in(uses_a_global) is GRAPH
     assert graph_in(partial(uses_a_global)) is GRAPH
     assert graph_in(uses_an_attribute) is SHELF.graph
+    assert graph_in(uses_what_an_attribute_has) is SHELF.graph
     assert graph_in(closes_over) is inner
+    assert graph_in(closes_over_a_holder) is GRAPH
     assert graph_in(Holder().method) is GRAPH
     assert graph_in(Holder()) is GRAPH
     assert [graph_in(fn) for fn in (uses_nothing, names_itself, len, dict, None)] == [None] * 5
+    assert [graph_in(fn) for fn in (never_reads, uses_what_leads_to_none)] == [None] * 2
 
 
 def test_the_state_of_a_graph_that_a_node_calls() -> None:

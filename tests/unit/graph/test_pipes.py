@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -59,6 +60,34 @@ def test_the_last_step_streams() -> None:
         return [chunk async for chunk in pipe.astream(1, stream_mode="updates")]
 
     assert asyncio.run(chunks()) == list(graph.stream({"x": 1}))
+
+
+def test_steps_of_pieces_hand_on_what_a_graph_streams() -> None:
+    runnables = pytest.importorskip("langchain_core.runnables")
+
+    def counted(chunks: Iterator[Any]) -> Iterator[Any]:
+        yield from enumerate(chunks)
+
+    async def acounted(chunks: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        number = 0
+        async for chunk in chunks:
+            yield number, chunk
+            number += 1
+
+    pipe = (
+        (lambda n: {"x": n}) | graph | runnables.RunnablePassthrough() | runnables.RunnableGenerator(counted, acounted)
+    )
+    states = list(graph.stream({"x": 1}, stream_mode="values"))
+    assert len(states) > 1
+    assert list(pipe.stream(1, stream_mode="values")) == list(enumerate(states))
+    # A function gets all of it, not its last piece.
+    whole = runnables.RunnableLambda(trail)
+    assert list((graph | whole).stream({"x": 1})) == [["attempt 2", "last"]]
+
+    async def chunks() -> list[Any]:
+        return [chunk async for chunk in pipe.astream(1, stream_mode="values")]
+
+    assert asyncio.run(chunks()) == list(enumerate(states))
 
 
 def test_many() -> None:

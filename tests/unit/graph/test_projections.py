@@ -12,12 +12,15 @@ from typing import Any
 import pytest
 
 from distgraph import START, StateGraph
+from distgraph.config import RunnableConfig
 from distgraph.errors import ConfigError
 from distgraph.graph import MessagesState
 from distgraph.pregel import NodeBuilder, Pregel
+from distgraph.runtime import RunControl
 from distgraph.stream import CustomTransformer, DebugTransformer, StreamTransformer, UpdatesTransformer
 from distgraph.testing import InProcessCluster
 from distgraph.types import Command
+from distgraph.warnings import LangGraphDeprecatedSinceV10
 from tests.graphs.streamed import GRAPHS, State, comparable, here
 
 pytestmark = pytest.mark.unit
@@ -114,6 +117,52 @@ def test_within_a_node_it_is_part_of_the_run_around() -> None:
     assert seen == [(["x"], ["x"])] * 2
     # The node is one nested graph to those who look at it from outside, however many it runs.
     assert started == ["started", "completed"]
+
+
+def test_a_stream_of_ones_own_is_what_is_read() -> None:
+    """Whoever puts another ``stream`` in place of a graph's own is asked for every version of events."""
+    control, asked = RunControl(), list[Any]()
+    graph: Any = StateGraph(State).add_node("a", lambda state: {"trail": ["a"]}).add_edge(START, "a").compile()
+    stream, astream = graph.stream, graph.astream
+
+    def ours(input: Any, config: Any = None, **options: Any) -> Any:
+        asked.append(options)
+        return list(stream(input, config, **options))
+
+    async def later(input: Any, config: Any = None, **options: Any) -> Any:
+        asked.append(options)
+        async for part in astream(input, config, **options):
+            yield part
+
+    async def program() -> Any:
+        return await (await graph.astream_events({"x": 1}, version="v3", control=control)).output()
+
+    graph.stream, graph.astream = ours, later
+    assert graph.stream_events({"x": 1}, version="v3", interrupt_after=["a"], context=None).output["trail"] == ["a"]
+    assert asyncio.run(program())["trail"] == ["a"]
+    named = [[options[name] for name in ("control", "interrupt_before", "interrupt_after")] for options in asked]
+    assert named == [[None, None, ["a"]], [control, None, None]]
+    assert [(options["version"], options["subgraphs"]) for options in asked] == [("v2", True)] * 2
+
+
+def test_pieces_are_asked_for_by_nothing_that_nodes_see() -> None:
+    seen: list[Any] = []
+
+    def looks(state: State, config: RunnableConfig) -> Any:
+        seen.append(sorted(key for key in config.get("configurable", {}) if "pieces" in key))
+        return {}
+
+    graph: Any = StateGraph(State).add_node("looks", looks).add_edge(START, "looks").compile()
+    for config in CONFIG, {"configurable": {"own": 1}}, None:
+        assert graph.stream_events({"x": 1}, config, version="v3").output["x"] == 1
+    assert seen == [[]] * 3
+
+
+def test_an_older_name_warns_once() -> None:
+    graph = StateGraph(State).add_node("a", lambda state: {}).add_edge(START, "a").compile()
+    with pytest.warns(LangGraphDeprecatedSinceV10, match="checkpoint_during") as told:
+        assert graph.stream_events({"x": 1}, version="v3", checkpoint_during=True).output["x"] == 1
+    assert len(told) == 1
 
 
 def test_graphs_of_channels_have_transformers_too() -> None:
