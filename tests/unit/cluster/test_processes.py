@@ -185,11 +185,11 @@ def test_variables_can_be_added(start: Start) -> None:
 
 
 def environment_of(process: ChildProcess) -> dict[str, str]:
-    environment = Path(f"/proc/{process.pid}/environ")
+    environment, command = (Path(f"/proc/{process.pid}/{name}") for name in ("environ", "cmdline"))
+    # Before it becomes another program it has this process's, and while it does so the kernel shows it without any.
+    wait_until(lambda: process.command[-1].encode() in command.read_bytes().split(b"\0") and environment.read_bytes())
     # It has no server and would soon be gone, and its environment with it.
     process.pause()
-    # While a process becomes another program, the kernel shows it without any.
-    wait_until(lambda: environment.read_bytes() != b"")
     pairs = environment.read_bytes().decode().split("\0")
     return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
 
