@@ -43,7 +43,9 @@ def test_what_items_leave_does_not_wait_for_a_garbage_collection() -> None:
     gc.disable()
     try:
         cluster.run_until_idle()
-        assert not [found for found in gc.get_objects() if type(found) is Lane]
+        lanes = [found for found in gc.get_objects() if type(found) is Lane]
+        # A slot of another test may keep its last run for as long as the loop lives that it was the first to use.
+        assert not [lane for lane in lanes if lane.served.graph is graph]
     finally:
         gc.enable()
 
