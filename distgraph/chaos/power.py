@@ -81,14 +81,6 @@ class Plant:
 
     # ------------------------------------------------------------- the file
 
-    @property
-    def file(self) -> Path:
-        """The file that is appended to now."""
-        folder = self.cluster.server.directory
-        parts = list(folder.glob("appendonlydir/*.incr.aof"))
-        # appendonly.aof.12.incr.aof
-        return max(parts, key=lambda part: int(part.name.split(".")[-3])) if parts else folder / "appendonly.aof"
-
     def renewed(self) -> bool:
         """Whether workers have had the file written anew since the server started."""
         client, keys = self.cluster.ledger.client, self.cluster.ledger.keys
@@ -113,7 +105,7 @@ class Plant:
     def lose(self, count: int) -> None:
         """Kill the server, take ``count`` bytes from its file's end, start it again."""
         self.cluster.server.kill()
-        file = self.file
+        file = self.cluster.server.append_file
         with file.open("rb+") as opened:
             opened.truncate(max(0, file.stat().st_size - count))
         self.cluster.server.restart()
@@ -217,7 +209,7 @@ class _Trial:
         if kind == "older":
             copy = self.plant.copy()
             until = time.monotonic() + self.draw.uniform(0, min(OLDER, 2 * WITHIN))
-        file, told = self.plant.file, 0
+        file, told = self.plant.cluster.server.append_file, 0
         while True:
             self.told.update({result.index: result.value for result in self.batch.results() if result.status == "done"})
             if self.run.status() == "done":
@@ -234,7 +226,7 @@ class _Trial:
             self.cut = self.plant.put_back(copy)
             return
         self.cluster.server.kill()
-        written = self.plant.file.stat().st_size
+        written = self.plant.cluster.server.append_file.stat().st_size
         most = min(MOST, written - told if self.plant.level == "fsync" else written)
         # Small cuts as often as large ones: a torn record is another thing than a minute that is gone.
         self.cut = min(most, int(2 ** self.draw.uniform(0, 21)))

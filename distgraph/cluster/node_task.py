@@ -142,7 +142,7 @@ def _settle(place: Workplace, run: Run, task: Task, *, told: bool, last: bool) -
         errors = failures_of(run, [task])
         entry = settled_entry(run, with_handlers(run.served.program, [task]), errors)
     elif run.watch is not None and last:
-        entry = ran_entry(run)
+        entry = ran_entry(run.served, run.watch)
     call = place.runs.settle_call(
         run.address,
         place.slot,

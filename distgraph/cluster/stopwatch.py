@@ -73,12 +73,12 @@ def sizes_of(raw: Raw) -> dict[str, int]:
     return {channel: sum(len(piece.data) for piece in pieces) for channel, pieces in raw.items()}
 
 
-def ran_entry(run: Run) -> bytes:
+def ran_entry(served: Served, watch: Stopwatch) -> bytes:
     """The entry of a slot that tells its times by themselves."""
-    return run.served.codec.encode([RAN, run.watch.take() if run.watch is not None else None])
+    return served.codec.encode([RAN, watch.take()])
 
 
 def tell_times(place: Workplace, run: Run) -> None:
     """The slot lets the run go: tell what it has not told yet."""
     if run.watch is not None and run.watch.noted:
-        place.runs.append_log(run.address, [ran_entry(run)])
+        place.runs.append_log(run.address, [ran_entry(run.served, run.watch)])

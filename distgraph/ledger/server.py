@@ -123,6 +123,13 @@ class EmbeddedServer:
         return f"redis://{self._credentials}127.0.0.1:{self.port}/0"
 
     @property
+    def append_file(self) -> Path:
+        """The append-only file that the server writes to now; of a server in memory, where it would be."""
+        # From version 7 on: appendonly.aof.12.incr.aof, in a directory of its own.
+        parts = self.directory.glob("appendonlydir/*.incr.aof")
+        return max(parts, key=lambda part: int(part.name.split(".")[-3]), default=self.directory / "appendonly.aof")
+
+    @property
     def unix_url(self) -> str | None:
         """The address of the unix socket, a little faster; ``None`` if the directory's path is too long for one."""
         path = self.directory / "server.sock"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -37,17 +36,11 @@ def found(server: EmbeddedServer) -> str:
         return "".join(sorted(key.decode()[-1] for key in client.keys("dg:{test}:*")))
 
 
-def last_file(server: EmbeddedServer) -> Path:
-    parts = server.directory.glob("appendonly*/*.incr.aof")
-    # Before version 7 there is one file.
-    return max(parts, key=lambda part: int(part.name.split(".")[-3]), default=server.directory / "appendonly.aof")
-
-
 def lose_power_in_a_script(server: EmbeddedServer) -> None:
     """The end of the file is cut off in the middle of the second of a script's effects."""
     run_script(server, "a", "b")
     server.kill()
-    file = last_file(server)
+    file = server.append_file
     written = file.read_bytes()
     file.write_bytes(written[: written.rindex(b"written")])
     server.restart()

@@ -15,7 +15,7 @@ from typing import Any
 
 from distgraph.cli.stage import Settings
 from distgraph.cluster.dead import DeadLetter
-from distgraph.cluster.fleet import RunningTask
+from distgraph.cluster.fleet import RunningTask, WorkerInfo
 from distgraph.cluster.following import RunEvent
 from distgraph.errors import (
     BatchExistsError,
@@ -223,21 +223,6 @@ class FakeRun:
         return True
 
 
-@dataclass(frozen=True)
-class Worker:
-    """As the cluster's."""
-
-    name: str
-    host: str
-    pid: int
-    pool: str
-    slots: int
-    busy: int
-    graphs: tuple[str, ...]
-    queues: tuple[str, ...]
-    running: tuple[RunningTask, ...] = ()
-
-
 @dataclass
 class Remote:
     """A bound graph."""
@@ -343,9 +328,9 @@ class FakeCluster:
     def retry_dead_letter(self, letter: DeadLetter) -> None:
         self.dead.remove(letter)
 
-    def workers(self) -> list[Worker]:
+    def workers(self) -> list[WorkerInfo]:
         tasks = tuple(RunningTask(*told) for told in self.running)
-        return [Worker("worker-1", "host", 7, "prefork", 2, 1, ("double",), ("dg.default",), tasks)]
+        return [WorkerInfo("worker-1", "host", 7, "prefork", 2, 1, ("double",), ("dg.default",), tasks)]
 
     def graphs(self) -> list[dict[str, Any]]:
         return [{"name": name, "version": "0123456789ab", "workers": 1} for name in self.graphs_here]
