@@ -245,6 +245,8 @@ class Mark:
     def __init__(self, table: SlotTable, row: int) -> None:
         self.table, self.row, self.pid = table, row, os.getpid()
         self.busy = False
+        #: A node runs, since it said so.
+        self._runs = False
         self._kept = ""
         #: When what it holds, and what it calls, began. Monotonic seconds.
         self._held_since = self._since = 0.0
@@ -256,18 +258,20 @@ class Mark:
     def hold(self, what: str) -> None:
         """What the slot works at between the nodes it calls: a slice, a run."""
         self._kept, self._held_since = what, time.monotonic()
-        self.busy = bool(what)
+        self.busy, self._runs = bool(what), False
         self.table.write(self.row, self.pid, self.busy, 0.0, what, since=self._held_since)
 
     def __call__(self, what: str, seconds: float | None) -> None:
         now = time.monotonic()
         deadline = now + seconds if seconds is not None else 0.0
+        # What runs already waits for nobody, and its row must go on to say by when it has to have ended.
+        begins, self._runs = bool(what) and not self._runs, bool(what)
         if what:
             self._call = self._call % 0xFFFFFFFF + 1
         self._since = now if what else self._held_since
         said = what or self._kept
         self.table.write(self.row, self.pid, self.busy or bool(what), deadline, said, self._call, self._since)
-        if what and self.table.lone() not in (0, self.row + 1):
+        if begins and self.table.lone() not in (0, self.row + 1):
             self._let_pass()
             self(what, seconds)
 
@@ -306,7 +310,12 @@ class Mark:
             time.sleep(0.01)
         return True
 
+    def steps_aside(self) -> bool:
+        """Whether another slot of this worker is to run alone."""
+        return not self._free()
+
     def _let_pass(self) -> None:
+        self._runs = False
         self.table.write(self.row, self.pid, self.busy, 0.0, self._kept, self._call, self._held_since)
         patience = time.monotonic() + ALONE_SECONDS
         while not self._free():

@@ -4,7 +4,9 @@ The slot keeps one OS thread of control: it decides, asks the ledger and commits
 back is handed out as it comes, so that one that ended is stored while others still wait.
 
 A row of the slot table has room for one call. While several run it names one of them that has the next time limit, and
-says that it is not alone: if the process dies, nobody is named, and all of them are suspects (see ``liveness``).
+says that it is not alone: if the process dies, nobody is named, and all of them are suspects (see ``liveness``). It says so
+before any of them begins: one that keeps the interpreter's lock stops every OS thread of its process, and what the row
+said by then is all that whoever watches the slot will ever know.
 """
 
 from __future__ import annotations
@@ -12,12 +14,13 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Hashable, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import replace
 from math import inf
 from queue import Empty, SimpleQueue
+from threading import Lock
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from distgraph.cluster.home_loop import Running, home
@@ -51,7 +54,7 @@ def to_its_end(steps: Steps[T], cancelled: Callable[[], bool]) -> T:
     running: Running | None = None
     while True:
         try:
-            running = _step(steps, running)
+            running = home().begin(_next(steps, running))
         except StopIteration as end:
             result: T = end.value
             return result
@@ -63,38 +66,57 @@ def to_its_end(steps: Steps[T], cancelled: Callable[[], bool]) -> T:
                 running.cancel()
 
 
-def _step(steps: Steps[Any], ended: Running | None) -> Running:
-    """Go on with ``steps`` after what it had yielded has ended, and begin what it yields next.
+def _next(steps: Steps[Any], ended: Running | None) -> Coroutine[Any, Any, Any]:
+    """Go on with ``steps`` after what it had yielded has ended: what it yields next.
 
     Raises:
         StopIteration: there is nothing next.
         Exception: what ``steps`` raises.
     """
     if ended is None:
-        return home().begin(next(steps))
+        return next(steps)
     result, exc = ended.future.result()
-    return home().begin(steps.send(result) if exc is None else steps.throw(exc))
+    return steps.send(result) if exc is None else steps.throw(exc)
 
 
-class _Flight(Generic[H]):
-    """One task on its way."""
+class _Call:
+    """What runs, as a row would say it.
 
-    __slots__ = ("called", "context", "ends", "owner", "running", "since", "steps", "told")
+    Attributes:
+        since: when it began. Monotonic seconds.
+        ends: when its time is over. Monotonic seconds.
+        told: it was told that nobody wants it any more.
+    """
 
-    def __init__(self, owner: H, since: float) -> None:
-        self.owner, self.since = owner, since
-        #: What its steps set stays theirs.
-        self.context = copy_context()
-        self.steps: Steps[Any]
-        self.running: Running
-        #: What a row would say of it, and when its time is over (monotonic seconds).
-        self.called, self.ends = "", inf
+    __slots__ = ("called", "ends", "since", "told")
+
+    def __init__(self, since: float, called: str = "", ends: float = inf) -> None:
+        self.since, self.called, self.ends = since, called, ends
         self.told = False
 
     @property
-    def late_at(self) -> float:
-        """When its time is over; never, if it has ended and was not fetched yet."""
-        return inf if self.running.future.done() else self.ends
+    def ended(self) -> bool:
+        """Whether only its result is left of it."""
+        return False
+
+
+class _Flight(_Call, Generic[H]):
+    """One task on its way."""
+
+    __slots__ = ("context", "owner", "running", "steps")
+
+    def __init__(self, owner: H, since: float) -> None:
+        super().__init__(since)
+        self.owner = owner
+        #: What its steps set stays theirs.
+        self.context = copy_context()
+        self.steps: Steps[Any]
+        #: None before its first coroutine has begun.
+        self.running: Running | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.running is not None and self.running.future.done()
 
 
 class Landed(NamedTuple, Generic[H]):
@@ -109,18 +131,27 @@ class Overlap(Generic[H]):
 
     Args:
         place: the slot's.
+
+    Attributes:
+        place: the same, for nodes that this OS thread runs itself while others wait.
+        idle: seconds that this slot waited while its loop did nothing.
     """
 
     def __init__(self, place: Workplace) -> None:
         self._place = place
+        self.place = replace(place, watch=self._watch, renew=self._renew)
         self._todo: deque[tuple[H, Callable[[Workplace], Steps[Any]]]] = deque()
-        self._flights: dict[Any, _Flight[H]] = {}
+        #: Those that are on their way: a set in the order in which they began.
+        self._flights: dict[_Flight[H], None] = {}
         self._landed: deque[Landed[H]] = deque()
-        self._came: SimpleQueue[Future[Any]] = SimpleQueue()
+        self._came: SimpleQueue[_Flight[H]] = SimpleQueue()
+        #: What this OS thread runs itself beside them.
+        self._own: _Call | None = None
         #: The call that the slot's row shows, by when that must have ended (monotonic seconds), and all that it says.
-        self._shown: tuple[str, float, str] | None = None
+        self._shown: tuple[_Call, float, str] | None = None
+        #: Held by the OS thread that writes the row; and whether it is to be written again.
+        self._pen, self._stale = Lock(), False
         self._asked = place.monotonic()
-        #: Seconds that this slot waited while its loop did nothing.
         self.idle = 0.0
 
     def __len__(self) -> int:
@@ -149,7 +180,7 @@ class Overlap(Generic[H]):
         looked = False
         try:
             while True:
-                while self._todo and len(self._flights) < self._place.overlap:
+                while self._todo and self._has_room():
                     self._take_off(*self._todo.popleft())
                 if not self._flights and self._shown is not None:
                     self._shown = None
@@ -159,8 +190,8 @@ class Overlap(Generic[H]):
                     self._landed.clear()
                     return landed
                 looked = not wait
-                for future in self._wait(TOLD_SECONDS if wait else 0.0):
-                    self._go_on(self._flights.pop(future))
+                for flight in self._wait(TOLD_SECONDS if wait else 0.0):
+                    self._go_on(flight)
         except BaseException:
             self.give_up()
             raise
@@ -168,79 +199,134 @@ class Overlap(Generic[H]):
     def give_up(self) -> None:
         """Begin nothing more, and cancel what runs, to its end."""
         self.begin_no_more()
-        for flight in self._flights.values():
-            flight.running.cancel()
-        wait(self._flights)
-        for flight in self._flights.values():
+        running = [flight.running for flight in self._flights if flight.running is not None]
+        for one in running:
+            one.cancel()
+        wait(one.future for one in running)
+        for flight in self._flights:
             flight.context.run(flight.steps.close)
         self._flights.clear()
 
     # ------------------------------------------------------------ inside
+
+    def _has_room(self) -> bool:
+        # Whoever is to run alone in this worker waits until what has begun here has ended.
+        return not self._flights or (len(self._flights) < self._place.overlap and not self._place.steps_aside())
 
     def _take_off(self, owner: H, steps: Callable[[Workplace], Steps[Any]]) -> None:
         flight = _Flight(owner, self._place.monotonic())
 
         def mark(what: str, seconds: float | None) -> None:
             if what:
-                renew(what, inf if seconds is None else seconds)
+                flight.called, flight.ends = what, self._place.monotonic() + (inf if seconds is None else seconds)
 
         def renew(what: str, seconds: float) -> None:
             flight.called, flight.ends = what, self._place.monotonic() + seconds
+            shown = self._shown
+            if shown is not None and shown[0] is flight and shown[1] - self._place.monotonic() < seconds / 2:
+                self._show(same=True)
 
         flight.steps = steps(replace(self._place, watch=mark, renew=renew, tidy=_nothing))
         self._go_on(flight)
 
     def _go_on(self, flight: _Flight[H]) -> None:
+        self._flights.pop(flight, None)
         try:
-            flight.running = flight.context.run(_step, flight.steps, getattr(flight, "running", None))
+            work = flight.context.run(_next, flight.steps, flight.running)
         except StopIteration as end:
             self._landed.append(Landed(flight.owner, end.value))
             return
-        self._flights[flight.running.future] = flight
-        flight.running.future.add_done_callback(self._came.put)
+        flight.running = None
+        self._flights[flight] = None
+        try:
+            shown = self._shown
+            if shown is None or shown[0].ended or flight.ends < shown[1]:
+                self._show()
+        except BaseException:
+            work.close()
+            raise
+        flight.running = flight.context.run(home().begin, work)
+        flight.running.future.add_done_callback(lambda _: self._end(flight))
 
-    def _wait(self, seconds: float) -> Sequence[Future[Any]]:
+    def _end(self, flight: _Flight[H]) -> None:
+        """A coroutine has ended. This is the loop's OS thread; the other one may be busy for long.
+
+        Who ends in time must not be stopped for what that one does meanwhile, such as to offer results to a server that is
+        away.
+        """
+        self._came.put(flight)
+        shown = self._shown
+        if shown is not None and shown[0] is flight:
+            self._show(same=True)
+
+    def _wait(self, seconds: float) -> Sequence[_Flight[H]]:
         self._show()
         began, worked = self._place.monotonic(), home().worked()
-        done: list[Future[Any]] = []
+        done: list[_Flight[H]] = []
         with suppress(Empty):
             done.append(self._came.get(timeout=seconds))
             while True:
                 done.append(self._came.get_nowait())
         self.idle += max(0.0, self._place.monotonic() - began - (home().worked() - worked))
-        if done:
-            self._allow_storing()
-        else:
+        if not done:
             self._cancel_unwanted()
         return done
 
-    def _show(self) -> None:
-        """Have the slot's row show one that should have ended, else that whose time is over first."""
-        first = min(self._flights.values(), key=lambda flight: (not flight.told, flight.late_at))
-        under_way = [flight for flight in self._flights.values() if not flight.running.future.done()]
-        longest = min(under_way or [first], key=lambda flight: flight.since)
-        self._say(first.called, first.late_at, beside(first.called, longest.called, longest.since))
+    # ----------------------------------------------------------- its row
 
-    def _allow_storing(self) -> None:
-        """Show a later end until this OS thread looks again: who ends in time must not be stopped for what it does meanwhile.
-
-        To store what others came to may take long, where the server is away; but not for ever: a node that holds the
-        interpreter's lock would stop this thread too, and be stopped by nobody.
-        """
-        if self._shown is not None and self._shown[1] != inf:
-            called, ends, said = self._shown
-            self._say(called, max(ends, self._place.monotonic()) + self._place.commit_patience, said)
-
-    def _say(self, called: str, ends: float, said: str) -> None:
-        before, self._shown = self._shown, (called, ends, said)
-        left = ends - self._place.monotonic()
-        if before == self._shown:
+    def _watch(self, what: str, seconds: float | None) -> None:
+        """What ``Workplace.watch`` is for a node of this OS thread."""
+        if not self._flights:
+            self._place.watch(what, seconds)
             return
-        if before is not None and before[0] == called and (left != inf or before[1] == inf):
+        now = self._place.monotonic()
+        self._own = _Call(now, what, inf if seconds is None else now + seconds) if what else None
+        self._show()
+
+    def _renew(self, what: str, seconds: float) -> None:
+        """What ``Workplace.renew`` is for a node of this OS thread."""
+        if self._own is None:
+            self._place.renew(what, seconds)
+            return
+        self._own.called, self._own.ends = what, self._place.monotonic() + seconds
+        self._show(same=True)
+
+    def _show(self, *, same: bool = False) -> None:
+        """Have the slot's row show one that should have ended, else that whose time is over first.
+
+        Two OS threads come here. Who finds the other one writing leaves it to that one to look again.
+
+        Args:
+            same: no call has begun: the row's number stays, and nobody has to be let pass.
+        """
+        self._stale = True
+        while self._stale and self._pen.acquire(blocking=False):
+            try:
+                self._stale = False
+                self._write(same)
+            finally:
+                self._pen.release()
+
+    def _write(self, same: bool) -> None:
+        # One step of the interpreter: the other OS thread may be about to add one.
+        calls: list[_Call] = [*self._flights]
+        if self._own is not None:
+            calls.append(self._own)
+        calls = [call for call in calls if not call.ended] or calls
+        if not calls:
+            return
+        first = min(calls, key=lambda call: (not call.told, call.ends))
+        longest = min(calls, key=lambda call: call.since)
+        before, ends = self._shown, inf if first.ended else first.ends
+        self._shown = shown = (first, ends, beside(first.called, longest.called, longest.since))
+        if shown == before:
+            return
+        left = ends - self._place.monotonic()
+        if same or (before is not None and before[0] is first):
             # The same call, for whoever looks whether one that was told to stop goes on.
-            self._place.renew(said, left)
+            self._place.renew(shown[2], left)
         else:
-            self._place.watch(said, None if left == inf else left)
+            self._place.watch(shown[2], None if left == inf else left)
 
     def _cancel_unwanted(self) -> None:
         """Cancel calls whose run or batch was cancelled: nobody tells a row that shows one of many."""
@@ -256,7 +342,7 @@ class Overlap(Generic[H]):
             return
         self._asked = now
         known: dict[tuple[str, str], bool] = {}
-        for flight in self._flights.values():
+        for flight in self._flights:
             called = Called.of(flight.called)
             if flight.told or called is None:
                 continue
@@ -266,7 +352,8 @@ class Overlap(Generic[H]):
                 known[about] = wanted(self._place.runs, self._place.batches, called)
             if not known[about]:
                 flight.told = True
-                flight.running.cancel()
+                if flight.running is not None:
+                    flight.running.cancel()
 
 
 def _nothing() -> None:

@@ -309,7 +309,7 @@ class Slice:
                 continue
             if worth_offering(self.place, item, tasks, self.place.monotonic() - started, ran):
                 return False
-            delay = attempt_task(self.place, item, task, 1)
+            delay = attempt_task(self.overlap.place, item, task, 1)
             if delay is not None:
                 item.retry[task.id] = delay
                 return False

@@ -53,6 +53,7 @@ class Workplace:
         renew: what runs makes progress and has so many seconds from now.
         cancelled: whether what runs was told that nobody wants it any more.
         alone: run what comes while no other slot of this worker runs a node (False: another slot does so), or stop.
+        steps_aside: whether another slot of this worker is to run alone: nothing is to begin beside what runs here.
         tidy: undo what the node that has ended may not leave to the next one.
         full: the server is so full that no new items of batches are to be taken.
         hand_over: undo what a delivery's nodes did to their process.
@@ -82,6 +83,7 @@ class Workplace:
     renew: Callable[[str, float], None] = _nobody
     cancelled: Callable[[], bool] = lambda: False
     alone: Callable[[bool], bool] = lambda wanted: wanted
+    steps_aside: Callable[[], bool] = lambda: False
     tidy: Callable[[], None] = lambda: None
     full: Callable[[], bool] = lambda: False
     hand_over: Callable[[], None] = lambda: None

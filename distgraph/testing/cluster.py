@@ -220,7 +220,7 @@ class InProcessCluster(Cluster):
 
         Args:
             point: how the point's label begins: "before runs.commit", "after batches.take", "before publish",
-                "node <name>"; '' for any.
+                "node <name>", "nodes <name>" of one that waits beside others; '' for any.
             nth: the how manieth such point from now, from 1.
             slot: of this slot; None: of any, the watcher that sweeps included.
             tree: as ``crash``.
@@ -232,7 +232,7 @@ class InProcessCluster(Cluster):
 
         self._plan(point, nth, slot, act)
 
-    def overrun_at(self, point: str = "node ", nth: int = 1, *, slot: Slot | None = None) -> None:
+    def overrun_at(self, point: str = "node", nth: int = 1, *, slot: Slot | None = None) -> None:
         """Let a node exceed its time limit at a point to come (see ``crash_at``): its process is ended for that."""
         self._plan(point, nth, slot, Slot.overrun)
 
@@ -267,10 +267,10 @@ class InProcessCluster(Cluster):
         self._plans.append(_Plan(point, nth, slot.number if slot is not None else None, act, calls))
 
     def _at_point(self, slot: Slot, label: str) -> None:
-        if label.startswith("node ") and self.broker.faults.node_ms:
+        if label.startswith("node") and self.broker.faults.node_ms:
             self.clock.advance(self.random.random() * self.broker.faults.node_ms)
         for plan in [*self._plans]:
-            if plan.calls and label.startswith("node "):
+            if plan.calls and label.startswith("node"):
                 continue
             if label.startswith(plan.point) and plan.slot in (None, slot.number) and plan in self._plans:
                 plan.nth -= 1

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from distgraph.cluster.hints import BatchHint, Hint
-from distgraph.cluster.liveness import LONGEST, Called
+from distgraph.cluster.liveness import BESIDE, LONGEST, Called
 from distgraph.cluster.registry import Registry
 from distgraph.cluster.wanted import wanted
 from distgraph.cluster.workplace import Workplace
@@ -155,7 +155,8 @@ class Slot:
             return
         self.what = what or self.hint
         if what:
-            self.point(f"node {what.partition(LONGEST)[0].rpartition(chr(10))[2]}")
+            kind = "nodes" if what.startswith(BESIDE) else "node"
+            self.point(f"{kind} {what.partition(LONGEST)[0].rpartition(chr(10))[2]}")
 
     def overrun(self) -> None:
         """The node that runs exceeds its time limit: the watcher notes it and ends the process.

@@ -29,12 +29,12 @@ Persistence = Literal["memory", "standard"]
 TWO_SLOTS = {"prefork": (1, 2), "threads": (1, 2), "solo": (2, 1)}
 
 
-def memory_mb(field: str = "VmHWM") -> float:
-    """Megabytes this process uses: "VmRSS" now, "VmHWM" at most so far."""
-    for line in Path("/proc/self/status").read_text().splitlines():
+def memory_mb(field: str = "VmHWM", pid: int | str = "self") -> float:
+    """Megabytes a process uses, this one unless told: "VmRSS" now, "VmHWM" at most so far."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith(field + ":"):
             return int(line.split()[1]) / 1024
-    raise Skip("/proc/self/status does not tell memory here")
+    raise Skip(f"/proc/{pid}/status does not tell memory here")
 
 
 def await_count(done: Callable[[], int], total: int) -> None:

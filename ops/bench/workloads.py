@@ -269,9 +269,9 @@ class Item(TypedDict):
     blob: str
 
 
-def item(index: int) -> dict[str, Any]:
-    """One item's input."""
-    return {"x": index, "log": [], "blob": "b" * 950}
+def item(index: int, size: int = 950) -> dict[str, Any]:
+    """One item's input, with a text of ``size`` characters in it."""
+    return {"x": index, "log": [], "blob": "b" * size}
 
 
 def item_step(state: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from math import inf
 from typing import TYPE_CHECKING, Any, cast
 
 from distgraph.chaos.simulation import graphs
@@ -101,6 +102,10 @@ class Process(Slot):
         super().watch(what, seconds)
         if what and not self.dead:
             self.world.take_time(self)
+
+    def renew(self, what: str, seconds: float) -> None:
+        self.ends_ms = None if seconds == inf else self.world.now_ms + seconds * 1000
+        super().renew(what, seconds)
 
     def stand_still(self, turns: int) -> bool:
         """Others go on for so many turns. False: what it does cannot be stopped in its middle."""
@@ -234,6 +239,7 @@ class Worker:
             dispatcher=made.dispatcher,
             slot=made.name,
             watch=made.watch,
+            renew=made.renew,
             draining=lambda: self.draining,
             idle=lambda: len(world.idle()),
             slots=lambda: world.slots,

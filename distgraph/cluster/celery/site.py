@@ -147,6 +147,7 @@ class Site:
             renew=mark.renew,
             cancelled=mark.cancelled,
             alone=mark.alone,
+            steps_aside=mark.steps_aside,
             tidy=tidy.after_node,
             hand_over=tidy.hand_over,
             draining=lambda: self.table.read(DRAIN_ROW).busy,

@@ -75,10 +75,10 @@ def test_its_retry_policy_applies(placement: Placement) -> None:
 def test_an_item_of_a_batch_alone_has_timed_out(placement: Placement) -> None:
     graph, _ = limited("first", "slow", placement=placement)
     cluster = cluster_of(graph)
-    cluster.overrun_at("node slow")
     if placement != "spread":
-        # They wait beside each other, and nobody is named; the next time one runs alone.
-        cluster.overrun_at("node slow", 2)
+        # They wait beside each other, and nobody is named.
+        cluster.overrun_at("nodes slow")
+    cluster.overrun_at("node slow")
     batch = cluster.submit_batch(graph, [{"x": at} for at in range(8)], placement=placement)
     cluster.run_until_idle()
     assert (batch.status().done, batch.status().failed) == (7, 1)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from math import inf
@@ -118,6 +119,25 @@ class TestMark:
         mark("n:run\nthread\nnode", None)
         assert time.monotonic() - began < 5
         assert (table.lone(), table.read(1).what) == (0, "n:run\nthread\nnode")
+
+    def test_what_runs_already_does_not_take_its_row_back_for_one_that_is_to_run_alone(self) -> None:
+        """Its row would not say any more by when it must have ended."""
+        table = SlotTable(8)
+        mark = Mark(table, 1)
+        mark.hold("b:batch")
+        mark("s:one", 60.0)
+        table.take(0, os.getpid())
+        table.set_lone(1)
+        assert mark.steps_aside()
+        mark("s:two", 60.0)
+        assert (table.lone(), table.read(1).what) == (1, "s:two")
+        mark.hold("")
+        ended = threading.Timer(0.2, table.set_lone, [0])
+        ended.start()
+        mark("s:three", 60.0)
+        assert table.lone() == 0, "what begins has waited"
+        assert not mark.steps_aside()
+        ended.join()
 
     def test_a_wish_to_be_alone_does_not_pass_to_the_next_one_in_its_row(self) -> None:
         table = SlotTable(8)

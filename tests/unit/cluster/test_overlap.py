@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 import pytest
@@ -169,44 +171,195 @@ def test_what_a_coroutine_raises_comes_back_to_its_steps() -> None:
     assert to_its_end(steps(), lambda: False) == "caught"
 
 
-def test_what_ended_in_time_is_not_stopped_for_what_storing_another_takes() -> None:
-    """The server is away, say, when the first one has ended: the slot's row shows a later end until the others are looked at.
+class Screen:
+    """What the slot's row said: (what, seconds it has left), and that of calls that were said again."""
 
-    But an end: a node that holds the interpreter's lock stops whoever stores, too.
-    """
-    shown: list[tuple[str, float | None]] = []
-    gate, renewed = asyncio.Event(), list[str]()
+    def __init__(self) -> None:
+        self.said: list[tuple[str, float | None]] = []
+        self.again: list[tuple[str, float | None]] = []
 
-    def show(what: str, seconds: float | None) -> None:
-        shown.append((what, seconds))
+    def place(self, **changes: Any) -> Workplace:
+        return replace(place_of(), watch=self.show, renew=self.renew, monotonic=time.monotonic, **changes)
 
-    def renew(what: str, seconds: float) -> None:
-        renewed.append(what)
-        show(what, seconds)
+    def show(self, what: str, seconds: float | None) -> None:
+        self.said.append((what, seconds))
 
-    place = replace(place_of(), watch=show, renew=renew, commit_patience=70.0)
+    def renew(self, what: str, seconds: float) -> None:
+        self.again.append((what, seconds))
+        self.show(what, None if seconds == inf else seconds)
 
-    def limited(place: Workplace) -> Generator[Any, Any, str]:
-        place.watch("n:limited\nt\n1/\n\n1\n\nnode", 30.0)
+    @property
+    def last(self) -> tuple[str, float | None]:
+        return self.said[-1]
+
+
+def limited(gate: asyncio.Event, name: str = "limited", seconds: float = 30.0) -> Callable[[Workplace], Any]:
+    """Steps that have so many seconds."""
+
+    def steps(place: Workplace) -> Generator[Any, Any, str]:
+        place.watch(f"n:{name}\nt\n1/\n\n1\n\nnode", seconds)
 
         async def work() -> None:
             await gate.wait()
 
         yield work()
-        return "limited"
+        return name
 
-    overlap: Overlap[str] = Overlap(place)
-    overlap.begin("limited", limited)
+    return steps
+
+
+def open_gate(gate: asyncio.Event, overlap: Overlap[Any]) -> None:
+    """Let what waits there end, on the loop."""
+    before = sum(flight.ended for flight in overlap._flights)
+    home().loop.call_soon_threadsafe(gate.set)
+    wait_until(lambda: sum(flight.ended for flight in overlap._flights) > before)
+
+
+def test_a_row_says_what_begins_before_it_begins() -> None:
+    """A node that keeps the interpreter's lock from its first moment on is stopped by what its row says."""
+    screen, seen, begun = Screen(), list[tuple[str, float | None]](), threading.Event()
+
+    def first(place: Workplace) -> Generator[Any, Any, None]:
+        place.watch("n:first\nt\n1/\n\n1\n\nnode", 30.0)
+
+        async def work() -> None:
+            seen.extend(screen.said)
+            begun.set()
+
+        yield work()
+
+    def second(place: Workplace) -> Generator[Any, Any, None]:
+        assert begun.wait(10)
+        yield asyncio.sleep(0)
+
+    overlap: Overlap[int] = Overlap(screen.place())
+    overlap.begin(1, first)
+    overlap.begin(2, second)
+    while overlap:
+        overlap.landed()
+    assert [(what.startswith(BESIDE + "n:first"), seconds) for what, seconds in seen] == [
+        (True, pytest.approx(30, abs=5))
+    ]
+
+
+def test_one_that_has_to_end_sooner_is_said_at_once() -> None:
+    screen, seen, gate = Screen(), list[tuple[str, float | None]](), asyncio.Event()
+
+    def sooner(place: Workplace) -> Generator[Any, Any, None]:
+        place.watch("n:sooner\nt\n1/\n\n1\n\nnode", 5.0)
+
+        async def work() -> None:
+            seen.append(screen.last)
+
+        yield work()
+
+    overlap: Overlap[str] = Overlap(screen.place())
+    overlap.begin("later", limited(gate, "later"))
+    assert overlap.landed(wait=False) == []
+    overlap.begin("sooner", sooner)
+    assert [owner for owner, _ in overlap.landed()] == ["sooner"]
+    [(what, left)] = seen
+    assert what.startswith(BESIDE + "n:sooner")
+    assert left == pytest.approx(5, abs=1)
+    overlap.give_up()
+
+
+def test_what_ends_in_time_is_not_stopped_for_what_its_slot_does_meanwhile() -> None:
+    """Such as to store what others came to, while the server is away; and whoever does not end in time is stopped."""
+    screen, gate, never = Screen(), asyncio.Event(), asyncio.Event()
+    overlap: Overlap[str] = Overlap(screen.place())
+    overlap.begin("soon", limited(gate, "soon", 30.0))
+    overlap.begin("late", limited(never, "late", 90.0))
     overlap.begin("quick", lambda place: waits(place, result="quick"))
     assert [owner for owner, _ in overlap.landed()] == ["quick"]
-    assert [what.startswith(BESIDE) for what, _ in shown] == [True, True]
-    assert [seconds for _, seconds in shown] == [pytest.approx(30, abs=5), pytest.approx(30 + 70, abs=5)]
-    assert renewed == [shown[0][0]], "as the same call: one that was told to stop and goes on is not taken for another"
+    assert screen.last[0] == screen.said[0][0]
+    assert screen.last[1] == pytest.approx(30, abs=5)
+    open_gate(gate, overlap)
+    wait_until(lambda: screen.last[1] == pytest.approx(90, abs=5))
+    assert screen.last[0].startswith(BESIDE + "n:late")
+    assert [what for what, _ in screen.again] == [screen.last[0]], "nothing began, and nobody is to be let pass"
+    home().loop.call_soon_threadsafe(never.set)
+    found = [owner for landed in iter(overlap.landed, []) for owner, _ in landed]
+    assert sorted(found) == ["late", "soon"]
+    assert screen.last == ("", None), "and then the row says that nothing runs"
+
+
+def test_who_makes_progress_has_more_time_though_its_slot_is_busy() -> None:
+    screen, gate, renewed = Screen(), asyncio.Event(), threading.Event()
+
+    def steps(place: Workplace) -> Generator[Any, Any, None]:
+        what = "n:idle\nt\n1/\n\n1\nidle\nnode"
+        place.watch(what, 10.0)
+
+        async def work() -> None:
+            await gate.wait()
+            place.renew(what, 50.0)
+            renewed.set()
+            await asyncio.Event().wait()
+
+        yield work()
+
+    overlap: Overlap[str] = Overlap(screen.place())
+    overlap.begin("idle", steps)
+    overlap.landed(wait=False)
+    assert screen.last[1] == pytest.approx(10, abs=5)
     home().loop.call_soon_threadsafe(gate.set)
-    wait_until(lambda: all(flight.running.future.done() for flight in overlap._flights.values()))
-    assert [owner for owner, _ in overlap.landed()] == ["limited"]
-    assert {seconds for _, seconds in shown[2:]} == {None}
-    assert shown[-1] == ("", None), "and then the row says that nothing runs"
+    assert renewed.wait(10)
+    assert screen.last[1] == pytest.approx(50, abs=5)
+    overlap.give_up()
+
+
+class TestNodesOfItsOwnThread:
+    """Those that the slot runs itself while others wait."""
+
+    def test_nobody_is_named_while_others_wait(self) -> None:
+        screen, gate = Screen(), asyncio.Event()
+        overlap: Overlap[str] = Overlap(screen.place())
+        overlap.place.watch("n:alone", None)
+        overlap.place.watch("", None)
+        assert screen.said == [("n:alone", None), ("", None)]
+        overlap.begin("waits", limited(gate))
+        overlap.landed(wait=False)
+        waiting = screen.last
+        overlap.place.watch("n:own\nt\n1/\n\n1\n\nnode", 5.0)
+        assert screen.last[0].startswith(BESIDE + "n:own")
+        assert screen.last[1] == pytest.approx(5, abs=1)
+        overlap.place.renew("n:own\nt\n1/\n\n1\n\nnode", 8.0)
+        assert screen.last[1] == pytest.approx(8, abs=1)
+        overlap.place.watch("", None)
+        assert screen.last[0] == waiting[0]
+        assert screen.last[1] == pytest.approx(30, abs=5), "it still waits, and has its limit"
+        overlap.give_up()
+
+    def test_who_waits_beside_them_is_stopped_in_time(self) -> None:
+        """It may let nobody else go on, and the node of this thread have no limit."""
+        screen, gate = Screen(), asyncio.Event()
+        overlap: Overlap[str] = Overlap(screen.place())
+        overlap.begin("waits", limited(gate))
+        overlap.landed(wait=False)
+        overlap.place.watch("n:own\nt\n1/\n\n1\n\nnode", None)
+        assert screen.last[1] == pytest.approx(30, abs=5)
+        open_gate(gate, overlap)
+        wait_until(lambda: screen.last[1] is None)
+        assert screen.last[0].startswith(BESIDE + "n:own"), (
+            "but not one that has ended, however long the other one takes"
+        )
+        overlap.place.watch("", None)
+        assert [owner for owner, _ in overlap.landed()] == ["waits"]
+
+
+def test_nothing_more_begins_while_another_slot_is_to_run_alone() -> None:
+    asked, gate = [True], asyncio.Event()
+    screen = Screen()
+    overlap: Overlap[str] = Overlap(screen.place(steps_aside=lambda: asked[0]))
+    overlap.begin("first", limited(gate, "first"))
+    overlap.begin("second", limited(gate, "second"))
+    overlap.landed(wait=False)
+    assert len(overlap._flights) == 1, "the first has waited for its turn, as any node does"
+    asked[0] = False
+    overlap.landed(wait=False)
+    assert len(overlap._flights) == 2
+    overlap.give_up()
 
 
 def test_an_outage_ends_nobody_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
