@@ -237,9 +237,9 @@ def test_a_row_says_what_begins_before_it_begins() -> None:
     overlap.begin(2, second)
     while overlap:
         overlap.landed()
-    assert [(what.startswith(BESIDE + "n:first"), seconds) for what, seconds in seen] == [
-        (True, pytest.approx(30, abs=5))
-    ]
+    [(what, left)] = seen
+    assert what.startswith(BESIDE + "n:first")
+    assert left == pytest.approx(30, abs=5)
 
 
 def test_one_that_has_to_end_sooner_is_said_at_once() -> None:
