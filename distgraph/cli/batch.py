@@ -287,7 +287,15 @@ def list_(session: Session, limit: int) -> int:
     from distgraph.cli.status import status_row
 
     with session.cluster() as cluster:
-        rows = [{"batch_id": one.batch_id, **status_row(one.status())} for one in cluster.batches(limit=limit)]
+        rows = [
+            {
+                "batch_id": one.batch_id,
+                "graph": one.graph,
+                "submitted": one.submitted.isoformat(timespec="seconds"),
+                **status_row(one.status()),
+            }
+            for one in cluster.batches(limit=limit)
+        ]
     if session.json:
         session.output.document({"batches": rows})
     elif rows:

@@ -14,7 +14,8 @@ from distgraph.cli.plain import dumps, plain
 from distgraph.cli.run import read_input, show_result
 from distgraph.cli.session import Session
 from distgraph.cli.stream import stream
-from distgraph.errors import InputError, InvalidAnswerError, RoutingError, WaitTimeoutError
+from distgraph.errors import InputError, InvalidAnswerError, LedgerCorruptError, RoutingError, WaitTimeoutError
+from distgraph.superstep.lifecycle import RunStatus
 from distgraph.types import Command
 
 if TYPE_CHECKING:
@@ -37,18 +38,24 @@ runs.add_command(stream)
 
 @runs.command("list", epilog=EPILOG)
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="At most so many.")
+@click.option("--graph", metavar="NAME", help="Only runs of this graph.")
+@click.option(
+    "--status", type=click.Choice([status.value for status in RunStatus]), help="Only runs that are there now."
+)
 @global_options
 @click.pass_obj
-def list_(session: Session, limit: int) -> int:
+def list_(session: Session, limit: int, graph: str | None, status: str | None) -> int:
     """The newest runs."""
     with session.cluster() as cluster:
-        found = [_row(one) for one in cluster.runs(limit=limit)]
+        found = [_row_or_damage(one) for one in cluster.runs(limit, graph=graph, status=status)]
     if session.json:
         session.output.document({"runs": found})
     elif found:
         session.output.table(list(found[0]), [list(row.values()) for row in found])
-    else:
+    elif graph is None and status is None:
         session.output.text("No run has been submitted here yet.")
+    else:
+        session.output.text("No run here is like that.")
     return OK
 
 
@@ -191,4 +198,25 @@ def _limits(handle: RunHandle) -> Row:
 
 
 def _row(handle: RunHandle) -> Row:
-    return {"run_id": handle.run_id, "thread_id": handle.thread_id, "status": plain(handle.status())}
+    info = handle.info()
+    return {
+        "run_id": info.run_id,
+        "thread_id": info.thread_id,
+        "graph": info.graph,
+        "status": plain(info.status),
+        "submitted": info.submitted.isoformat(timespec="seconds"),
+    }
+
+
+def _row_or_damage(handle: RunHandle) -> Row:
+    """Its row, also where its record is damaged: the others are to be seen all the same."""
+    try:
+        return _row(handle)
+    except LedgerCorruptError:
+        return {
+            "run_id": handle.run_id,
+            "thread_id": handle.thread_id,
+            "graph": "",
+            "status": "damaged",
+            "submitted": "",
+        }

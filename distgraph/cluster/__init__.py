@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from distgraph.cluster.client import Cluster
     from distgraph.cluster.fleet import RunningTask, WorkerInfo
     from distgraph.cluster.following import RunEvent
-    from distgraph.cluster.handle import RunHandle
+    from distgraph.cluster.handle import RunHandle, RunInfo
     from distgraph.cluster.remote import ClusterGraph
 
 _HOMES = {
@@ -26,6 +26,7 @@ _HOMES = {
     "ItemResult": "batch",
     "RunEvent": "following",
     "RunHandle": "handle",
+    "RunInfo": "handle",
     "RunningTask": "fleet",
     "WorkerInfo": "fleet",
 }
@@ -38,6 +39,7 @@ __all__ = [
     "ItemResult",
     "RunEvent",
     "RunHandle",
+    "RunInfo",
     "RunningTask",
     "WorkerInfo",
 ]

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from distgraph.cluster.handle import RunHandle
@@ -121,6 +122,11 @@ class Batch:
     def graph(self) -> str:
         """Name of the graph that its items run through."""
         return str(self._manifest["graph"])
+
+    @property
+    def submitted(self) -> datetime:
+        """When its submission began, in UTC."""
+        return datetime.fromtimestamp(self._manifest["created"] / 1000, UTC)
 
     # ------------------------------------------------------------- looking
 

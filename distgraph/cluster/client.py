@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Self
 
 from distgraph.checkpoint.base import BaseCheckpointSaver
@@ -15,7 +16,7 @@ from distgraph.cluster.celery.dispatcher import CeleryDispatcher
 from distgraph.cluster.dead import DeadLetter, dead_letter, dead_letters, retry
 from distgraph.cluster.failing import at_least
 from distgraph.cluster.fleet import FailingNode, WorkerInfo, worker_of
-from distgraph.cluster.handle import RunHandle
+from distgraph.cluster.handle import TOLD, RunHandle
 from distgraph.cluster.options import RETENTION, Retention, retention_ms, span
 from distgraph.cluster.overload import PATIENCE, Gate, Overload
 from distgraph.cluster.registry import codec_for
@@ -27,6 +28,7 @@ from distgraph.errors import (
     ConfigError,
     GraphMismatchError,
     GraphNotFoundError,
+    LedgerCorruptError,
     ResultExpiredError,
     RunNotFoundError,
 )
@@ -45,6 +47,9 @@ from distgraph.wire import Codec
 if TYPE_CHECKING:
     from distgraph.cluster.embedded import EmbeddedCluster
     from distgraph.cluster.remote import ClusterGraph
+
+#: Runs whose records are asked for in one round trip.
+PORTION = 500
 
 
 class Cluster:
@@ -333,9 +338,36 @@ class Cluster:
         when = datetime.fromtimestamp(expired / 1000, UTC)
         return ResultExpiredError(_expired(f"Run {run_id!r}", when), run_id=run_id, when=when)
 
-    def runs(self, limit: int = 100) -> list[RunHandle]:
-        """The newest runs, newest first; items of batches are not among them."""
-        return [RunHandle(self, address, self._plain) for address in self.ledger.runs.runs(most=limit)]
+    def runs(self, limit: int = 100, *, graph: str | None = None, status: str | None = None) -> list[RunHandle]:
+        """The newest runs, newest first; items of batches are not among them.
+
+        Args:
+            limit: at most so many.
+            graph: only runs of the graph with that name.
+            status: only those whose status it is now, "failed" say; one of ``RunStatus``.
+
+        Raises:
+            ConfigError: there is no such status.
+        """
+        if status is not None and status not in [*RunStatus]:
+            raise ConfigError(f"There is no status {status!r} of runs.{did_you_mean(status, map(str, RunStatus))}")
+        most, seen = limit, -1
+        while True:
+            addresses = self.ledger.runs.runs(most=most)
+            found = list(islice(self._among(addresses, graph, status), limit))
+            if len(found) == limit or len(addresses) == seen or (graph is None and status is None):
+                return found
+            # Those that match may be further back.
+            most, seen = most * 4, len(addresses)
+
+    def _among(self, addresses: Sequence[Address], graph: str | None, status: str | None) -> Iterator[RunHandle]:
+        for at in range(0, len(addresses), PORTION):
+            portion = addresses[at : at + PORTION]
+            for address, record in zip(portion, self.ledger.runs.records(portion, TOLD), strict=True):
+                name = record.get("graph", b"").decode(errors="replace")
+                handle = RunHandle(self, address, self.codec_of(name))
+                if graph in (None, name) and (status is None or _status_of(handle, record) == status):
+                    yield handle
 
     def batch(self, batch_id: str) -> Batch:
         """The batch with that id.
@@ -415,3 +447,11 @@ def _expired(what: str, when: datetime) -> str:
         f"{what} has expired: it was kept until {when:%Y-%m-%d %H:%M:%S} UTC. Submit with a longer retention to keep "
         "results longer."
     )
+
+
+def _status_of(handle: RunHandle, record: Record) -> str:
+    try:
+        return handle.status_of(record)
+    except LedgerCorruptError:
+        # Of one that is damaged nobody can say; the others are to be found all the same.
+        return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,24 @@ if TYPE_CHECKING:
 Change = Callable[[RunOptions], RunOptions]
 #: How often a run without a log is looked at. Seconds.
 POLL = 0.05
+#: Fields of a run's record that tell its status.
+TOLD = ("status", "graph", "fp", "wake")
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """A run at one moment.
+
+    Attributes:
+        graph: its graph's name.
+        submitted: when it was, in UTC; of an item of a batch, when its batch was, or when it became a run of its own.
+    """
+
+    run_id: str
+    thread_id: str
+    graph: str
+    status: RunStatus
+    submitted: datetime
 
 
 class RunHandle(RunStreams):
@@ -83,11 +102,31 @@ class RunHandle(RunStreams):
         Raises:
             RunNotFoundError: there is no such run.
         """
+        return self._where(*self._look())
+
+    def info(self) -> RunInfo:
+        """The run at this moment: what lists of runs tell.
+
+        Raises:
+            RunNotFoundError: there is no such run.
+        """
         record, row = self._look()
+        item = split_item(self.run_id)
+        if record or item is None:
+            graph, created = record.get("graph", b"").decode(), int(record.get("created", b"0"))
+            submitted = datetime.fromtimestamp(created / 1000, UTC)
+        else:
+            batch = self._cluster.batch(item[0])
+            graph, submitted = batch.graph, batch.submitted
+        return RunInfo(self.run_id, self.thread_id, graph, self._where(record, row), submitted)
+
+    def _where(self, record: Record, row: ItemResult | None) -> RunStatus:
         if row is not None:
             return RunStatus(row.status)
-        if not record:
-            return RunStatus.QUEUED
+        return self.status_of(record) if record else RunStatus.QUEUED
+
+    def status_of(self, record: Record) -> RunStatus:
+        """The status of a run that has a record, by those of its fields that ``TOLD`` names."""
         try:
             status = RunStatus(record["status"].decode())
         except (KeyError, ValueError):

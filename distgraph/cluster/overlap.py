@@ -308,10 +308,9 @@ class Overlap(Generic[H]):
                 self._pen.release()
 
     def _write(self, same: bool) -> None:
-        # One step of the interpreter: the other OS thread may be about to add one.
-        calls: list[_Call] = [*self._flights]
-        if self._own is not None:
-            calls.append(self._own)
+        # Each is read in one step of the interpreter: the other OS thread may be about to change it.
+        flights, own = [*self._flights], self._own
+        calls: list[_Call] = [*flights] if own is None else [*flights, own]
         calls = [call for call in calls if not call.ended] or calls
         if not calls:
             return

@@ -128,7 +128,24 @@ class RunReads:
             for part in pipe.execute():
                 found.extend((score, member.decode()) for member, score in part)
         newest = [name for _, name in sorted(found, reverse=True)[:most]]
-        return [address for name in newest if (address := self.address(name)) is not None]
+        with guard(), self.client.pipeline(transaction=False) as pipe:
+            for name in newest:
+                pipe.get(self.keys.directory(name))
+            threads = pipe.execute()
+            addresses = [Address(name, text(thread or name)) for name, thread in zip(newest, threads, strict=True)]
+            for address in addresses:
+                pipe.exists(self._run(address, "run"))
+            return [address for address, there in zip(addresses, pipe.execute(), strict=True) if there]
+
+    def records(self, addresses: Sequence[Address], fields: Sequence[str]) -> list[Record]:
+        """These fields of each run's record, as far as it has them."""
+        with guard(), self.client.pipeline(transaction=False) as pipe:
+            for address in addresses:
+                pipe.hmget(self._run(address, "run"), list(fields))
+            found: list[Any] = pipe.execute()
+        return [
+            {field: value for field, value in zip(fields, values, strict=True) if value is not None} for values in found
+        ]
 
     def log(
         self, address: Address, after: str, *, most: int = 500, block_ms: int | None = None

@@ -6,7 +6,7 @@ from distgraph.errors import LedgerCorruptError
 from distgraph.ledger.replies import Record
 
 #: Fields that count something, from 0 on; and fields of text.
-NUMBERS = ("epoch", "plan", "x", "stop", "retries", "limit", "ends", "step_limit", "step_ends", "wake")
+NUMBERS = ("epoch", "plan", "x", "stop", "retries", "limit", "ends", "step_limit", "step_ends", "wake", "created")
 TEXTS = ("status", "graph", "fp", "base", "why", "late")
 #: Longer numbers are none that anything here has counted.
 DIGITS = 40

@@ -371,6 +371,10 @@ class Runs(Protocol):
         """The newest runs of the namespace, newest first. Not one moment's view."""
         ...
 
+    def records(self, addresses: Sequence[Address], fields: Sequence[str]) -> list[Record]:
+        """These fields of each run's record, as far as it has them."""
+        ...
+
     def log(
         self, address: Address, after: str, *, most: int = 500, block_ms: int | None = None
     ) -> list[tuple[str, bytes]]:

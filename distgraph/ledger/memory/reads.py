@@ -58,6 +58,11 @@ class MemoryRunReads(RunState):
         return [found for _, run_id in newest if (found := self.address(run_id)) is not None]
 
     @atomic
+    def records(self, addresses: Sequence[Address], fields: Sequence[str]) -> list[Record]:
+        found = [self.state.records.look(self.state.key(address)) for address in addresses]
+        return [{field: record[field] for field in fields if field in record} for record in found]
+
+    @atomic
     def log(
         self, address: Address, after: str, *, most: int = 500, block_ms: int | None = None
     ) -> list[tuple[str, bytes]]:

@@ -41,6 +41,8 @@ def test_what_is_not_there_reads_as_nothing(world: World) -> None:
     assert world.runs.read_line("r1", []) == []
     assert world.runs.peek(0, "r1", ["status"]) == [""]
     assert world.runs.runs() == []
+    assert world.runs.records([RUN], ["status"]) == [{}]
+    assert world.runs.records([], ["status"]) == []
 
 
 def test_runs_are_listed_newest_first(world: World) -> None:
@@ -51,6 +53,8 @@ def test_runs_are_listed_newest_first(world: World) -> None:
         world.pass_ms(1)
     assert world.runs.runs() == addresses[::-1]
     assert world.runs.runs(most=2) == addresses[:0:-1]
+    records = world.runs.records(addresses, ["status", "wake"])
+    assert records == [{"status": b"queued"}] * 3
 
 
 def test_a_log_is_read_on_from_where_it_was_left(world: World) -> None:

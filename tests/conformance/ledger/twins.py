@@ -341,3 +341,4 @@ class Twins(RuleBasedStateMachine):
         self.both("claims", lambda w: w.runs.claims(address))
         self.both("log", lambda w: [entry for _, entry in w.runs.log(address, "0")])
         self.both("runs", lambda w: w.runs.runs())
+        self.both("records", lambda w: w.runs.records([address], ["status", "graph", "wake"]))

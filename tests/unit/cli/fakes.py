@@ -8,32 +8,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from distgraph.cli.stage import Settings
+from distgraph.cluster.batch import BatchStatus, ItemResult
 from distgraph.cluster.dead import DeadLetter
 from distgraph.cluster.fleet import RunningTask, WorkerInfo
 from distgraph.cluster.following import RunEvent
+from distgraph.cluster.handle import RunInfo
 from distgraph.errors import (
     BatchExistsError,
     BatchNotFoundError,
     ConfigError,
     GraphNotFoundError,
+    LedgerCorruptError,
     RunCancelledError,
     RunNotFoundError,
     WaitTimeoutError,
 )
 from distgraph.graph.profiling import Profile
 from distgraph.graph.spans import Span
+from distgraph.superstep.lifecycle import RunStatus
 from distgraph.superstep.routing import goto_writes
 from distgraph.types import Command, Interrupt
 
 Graph = Callable[[dict[str, Any]], dict[str, Any]]
 
 PER_LOOK = 4
+#: When everything was submitted.
+SUBMITTED = datetime(2030, 1, 1, 12, 30, tzinfo=UTC)
 
 
 def double(state: dict[str, Any]) -> dict[str, Any]:
@@ -43,48 +49,21 @@ def double(state: dict[str, Any]) -> dict[str, Any]:
     return {"n": state["n"] * 2}
 
 
-@dataclass(frozen=True)
-class Status:
-    """As the cluster's."""
-
-    total: int
-    done: int
-    failed: int
-    cancelled: int
-    running: int
-    queued: int
-    sealed: bool
-    rate: float | None
-    eta: float | None
-    persistence: str
-    interrupted: int = 0
-
-
-@dataclass(frozen=True)
-class Result:
-    """As the cluster's."""
-
-    index: int
-    key: str | None
-    run_id: str
-    status: str
-    value: Any = None
-    error: Any = None
-
-
 @dataclass
 class FakeBatch:
     """A batch handle and the batch itself."""
 
     batch_id: str
-    graph: Graph
+    function: Graph
     items: list[dict[str, Any]]
     keys: list[str | None]
-    rows: dict[int, Result] = field(default_factory=dict)
+    rows: dict[int, ItemResult] = field(default_factory=dict)
     cancelled: bool = False
     #: Called at every look; a test makes it raise.
     on_look: Callable[[], None] = lambda: None
     deleted: bool = False
+    graph: str = "double"
+    submitted: datetime = SUBMITTED
 
     def delete(self) -> None:
         self.deleted = True
@@ -95,26 +74,26 @@ class FakeBatch:
         for index in waiting[:PER_LOOK]:
             self.rows[index] = self._run(index)
 
-    def _run(self, index: int) -> Result:
-        row = Result(index, self.keys[index], f"{self.batch_id}:{index}", "cancelled")
+    def _run(self, index: int) -> ItemResult:
+        row = ItemResult(index, self.keys[index], f"{self.batch_id}:{index}", "cancelled")
         if self.cancelled:
             return row
         try:
-            return Result(row.index, row.key, row.run_id, "done", value=self.graph(self.items[index]))
+            return ItemResult(row.index, row.key, row.run_id, "done", value=self.function(self.items[index]))
         except ValueError as error:
             wrong = {"type": f"builtins:{type(error).__name__}", "message": str(error)}
-            return Result(row.index, row.key, row.run_id, "failed", error=wrong)
+            return ItemResult(row.index, row.key, row.run_id, "failed", error=wrong)
 
-    def status(self) -> Status:
+    def status(self) -> BatchStatus:
         self._look()
         return self._counted()
 
-    def _counted(self) -> Status:
+    def _counted(self) -> BatchStatus:
         counts = {
             name: sum(row.status == name for row in self.rows.values()) for name in ("done", "failed", "cancelled")
         }
         left = len(self.items) - len(self.rows)
-        return Status(
+        return BatchStatus(
             len(self.items),
             **counts,
             running=min(left, 2),
@@ -125,15 +104,15 @@ class FakeBatch:
             persistence="standard",
         )
 
-    def wait(self, timeout: float | None = None) -> Status:
+    def wait(self, timeout: float | None = None) -> BatchStatus:
         if len(self.rows) < len(self.items):
             raise WaitTimeoutError("still running")
         return self._counted()
 
-    def results(self, ordered: bool = False) -> Iterator[Result]:
+    def results(self, ordered: bool = False) -> Iterator[ItemResult]:
         yield from (self.rows[index] for index in sorted(self.rows, reverse=not ordered))
 
-    def failures(self) -> Iterator[Result]:
+    def failures(self) -> Iterator[ItemResult]:
         yield from (row for row in self.rows.values() if row.status == "failed")
 
     def cancel(self) -> None:
@@ -160,6 +139,7 @@ class FakeRun:
     cancelled: bool = False
     deleted: bool = False
     failed: bool = False
+    damaged: bool = False
     wakes: datetime | None = None
     limit: tuple[timedelta, datetime | None] | None = None
     profiled: bool = False
@@ -199,6 +179,11 @@ class FakeRun:
         except ValueError:
             self.failed = True
             raise
+
+    def info(self) -> RunInfo:
+        if self.damaged:
+            raise LedgerCorruptError(f"The record of run {self.run_id!r} is damaged.")
+        return RunInfo(self.run_id, self.thread_id, "double", RunStatus(self.status()), SUBMITTED)
 
     def waits_for(self) -> str:
         return "version v1"
@@ -310,8 +295,9 @@ class FakeCluster:
             raise RunNotFoundError(f"There is no run {run_id!r}.")
         return self.all_runs[run_id]
 
-    def runs(self, limit: int = 100) -> list[FakeRun]:
-        return list(self.all_runs.values())[:limit]
+    def runs(self, limit: int = 100, *, graph: str | None = None, status: str | None = None) -> list[FakeRun]:
+        found = [run for run in self.all_runs.values() if graph in (None, "double") and status in (None, run.status())]
+        return found[:limit]
 
     def unknown_hints(self) -> int:
         return 0

@@ -377,14 +377,14 @@ def test_cancel(call: Call, cluster: FakeCluster, items: Path) -> None:
 
 
 def test_retry(call: Call, cluster: FakeCluster, done: str) -> None:
-    cluster.batch(done).graph = lambda state: {"n": 0}
+    cluster.batch(done).function = lambda state: {"n": 0}
     assert call("batch", "retry", done).out == "Batch b1: 2 failed items again on the way.\n"
     assert call("batch", "status", done, "--watch").code == 0
     assert call("batch", "retry", done, "--json").json == {"batch_id": "b1", "retried": 0}
 
 
 def test_retry_and_watch(call: Call, cluster: FakeCluster, done: str) -> None:
-    cluster.batch(done).graph = lambda state: {"n": 0}
+    cluster.batch(done).function = lambda state: {"n": 0}
     answer = call("batch", "retry", done, "--watch", "--json")
     assert answer.code == 0
     assert answer.json["retried"] == 2
@@ -394,7 +394,8 @@ def test_retry_and_watch(call: Call, cluster: FakeCluster, done: str) -> None:
 def test_list(call: Call, done: str) -> None:
     assert "b1" in call("batch", "list").out
     (row,) = call("batch", "list", "--json").json["batches"]
-    assert (row["batch_id"], row["failed"]) == ("b1", 2)
+    assert (row["batch_id"], row["graph"], row["failed"]) == ("b1", "double", 2)
+    assert row["submitted"] == "2030-01-01T12:30:00+00:00"
 
 
 def test_an_empty_list(call: Call) -> None:

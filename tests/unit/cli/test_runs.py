@@ -18,9 +18,30 @@ def run_id(call: Call) -> str:
 
 def test_list(call: Call, run_id: str) -> None:
     assert "run-1" in call("runs", "list").out
-    assert call("runs", "list", "--json").json == {
-        "runs": [{"run_id": "run-1", "thread_id": "thread-1", "status": "done"}]
+    row = {
+        "run_id": "run-1",
+        "thread_id": "thread-1",
+        "graph": "double",
+        "status": "done",
+        "submitted": "2030-01-01T12:30:00+00:00",
     }
+    assert call("runs", "list", "--json").json == {"runs": [row]}
+
+
+def test_only_some(call: Call, run_id: str) -> None:
+    for which in (("--graph", "double"), ("--status", "done")):
+        assert len(call("runs", "list", *which, "--json").json["runs"]) == 1
+    for which in (("--graph", "other"), ("--status", "failed")):
+        assert call("runs", "list", *which, "--json").json["runs"] == []
+        assert call("runs", "list", *which).out == "No run here is like that.\n"
+    assert "'lost' is not one of 'queued'" in call("runs", "list", "--status", "lost").err
+
+
+def test_one_that_is_damaged_does_not_hide_the_others(call: Call, cluster: FakeCluster, run_id: str) -> None:
+    call("run", "double", "--input", '{"n": 5}')
+    cluster.all_runs[run_id].damaged = True
+    rows = call("runs", "list", "--json").json["runs"]
+    assert [(row["run_id"], row["status"]) for row in rows] == [("run-1", "damaged"), ("run-2", "done")]
 
 
 def test_an_empty_list(call: Call) -> None:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypedDict
 
 import pytest
 
+from distgraph import START, StateGraph
 from distgraph.cluster import Cluster
 from distgraph.errors import ConfigError, GraphMismatchError, GraphNotFoundError, RunExistsError, ThreadBusyError
 from distgraph.testing import InProcessCluster
 from tests.unit.cluster.small import Counted, chain, cluster_of
 
 pytestmark = pytest.mark.unit
+
+
+@dataclass
+class Place:
+    floor: int
+
+
+class Typed(TypedDict, total=False):
+    at: Place
 
 
 @pytest.fixture
@@ -70,6 +81,59 @@ def test_the_same_run_again_is_the_same_run(cluster: InProcessCluster, graph: An
     first, again = (cluster.submit(graph, {"x": 1}, run_id="mine") for _ in range(2))
     assert first.result() == again.result()
     assert [run.run_id for run in cluster.runs()] == ["mine"]
+
+
+class TestListsOfRuns:
+    def test_what_each_is(self, cluster: InProcessCluster, graph: Any) -> None:
+        run = cluster.submit(graph, {"x": 1}, {"configurable": {"thread_id": "t"}}, run_id="mine")
+        (listed,) = cluster.runs()
+        info = listed.info()
+        assert (info.run_id, info.thread_id, info.graph, info.status) == ("mine", "t", graph.name, "queued")
+        assert info.submitted.timestamp() == pytest.approx(cluster.clock.seconds(), abs=1)
+        run.result()
+        assert listed.info().status == "done"
+
+    def test_an_item_of_a_batch(self, cluster: InProcessCluster, graph: Any) -> None:
+        batch = cluster.submit_batch(graph, [{"x": 1}], batch_id="b")
+        info = cluster.run("b:0").info()
+        assert (info.graph, info.status, info.submitted) == (graph.name, "queued", batch.submitted)
+        batch.wait()
+        assert cluster.run("b:0").info().status == "done"
+
+    def test_only_of_one_graph_or_with_one_status(self) -> None:
+        """However far back they are."""
+        good, bad = chain(Counted("a"), name="good"), chain(Counted("b", lambda _: 1 / 0), name="bad")
+        cluster = cluster_of(good, bad)
+        cluster.submit(bad, {"x": 1}, run_id="oldest")
+        for n in range(30):
+            cluster.clock.advance(1)
+            cluster.submit(good, {"x": n}, run_id=f"good {n}")
+        cluster.run_until_idle()
+        cluster.submit(bad, {"x": 1}, run_id="newest")
+        assert [run.run_id for run in cluster.runs(2, graph="bad")] == ["newest", "oldest"]
+        assert [run.run_id for run in cluster.runs(5, status="failed")] == ["oldest"]
+        assert [run.run_id for run in cluster.runs(2, status="done")] == ["good 29", "good 28"]
+        assert [run.run_id for run in cluster.runs(5, graph="bad", status="queued")] == ["newest"]
+        assert cluster.runs(graph="none") == []
+        with pytest.raises(ConfigError, match="no status 'fialed' of runs. Did you mean 'failed'"):
+            cluster.runs(status="fialed")
+
+    def test_one_that_is_damaged_is_not_in_the_way(self, cluster: InProcessCluster, graph: Any) -> None:
+        cluster.submit(graph, {"x": 1}, run_id="fine")
+        broken = cluster.submit(graph, {"x": 1}, run_id="broken")
+        cluster.memory.state.records[cluster.memory.state.key(broken._address)]["status"] = b"\xff"
+        assert [run.run_id for run in cluster.runs(status="queued")] == ["fine"]
+        assert len(cluster.runs()) == 2
+
+    def test_their_results_are_read_as_their_graphs_were_written(self) -> None:
+        """Types of a graph's state that was bound here."""
+        graph = (
+            StateGraph(Typed).add_node("a", lambda state: {"at": Place(1)}).add_edge(START, "a").compile(name="typed")
+        )
+        cluster = cluster_of(graph)
+        cluster.submit(graph, {}).result()
+        (listed,) = cluster.runs()
+        assert listed.result() == {"at": Place(1)}
 
 
 def test_another_input_under_the_same_id_is_refused(cluster: InProcessCluster, graph: Any) -> None:
