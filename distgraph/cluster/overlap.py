@@ -18,6 +18,7 @@ from concurrent.futures import wait
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import replace
+from heapq import heappop, heappush
 from math import inf
 from queue import Empty, SimpleQueue
 from threading import Lock
@@ -85,14 +86,12 @@ class _Call:
     Attributes:
         since: when it began. Monotonic seconds.
         ends: when its time is over. Monotonic seconds.
-        told: it was told that nobody wants it any more.
     """
 
-    __slots__ = ("called", "ends", "since", "told")
+    __slots__ = ("called", "ends", "since")
 
     def __init__(self, since: float, called: str = "", ends: float = inf) -> None:
         self.since, self.called, self.ends = since, called, ends
-        self.told = False
 
     @property
     def ended(self) -> bool:
@@ -103,11 +102,15 @@ class _Call:
 class _Flight(_Call, Generic[H]):
     """One task on its way."""
 
-    __slots__ = ("context", "owner", "running", "steps")
+    __slots__ = ("context", "entry", "owner", "running", "steps", "told")
 
     def __init__(self, owner: H, since: float) -> None:
         super().__init__(since)
         self.owner = owner
+        #: The number of its place among those that end.
+        self.entry = 0
+        #: It was told that nobody wants it any more.
+        self.told = False
         #: What its steps set stays theirs.
         self.context = copy_context()
         self.steps: Steps[Any]
@@ -124,6 +127,32 @@ class Landed(NamedTuple, Generic[H]):
 
     owner: H
     result: Any
+
+
+class _Ends:
+    """Calls by the time at which each has to have ended: the first is found without a look at all of them."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, _Flight[Any]]] = []
+        self._count = 0
+
+    def add(self, flight: _Flight[Any]) -> None:
+        """A call begins, or has to end sooner than it had to."""
+        self._count += 1
+        flight.entry = self._count
+        heappush(self._heap, (flight.ends, flight.entry, flight))
+
+    def first(self) -> _Flight[Any] | None:
+        """The one whose time is over first, of those that have not ended."""
+        while self._heap:
+            ends, entry, flight = self._heap[0]
+            if entry == flight.entry and not flight.ended:
+                if ends == flight.ends:
+                    return flight
+                # It has shown progress since.
+                self.add(flight)
+            heappop(self._heap)
+        return None
 
 
 class Overlap(Generic[H]):
@@ -143,14 +172,20 @@ class Overlap(Generic[H]):
         self._todo: deque[tuple[H, Callable[[Workplace], Steps[Any]]]] = deque()
         #: Those that are on their way: a set in the order in which they began.
         self._flights: dict[_Flight[H], None] = {}
+        #: When they have to have ended; those of which that is new; and those that were told to.
+        self._ends, self._begun, self._told = _Ends(), deque[_Flight[H]](), list[_Flight[H]]()
         self._landed: deque[Landed[H]] = deque()
         self._came: SimpleQueue[_Flight[H]] = SimpleQueue()
         #: What this OS thread runs itself beside them.
         self._own: _Call | None = None
         #: The call that the slot's row shows, by when that must have ended (monotonic seconds), and all that it says.
         self._shown: tuple[_Call, float, str] | None = None
-        #: Held by the OS thread that writes the row; and whether it is to be written again.
+        #: Held by the OS thread that writes the row, and reads what it is to say; whether that is to be done again.
         self._pen, self._stale = Lock(), False
+        #: The same in the order in which they began; some have ended.
+        self._oldest = deque[_Flight[H]]()
+        #: This OS thread is busy with something else.
+        self._away = True
         self._asked = place.monotonic()
         self.idle = 0.0
 
@@ -186,6 +221,7 @@ class Overlap(Generic[H]):
                     self._shown = None
                     self._place.watch("", None)
                 if self._landed or not self._flights or looked:
+                    self._leave()
                     landed = [*self._landed]
                     self._landed.clear()
                     return landed
@@ -221,23 +257,29 @@ class Overlap(Generic[H]):
                 flight.called, flight.ends = what, self._place.monotonic() + (inf if seconds is None else seconds)
 
         def renew(what: str, seconds: float) -> None:
-            flight.called, flight.ends = what, self._place.monotonic() + seconds
+            now, before = self._place.monotonic(), flight.ends
+            flight.called, flight.ends = what, now + seconds
+            if flight.ends < before:
+                self._begun.append(flight)
             shown = self._shown
-            if shown is not None and shown[0] is flight and shown[1] - self._place.monotonic() < seconds / 2:
+            if shown is not None and shown[0] is flight and not now + seconds / 2 <= shown[1] <= flight.ends:
                 self._show(same=True)
 
         flight.steps = steps(replace(self._place, watch=mark, renew=renew, tidy=_nothing))
         self._go_on(flight)
 
     def _go_on(self, flight: _Flight[H]) -> None:
-        self._flights.pop(flight, None)
         try:
             work = flight.context.run(_next, flight.steps, flight.running)
-        except StopIteration as end:
+        except BaseException as end:
+            self._flights.pop(flight, None)
+            if not isinstance(end, StopIteration):
+                raise
             self._landed.append(Landed(flight.owner, end.value))
             return
         flight.running = None
         self._flights[flight] = None
+        self._begun.append(flight)
         try:
             shown = self._shown
             if shown is None or shown[0].ended or flight.ends < shown[1]:
@@ -249,17 +291,23 @@ class Overlap(Generic[H]):
         flight.running.future.add_done_callback(lambda _: self._end(flight))
 
     def _end(self, flight: _Flight[H]) -> None:
-        """A coroutine has ended. This is the loop's OS thread; the other one may be busy for long.
-
-        Who ends in time must not be stopped for what that one does meanwhile, such as to offer results to a server that is
-        away.
-        """
+        """A coroutine has ended. This is the loop's OS thread."""
         self._came.put(flight)
         shown = self._shown
-        if shown is not None and shown[0] is flight:
+        if self._away and shown is not None and shown[0] is flight:
             self._show(same=True)
 
+    def _leave(self) -> None:
+        """This OS thread does something else now, which may take long: offer results to a server that is away, say.
+
+        Who ends in time meanwhile must not be stopped for it: from now on the loop's thread looks after the row.
+        """
+        self._away = True
+        if self._shown is not None and self._shown[0].ended:
+            self._show()
+
     def _wait(self, seconds: float) -> Sequence[_Flight[H]]:
+        self._away = False
         self._show()
         began, worked = self._place.monotonic(), home().worked()
         done: list[_Flight[H]] = []
@@ -308,15 +356,17 @@ class Overlap(Generic[H]):
                 self._pen.release()
 
     def _write(self, same: bool) -> None:
-        # Each is read in one step of the interpreter: the other OS thread may be about to change it.
-        flights, own = [*self._flights], self._own
-        calls: list[_Call] = [*flights] if own is None else [*flights, own]
-        calls = [call for call in calls if not call.ended] or calls
-        if not calls:
+        while self._begun:
+            flight = self._begun.popleft()
+            self._ends.add(flight)
+            self._oldest.append(flight)
+        while self._oldest and self._oldest[0].ended:
+            self._oldest.popleft()
+        first = self._first()
+        if first is None:
             return
-        first = min(calls, key=lambda call: (not call.told, call.ends))
-        longest = min(calls, key=lambda call: call.since)
-        before, ends = self._shown, inf if first.ended else first.ends
+        ends = inf if first.ended else first.ends
+        longest, before = self._oldest[0] if self._oldest else first, self._shown
         self._shown = shown = (first, ends, beside(first.called, longest.called, longest.since))
         if shown == before:
             return
@@ -326,6 +376,16 @@ class Overlap(Generic[H]):
             self._place.renew(shown[2], left)
         else:
             self._place.watch(shown[2], None if left == inf else left)
+
+    def _first(self) -> _Call | None:
+        """What the row is to name: of those that run, else any; None: there is none."""
+        told = next((flight for flight in self._told if not flight.ended), None)
+        if told is not None:
+            return told
+        first, own = self._ends.first(), self._own
+        if own is not None and (first is None or own.ends < first.ends):
+            return own
+        return first or next(iter([*self._flights]), None)
 
     def _cancel_unwanted(self) -> None:
         """Cancel calls whose run or batch was cancelled: nobody tells a row that shows one of many."""
@@ -351,6 +411,7 @@ class Overlap(Generic[H]):
                 known[about] = wanted(self._place.runs, self._place.batches, called)
             if not known[about]:
                 flight.told = True
+                self._told.append(flight)
                 if flight.running is not None:
                     flight.running.cancel()
 
