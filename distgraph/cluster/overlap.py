@@ -221,7 +221,6 @@ class Overlap(Generic[H]):
                     self._shown = None
                     self._place.watch("", None)
                 if self._landed or not self._flights or looked:
-                    self._leave()
                     landed = [*self._landed]
                     self._landed.clear()
                     return landed
@@ -316,6 +315,7 @@ class Overlap(Generic[H]):
             while True:
                 done.append(self._came.get_nowait())
         self.idle += max(0.0, self._place.monotonic() - began - (home().worked() - worked))
+        self._leave()
         if not done:
             self._cancel_unwanted()
         return done
