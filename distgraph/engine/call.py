@@ -37,6 +37,9 @@ _ANNOTATIONS: dict[str, frozenset[str]] = {
 }
 _NAMES = frozenset(_SOURCES)
 _KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+#: Types whose values are called, whatever attributes they have.
+_CALLED = (FunctionType, MethodType, partial, type)
+_AWAITED = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
 class NodeCall:
@@ -64,7 +67,9 @@ class NodeCall:
         self.call: Callable[[Any, NodeScope], Any]
         #: Awaited by the async engine: (value, scope) -> awaitable.
         self._afn: Callable[[Any, NodeScope], Any] | None = None
-        if isinstance(fn, Mapping):
+        if isinstance(fn, FunctionType):
+            self._of_callable(fn)
+        elif isinstance(fn, Mapping):
             self._of_parts({key: NodeCall(part, name=name) for key, part in fn.items()})
         elif _is_runnable(fn):
             self._of_runnable(fn)
@@ -126,25 +131,17 @@ class NodeCall:
 
     def _of_callable(self, fn: Callable[..., Any]) -> None:
         self.injected = injected_into(fn, self.name)
-        sources = [(name, _SOURCES[name]) for name in self.injected]
-        body = _body(fn)
-        shaped = _shaped(fn, body)
-        self.sync_ok = not _is_awaited(body)
-        call: Callable[[Any, NodeScope], Any]
-        if sources:
-
-            def call(value: Any, scope: NodeScope) -> Any:
-                return shaped(value, **{name: source(scope) for name, source in sources})
-        else:
-
-            def call(value: Any, scope: NodeScope) -> Any:
-                return shaped(value)
-
+        flags = _flags(_body(fn))
+        call = self._call_of(_shaped(fn, flags))
+        self.sync_ok = not flags & _AWAITED
         if self.sync_ok:
             self.call = call
         else:
             self.call = self._no_sync
             self._afn = call
+
+    def _call_of(self, shaped: Callable[..., Any]) -> Callable[[Any, NodeScope], Any]:
+        return _given(shaped, self.injected) if self.injected else _alone(shaped)
 
     def _no_sync(self, value: Any, scope: NodeScope) -> Any:
         raise TypeError(
@@ -158,29 +155,31 @@ class ArgumentsCall(NodeCall):
 
     __slots__ = ()
 
-    def _of_callable(self, fn: Callable[..., Any]) -> None:
-        self.injected = injected_into(fn, self.name)
+    def _call_of(self, shaped: Callable[..., Any]) -> Callable[[Any, NodeScope], Any]:
         sources = [(name, _SOURCES[name]) for name in self.injected]
-        body = _body(fn)
-        shaped = _shaped(fn, body)
-        self.sync_ok = not _is_awaited(body)
 
         def call(value: Any, scope: NodeScope) -> Any:
             args, kwargs = value
             more = {name: source(scope) for name, source in sources if name not in kwargs}
             return shaped(*args, **kwargs, **more)
 
-        if self.sync_ok:
-            self.call = call
-        else:
-            self.call = self._no_sync
-            self._afn = call
+        return call
+
+
+def _alone(shaped: Callable[..., Any]) -> Callable[[Any, NodeScope], Any]:
+    return lambda value, scope: shaped(value)
+
+
+def _given(shaped: Callable[..., Any], injected: Iterable[str]) -> Callable[[Any, NodeScope], Any]:
+    sources = [(name, _SOURCES[name]) for name in injected]
+    return lambda value, scope: shaped(value, **{name: source(scope) for name, source in sources})
 
 
 def injected_into(fn: Callable[..., Any], name: str) -> tuple[str, ...]:
     """The names of the extra arguments ``fn`` asks for, by parameter name and annotation."""
+    body = _body(fn)
     # A decorator's wrapper hands on what the function inside asks for.
-    code = getattr(inspect.unwrap(_body(fn)), "__code__", None)
+    code = getattr(inspect.unwrap(body) if hasattr(body, "__wrapped__") else body, "__code__", None)
     if code is not None and _NAMES.isdisjoint(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]):
         return ()
     try:
@@ -224,7 +223,7 @@ def names_in(annotation: Any) -> Iterable[str]:
 
 
 def _is_runnable(fn: Any) -> bool:
-    if isinstance(fn, FunctionType | MethodType | partial | type):
+    if isinstance(fn, _CALLED):
         return False
     # What can be called and answers to any name, as a mock does, is what it is called as.
     where = type(fn) if callable(fn) else fn
@@ -241,6 +240,8 @@ def _only_sync(fn: Any) -> bool:
 
 def _body(fn: Any) -> Any:
     """The function that runs in the end: behind partials, methods and ``__call__``."""
+    if isinstance(fn, FunctionType):
+        return fn
     while isinstance(fn, partial):
         fn = fn.func
     if isinstance(fn, MethodType):
@@ -252,16 +253,11 @@ def _body(fn: Any) -> Any:
     return fn
 
 
-def _shaped(fn: Callable[..., Any], body: Any) -> Callable[..., Any]:
-    """``fn`` as a function with one result."""
-    flags = _flags(body)
+def _shaped(fn: Callable[..., Any], flags: int) -> Callable[..., Any]:
+    """``fn``, whose body has these code flags, as a function with one result."""
     if flags & inspect.CO_GENERATOR:
         return _last(fn)
     return _alast(fn) if flags & inspect.CO_ASYNC_GENERATOR else fn
-
-
-def _is_awaited(body: Any) -> bool:
-    return bool(_flags(body) & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR))
 
 
 def _flags(body: Any) -> int:

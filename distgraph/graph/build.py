@@ -6,7 +6,8 @@ adds a barrier channel. A deferred node's channels open only when nothing else i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from distgraph.channels import (
@@ -21,7 +22,7 @@ from distgraph.constants import BRANCH_TO, END, ROOT, START, TAG_HIDDEN, TASKS
 from distgraph.engine.call import NodeCall
 from distgraph.graph.declarations import policies_of
 from distgraph.graph.inside import graph_in
-from distgraph.graph.nodes import Writer, naming_writer, root_writer, state_writer
+from distgraph.graph.nodes import Writer, naming_writer, root_writer, state_writers
 from distgraph.graph.specs import BranchSpec, NodeSpec
 from distgraph.superstep.identity import digest_of
 from distgraph.superstep.model import Branch, Node, Program, make_program
@@ -59,6 +60,8 @@ class _Build:
         self.state_keys = frozenset(builder.channels)
         self.conversations = frozenset(key for key, rule in builder.channels.items() if merges_messages(rule))
         self.nodes: dict[str, Node] = {}
+        self.writing = self._writers(self.state_keys)
+        self.reading = self._writers(self.state_keys, reported=False)
         self.channels: dict[str, BaseChannel[Any, Any]] = dict(builder.channels)
         self.edges: dict[str, list[Write]] = {}
         self.triggers: dict[str, list[str]] = {}
@@ -125,7 +128,7 @@ class _Build:
             triggers=(START,),
             reads=START,
             action=None,
-            writer=self._writer(START, frozenset(schema.channels)),
+            writer=self._writers(frozenset(schema.channels))(START),
             edges=tuple(self.edges.get(START, ())),
             branches=self._branches(START, self.builder.state_schema),
             tags=(TAG_HIDDEN,),
@@ -139,7 +142,7 @@ class _Build:
             triggers=tuple(self.triggers[name]),
             reads=schema.reads,
             action=NodeCall(spec.action, name=name),
-            writer=self._writer(name, self.state_keys),
+            writer=(self.reading if self._reads_output(name) else self.writing)(name),
             mapper=schema.mapper,
             edges=tuple(self.edges.get(name, ())),
             branches=self._branches(name, spec.input_schema) if name in self.builder.branches else (),
@@ -155,15 +158,20 @@ class _Build:
             trace_policy=spec.trace_policy,
         )
 
-    def _writer(self, name: str, keys: frozenset[str]) -> Writer:
+    def _writers(self, keys: frozenset[str], *, reported: bool = True) -> Callable[[str], Writer]:
+        """Makes the writer of a node out of its name; ``reported``: keys that are dropped are told of."""
         if keys == {ROOT}:
-            write = root_writer(name, self.nodes)
+            make: Callable[[str], Writer] = partial(root_writer, nodes=self.nodes)
         else:
-            # What a conditional edge reads of the output beyond the state is not lost.
-            branches = self.builder.branches.get(name)
-            read = branches is not None and any(spec.input_schema is None for spec in branches.values())
-            write = state_writer(name, keys, self.nodes, None if read else self.state_keys, self.strict)
-        return naming_writer(write, self.conversations) if self.conversations else write
+            make = state_writers(keys, self.nodes, self.state_keys if reported else None, self.strict)
+        if not self.conversations:
+            return make
+        return lambda name: naming_writer(make(name), self.conversations)
+
+    def _reads_output(self, name: str) -> bool:
+        """Whether a conditional edge reads the node's output, what it holds beyond the state too: that is not lost."""
+        branches = self.builder.branches.get(name)
+        return branches is not None and any(spec.input_schema is None for spec in branches.values())
 
     def _branches(self, source: str, view: Any) -> tuple[Branch, ...]:
         return tuple(self._branch(name, spec, view) for name, spec in self.builder.branches.get(source, {}).items())

@@ -9,7 +9,6 @@ from distgraph.constants import NS_SEP
 from distgraph.graph.build import merges_messages
 from distgraph.graph.channel_graph import Pregel
 from distgraph.graph.problems import Problem
-from distgraph.graph.schema import mapper_of
 from distgraph.graph.specs import NodeSpec
 from distgraph.superstep.model import Program
 from distgraph.types import Checkpointer
@@ -55,8 +54,8 @@ class CompiledGraph(Pregel[StateT, ContextT, InputT, OutputT]):
         self.stream_transformers = tuple(transformers or ())
         self.context_schema = builder.context_schema
         self.stream_mode = "updates"
-        self.output_instance = mapper_of(builder.output_schema)
-        self.state_instance = mapper_of(builder.state_schema)
+        self.output_instance = builder.schema(builder.output_schema).mapper
+        self.state_instance = builder.schema(builder.state_schema).mapper
 
     def types(self) -> tuple[type, ...]:
         """What stored bytes may hold: dataclasses, models, named tuples and enums that the graph's schemas name.

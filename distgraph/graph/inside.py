@@ -36,10 +36,12 @@ def graph_in(action: Any) -> Any:
 def _reached(function: Any, known: list[Any]) -> Iterator[Any]:
     if not isinstance(function, FunctionType):
         return
-    names = [*_names(function.__code__)]
+    names = _names(function.__code__)
     cells, space = _cells(function), function.__globals__
     named = {name: space[name] for name in names if name in space} | cells
     values = [value for value in (*known, *named.values()) if type(value) not in _LEAVES]
+    if not values:
+        return
     yield from filter(_is_graph, values)
     if not _may_lead(values, names):
         return
@@ -93,11 +95,12 @@ def _paths(code: CodeType) -> Iterator[list[str]]:
             yield from _paths(constant)
 
 
-def _names(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
+def _names(code: CodeType) -> list[str]:
+    names = list(code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from _names(constant)
+            names += _names(constant)
+    return names
 
 
 def _cells(function: FunctionType) -> dict[str, Any]:

@@ -16,27 +16,32 @@ from distgraph.warnings import DistgraphWarning
 Writer = Callable[[Any], list[Write]]
 
 
-def state_writer(
-    name: str, keys: frozenset[str], nodes: Mapping[str, Any], known: frozenset[str] | None, strict: bool = False
-) -> Writer:
-    """Writer of a node of a graph whose state has ``keys``.
+def state_writers(
+    keys: frozenset[str], nodes: Mapping[str, Any], known: frozenset[str] | None, strict: bool = False
+) -> Callable[[str], Writer]:
+    """Makes writers of nodes of a graph whose state has ``keys``, each out of its node's name.
 
-    Takes None, a dict, an instance of a schema, a ``Command``, a ``Send``, or a list that mixes dicts and Commands.
-    Keys outside ``known`` are reported once, or refused where ``strict``; None: whatever is dropped may be.
+    A writer takes None, a dict, an instance of a schema, a ``Command``, a ``Send``, or a list that mixes dicts and
+    Commands. Keys outside ``known`` are reported once for each node, or refused where ``strict``; None: whatever is
+    dropped may be.
     """
-    reported: set[str] = set()
+    reported: set[tuple[str, str]] = set()
 
-    def write(output: Any) -> list[Write]:
-        if output.__class__ is dict and output.keys() <= keys:
-            return list(output.items())
-        if output is None:
-            return []
-        writes = [*_updates(output, keys, name), *_routes(output, nodes, name)]
-        if known is not None:
-            _report_unknown(name, output, known, reported, strict)
-        return writes
+    # A graph has many nodes: all that is the same for all is kept once, and a writer is little more than a name.
+    def writer(name: str) -> Writer:
+        def write(output: Any) -> list[Write]:
+            if output.__class__ is dict and output.keys() <= keys:
+                return list(output.items())
+            if output is None:
+                return []
+            writes = [*_updates(output, keys, name), *_routes(output, nodes, name)]
+            if known is not None:
+                _report_unknown(name, output, known, reported, strict)
+            return writes
 
-    return write
+        return write
+
+    return writer
 
 
 def root_writer(name: str, nodes: Mapping[str, Any]) -> Writer:
@@ -120,8 +125,10 @@ def _command_pairs(command: Command[Any]) -> list[Write]:
     return [] if command.graph == Command.PARENT else update_pairs(command.update)
 
 
-def _report_unknown(name: str, output: Any, keys: Collection[str], reported: set[str], strict: bool) -> None:
-    unknown = [key for key in _named(output) if key not in keys and key not in reported]
+def _report_unknown(
+    name: str, output: Any, keys: Collection[str], reported: set[tuple[str, str]], strict: bool
+) -> None:
+    unknown = [key for key in _named(output) if key not in keys and (name, key) not in reported]
     if not unknown:
         return
     wrote = f"The input has {unknown[0]!r}" if name == START else f"Node {name!r} wrote {unknown[0]!r}"
@@ -129,7 +136,7 @@ def _report_unknown(name: str, output: Any, keys: Collection[str], reported: set
     text += did_you_mean(unknown[0], [key for key in keys if isinstance(key, str)])
     if strict:
         raise InvalidUpdateError(text)
-    reported.update(unknown)
+    reported.update((name, key) for key in unknown)
     warnings.warn(text, DistgraphWarning, stacklevel=2)
 
 

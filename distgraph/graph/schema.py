@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import InitVar, dataclass, is_dataclass
 from functools import partial
 from inspect import Parameter, isclass, signature
+from types import BuiltinFunctionType, FunctionType
 from typing import Annotated, Any, ClassVar, NotRequired, Required, get_args, get_origin, get_type_hints
 
 from distgraph.channels import BaseChannel, BinaryOperatorAggregate, DeltaChannel, LastValue
@@ -15,6 +17,8 @@ from distgraph.graph.problems import Problem, UnknownNameError, WrongTypeError, 
 from distgraph.managed import ManagedValue
 
 _POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+#: What a built-in function of two values, such as ``operator.add``, says of itself.
+_PAIR = re.compile(r"\(\$module, \w+, \w+, /\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +182,8 @@ class _BadReducer(ValueError):
 
 
 def _check_reducer(fn: Any) -> None:
+    if _takes_two(fn):
+        return
     try:
         found = signature(fn)
     except ValueError:
@@ -185,6 +191,14 @@ def _check_reducer(fn: Any) -> None:
         return
     if sum(parameter.kind in _POSITIONAL for parameter in found.parameters.values()) != 2:
         raise _BadReducer(str(found))
+
+
+def _takes_two(fn: Any) -> bool:
+    """Whether ``fn`` is seen at once to take two values; a whole signature is slow to make."""
+    if type(fn) is BuiltinFunctionType:
+        return _PAIR.fullmatch(getattr(fn, "__text_signature__", None) or "") is not None
+    # What is in its dictionary may say otherwise: a decorator's wrapper, a signature set by hand.
+    return type(fn) is FunctionType and fn.__code__.co_argcount == 2 and not fn.__dict__
 
 
 def _bad_reducer(typ: Any, name: str, exc: _BadReducer) -> Problem:

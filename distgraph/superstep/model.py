@@ -36,9 +36,10 @@ class Branch:
     sees_output: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, although nobody changes one: freezing so many fields would make most of what building a large graph takes.
+@dataclass(slots=True)
 class Node:
-    """What one node is to the algebra and to the shells.
+    """What one node is to the algebra and to the shells. Shared by all runs: make another with ``copy`` to change it.
 
     Attributes:
         triggers: channels that wake it.
@@ -263,16 +264,17 @@ def make_program(
     joins: Sequence[str] = (),
 ) -> Program:
     """A Program with its look-up tables filled in."""
-    woken: dict[str, set[str]] = {}
+    woken: dict[str, list[str]] = {}
     for node in nodes.values():
         for trigger in node.triggers:
-            woken.setdefault(trigger, set()).add(node.name)
+            woken.setdefault(trigger, []).append(node.name)
     return Program(
         name=name,
         nodes=dict(nodes),
         channels={key: channel.named(key) for key, channel in channels.items()},
         managed=dict(managed or {}),
-        woken_by={channel: tuple(sorted(names)) for channel, names in woken.items()},
+        # Nearly every channel wakes one node.
+        woken_by={key: (names[0],) if len(names) == 1 else tuple(sorted({*names})) for key, names in woken.items()},
         inputs=inputs,
         outputs=outputs,
         streamed=streamed,

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from distgraph.constants import ROOT, TASKS
 from distgraph.errors import InvalidUpdateError, ParentCommand, RoutingError
-from distgraph.graph.nodes import naming_writer, root_writer, state_writer
+from distgraph.graph.nodes import naming_writer, root_writer, state_writers
 from distgraph.types import Command, Send
 from distgraph.warnings import DistgraphWarning
 
@@ -32,7 +32,7 @@ class Model(BaseModel):
     b: int | None = None
 
 
-write = state_writer("node", KEYS, NODES, KEYS)
+write = state_writers(KEYS, NODES, KEYS)("node")
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_going_to_an_unknown_node_is_an_error_because_work_would_be_lost(goto: A
 
 
 def test_an_unknown_key_is_dropped_with_one_warning() -> None:
-    once = state_writer("node", KEYS, NODES, KEYS | {"hidden"})
+    once = state_writers(KEYS, NODES, KEYS | {"hidden"})("node")
     with pytest.warns(DistgraphWarning, match=r"unknown-key: Node 'node' wrote 'c', which no schema"):
         assert once({"a": 1, "c": 2}) == [("a", 1)]
     with warnings.catch_warnings():
@@ -90,8 +90,15 @@ def test_an_unknown_key_is_dropped_with_one_warning() -> None:
         assert once({"hidden": 1}) == []
 
 
+def test_an_unknown_key_is_reported_for_each_node() -> None:
+    writers = state_writers(KEYS, NODES, KEYS)
+    for name in ("node", "next"):
+        with pytest.warns(DistgraphWarning, match=f"unknown-key: Node '{name}' wrote 'c'"):
+            writers(name)({"c": 2})
+
+
 def test_an_unknown_key_is_an_error_in_a_strict_graph() -> None:
-    strict = state_writer("node", KEYS, NODES, KEYS, strict=True)
+    strict = state_writers(KEYS, NODES, KEYS, strict=True)("node")
     with pytest.raises(InvalidUpdateError, match="Did you mean 'a'"):
         strict({"aa": 1})
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from dataclasses import InitVar, dataclass, field
+from functools import wraps
 from typing import Annotated, Any, ClassVar, NotRequired, Required, TypedDict
 
 import pytest
@@ -146,6 +148,19 @@ def test_all_reducers_that_do_not_take_two_values_are_named_at_once() -> None:
     with pytest.raises(GraphValidationError, match=r"Invalid reducer signature. Expected \(a, b\) -> c. Got") as caught:
         read_schema(State)
     assert [problem.text.split("key ")[1].split()[0] for problem in caught.value.problems] == ["'a'", "'b'"]
+
+
+@pytest.mark.parametrize("reducer", [one, wraps(one)(lambda a, b: a), math.floor, pow])
+def test_what_does_not_take_two_values_is_refused_however_it_is_made(reducer: Any) -> None:
+    with pytest.raises(GraphValidationError, match=r"reducer-signature"):
+        read_schema(TypedDict("State", {"a": Annotated[int, reducer]}))  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    "reducer", [merge, wraps(merge)(lambda *values: values[0]), operator.add, math.copysign, list.__add__]
+)
+def test_what_takes_two_values_is_a_reducer_however_it_is_made(reducer: Any) -> None:
+    assert isinstance(read_schema(Annotated[int, reducer]).channels[ROOT], BinaryOperatorAggregate)
 
 
 def test_builtins_that_hide_their_signature_are_taken_as_reducers() -> None:
