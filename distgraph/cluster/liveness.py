@@ -193,7 +193,10 @@ class SlotTable:
 
     def occupied(self) -> list[tuple[int, Row]]:
         """(row, what it says) of all rows somebody took."""
-        return [(row, said) for row in range(self.rows - RESERVED) if (said := self.read(row)).pid]
+        # Most rows are free, and this is asked many times a second beside a loop that is not to be held up.
+        with memoryview(self._map) as whole, whole.cast("I") as numbers:
+            pids = numbers[: (self.rows - RESERVED) * _ROW // 4 : _ROW // 4].tolist()
+        return [(row, said) for row, pid in enumerate(pids) if pid and (said := self.read(row)).pid]
 
 
 def slot_name(boot: str, pid: int, row: int) -> str:

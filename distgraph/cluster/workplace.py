@@ -56,6 +56,7 @@ class Workplace:
         steps_aside: whether another slot of this worker is to run alone: nothing is to begin beside what runs here.
         tidy: undo what the node that has ended may not leave to the next one.
         full: the server is so full that no new items of batches are to be taken.
+        take_over: before a delivery, see that the process is as the first delivery found it.
         hand_over: undo what a delivery's nodes did to their process.
         effects_ms: how long records of effects are kept of a run or batch item that is done, for one who was taken for
             dead while he did it, and comes back.
@@ -86,6 +87,7 @@ class Workplace:
     steps_aside: Callable[[], bool] = lambda: False
     tidy: Callable[[], None] = lambda: None
     full: Callable[[], bool] = lambda: False
+    take_over: Callable[[], None] = lambda: None
     hand_over: Callable[[], None] = lambda: None
     draining: Callable[[], bool] = lambda: False
     effects_ms: int = EFFECTS_SECONDS * 1000

@@ -121,7 +121,7 @@ def _hand_on(site: Site, task: Any, args: Any, more: Any) -> None:
 def _work(site: Site, hint: Any) -> None:
     place = site.workplace()
     mark: Any = place.watch
-    place.hand_over()
+    place.take_over()
     mark.hold(f"b:{hint[0]}" if isinstance(hint, BatchHint) else f"h:{hint[0]}\n{hint[1]}")
     seam.reach("delivery", "before")
     try:

@@ -149,6 +149,7 @@ class Site:
             alone=mark.alone,
             steps_aside=mark.steps_aside,
             tidy=tidy.after_node,
+            take_over=tidy.take_over,
             hand_over=tidy.hand_over,
             draining=lambda: self.table.read(DRAIN_ROW).busy,
             full=lambda: self.fleet()[2],

@@ -28,21 +28,31 @@ class Tidy:
             signal.setitimer(signal.ITIMER_REAL, 0)
             log.warning("a node left an alarm set; taken back")
 
-    def hand_over(self) -> None:
-        """Undo what the nodes of a delivery did; to look after every node would cost more than a small node does.
+    def take_over(self) -> None:
+        """Before a delivery: an OS thread that a node left behind may have changed the directory meanwhile.
 
-        Called before and after each. The first call only looks: whoever made the process has set it up by then.
+        The first call only looks: whoever made the process has set it up by then. Handlers are set in the main OS thread
+        alone, in which nothing of the nodes' runs between two deliveries.
         """
         if not self._main:
             return
-        if not self._directory:
-            self._directory = os.getcwd()  # noqa: PTH109 - compared as it is
-            self._handlers = {one: signal.getsignal(one) for one in KEPT}
+        if self._directory:
+            self._go_back()
+            return
+        self._directory = os.getcwd()  # noqa: PTH109 - compared as it is
+        self._handlers = {one: signal.getsignal(one) for one in KEPT}
+
+    def hand_over(self) -> None:
+        """After a delivery: undo what its nodes did; to look after every node would cost more than a small node does."""
+        if not self._main:
             return
         for number, handler in self._handlers.items():
             if signal.getsignal(number) is not handler:
                 log.warning("a node replaced the handler of %s; put back", number.name)
                 signal.signal(number, handler)
+        self._go_back()
+
+    def _go_back(self) -> None:
         if os.getcwd() != self._directory:  # noqa: PTH109
             log.warning("a node changed the working directory; put back")
             os.chdir(self._directory)

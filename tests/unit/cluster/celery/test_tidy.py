@@ -24,11 +24,21 @@ def test_an_alarm_strikes_nobody_else() -> None:
 def test_handlers_and_directory_are_put_back(tmp_path: Path) -> None:
     before, here = signal.getsignal(signal.SIGTERM), Path.cwd()
     tidy = Tidy()
-    tidy.hand_over()
+    tidy.take_over()
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.chdir(tmp_path)
     tidy.hand_over()
     assert signal.getsignal(signal.SIGTERM) is before
+    assert Path.cwd() == here
+
+
+def test_a_directory_that_is_changed_between_two_deliveries_is_put_back_before_the_next(tmp_path: Path) -> None:
+    here = Path.cwd()
+    tidy = Tidy()
+    tidy.take_over()
+    tidy.hand_over()
+    os.chdir(tmp_path)
+    tidy.take_over()
     assert Path.cwd() == here
 
 
@@ -38,7 +48,7 @@ def test_in_another_os_thread_it_does_nothing() -> None:
 
     def elsewhere() -> None:
         tidy = Tidy()
-        tidy.hand_over()
+        tidy.take_over()
         os.chdir("/")
         tidy.hand_over()
         tidy.after_node()
