@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Coroutine, Generator, Sequence
 from contextlib import nullcontext
 from math import inf
+from threading import Lock
 from typing import Any, NamedTuple
 
 from distgraph.cluster.events import at_work
@@ -147,6 +148,7 @@ def _calling(place: Workplace, run: Any, turn: _Turn, attempt: int) -> Attemptin
         task.writes = []
         return put_off_for(place, run.served.name, task.name, delay)
     finally:
+        clock.end()
         place.watch("", None)
         place.tidy()
     return None
@@ -168,10 +170,22 @@ def _asks_again(run: Any, turn: _Turn, exc: BaseException, question: Interrupt) 
 class _Clock:
     """Tells whoever watches the slot what runs, and by when it must have ended or shown progress."""
 
-    __slots__ = ("_called", "_ends", "_grace", "_idle", "_in_loop", "_outer", "_place", "progress")
+    __slots__ = (
+        "_called",
+        "_ended",
+        "_ends",
+        "_grace",
+        "_idle",
+        "_in_loop",
+        "_outer",
+        "_place",
+        "_renewing",
+        "progress",
+    )
 
     def __init__(self, place: Workplace, run: Any, task: Task, attempt: int, limits: TimeoutPolicy | None) -> None:
         self.progress = self._renew if limits is not None and limits.idle_timeout is not None else None
+        self._ended, self._renewing = False, Lock()
         self._outer = run.ends.first
         if limits is None:
             # What its run has of time, or the superstep, is all it has.
@@ -201,8 +215,16 @@ class _Clock:
         """Whether the whole attempt has taken longer than it may; of one on the event loop, that is seen to there."""
         return not self._in_loop and self._place.monotonic() > self._ends
 
+    def end(self) -> None:
+        """Nothing is told any more: an OS thread that a node left behind must not say that the node goes on."""
+        if self.progress is not None:
+            with self._renewing:
+                self._ended = True
+
     def _renew(self) -> None:
-        self._place.renew(*self._now())
+        with self._renewing:
+            if not self._ended:
+                self._place.renew(*self._now())
 
 
 # ---------------------------------------------------------------- time limits

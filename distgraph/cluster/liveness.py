@@ -250,6 +250,8 @@ class Mark:
         self.busy = False
         #: A node runs, since it said so.
         self._runs = False
+        #: Whose task this slot has let run alone, and since when. Monotonic seconds.
+        self._passing = (0, 0.0)
         self._kept = ""
         #: When what it holds, and what it calls, began. Monotonic seconds.
         self._held_since = self._since = 0.0
@@ -314,17 +316,24 @@ class Mark:
         return True
 
     def steps_aside(self) -> bool:
-        """Whether another slot of this worker is to run alone."""
-        return not self._free()
+        """Whether another slot of this worker is to run alone, and may still be waited for."""
+        if self._free():
+            self._passing = (0, 0.0)
+            return False
+        holder, now = self.table.lone(), time.monotonic()
+        if self._passing[0] != holder:
+            self._passing = (holder, now)
+        if now - self._passing[1] <= ALONE_SECONDS:
+            return True
+        # It takes its time, and is not to hold up everybody else: alone was only a wish.
+        self.table.set_lone(0)
+        self._passing = (0, 0.0)
+        return False
 
     def _let_pass(self) -> None:
         self._runs = False
         self.table.write(self.row, self.pid, self.busy, 0.0, self._kept, self._call, self._held_since)
-        patience = time.monotonic() + ALONE_SECONDS
-        while not self._free():
-            if time.monotonic() > patience:
-                # It takes its time, and is not to hold up everybody else: alone was only a wish.
-                self.table.set_lone(0)
+        while self.steps_aside():
             time.sleep(0.01)
 
     def _free(self) -> bool:

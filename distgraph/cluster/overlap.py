@@ -40,6 +40,8 @@ Steps = Generator[Coroutine[Any, Any, Any], Any, T]
 TOLD_SECONDS = 0.1
 #: The same where nobody tells, and the ledger is asked. Seconds.
 WANTED_SECONDS = 0.5
+#: A row may say an end that is so much too early: less than the grace of what has an idle limit. Seconds.
+SLACK = 0.1
 
 
 def to_its_end(steps: Steps[T], cancelled: Callable[[], bool]) -> T:
@@ -102,7 +104,7 @@ class _Call:
 class _Flight(_Call, Generic[H]):
     """One task on its way."""
 
-    __slots__ = ("context", "entry", "owner", "running", "steps", "told")
+    __slots__ = ("context", "entry", "landed", "owner", "running", "steps", "told")
 
     def __init__(self, owner: H, since: float) -> None:
         super().__init__(since)
@@ -114,12 +116,16 @@ class _Flight(_Call, Generic[H]):
         #: What its steps set stays theirs.
         self.context = copy_context()
         self.steps: Steps[Any]
-        #: None before its first coroutine has begun.
+        #: None while no coroutine of it has begun.
         self.running: Running | None = None
+        #: Its steps have ended.
+        self.landed = False
 
     @property
     def ended(self) -> bool:
-        return self.running is not None and self.running.future.done()
+        # Read once: the OS thread of control may be about to go on with it.
+        running = self.running
+        return self.landed or (running is not None and running.future.done())
 
 
 class Landed(NamedTuple, Generic[H]):
@@ -164,6 +170,7 @@ class Overlap(Generic[H]):
     Attributes:
         place: the same, for nodes that this OS thread runs itself while others wait.
         idle: seconds that this slot waited while its loop did nothing.
+        unwanted: some were found to be wanted no more, and no others begin.
     """
 
     def __init__(self, place: Workplace) -> None:
@@ -188,6 +195,7 @@ class Overlap(Generic[H]):
         self._away = True
         self._asked = place.monotonic()
         self.idle = 0.0
+        self.unwanted = False
 
     def __len__(self) -> int:
         """How many are to come yet."""
@@ -217,9 +225,8 @@ class Overlap(Generic[H]):
             while True:
                 while self._todo and self._has_room():
                     self._take_off(*self._todo.popleft())
-                if not self._flights and self._shown is not None:
-                    self._shown = None
-                    self._place.watch("", None)
+                if not self._flights:
+                    self._show_nothing()
                 if self._landed or not self._flights or looked:
                     landed = [*self._landed]
                     self._landed.clear()
@@ -240,7 +247,9 @@ class Overlap(Generic[H]):
         wait(one.future for one in running)
         for flight in self._flights:
             flight.context.run(flight.steps.close)
+            flight.landed = True
         self._flights.clear()
+        self._show_nothing()
 
     # ------------------------------------------------------------ inside
 
@@ -249,19 +258,29 @@ class Overlap(Generic[H]):
         return not self._flights or (len(self._flights) < self._place.overlap and not self._place.steps_aside())
 
     def _take_off(self, owner: H, steps: Callable[[Workplace], Steps[Any]]) -> None:
-        flight = _Flight(owner, self._place.monotonic())
+        flight, now = _Flight(owner, self._place.monotonic()), self._place.monotonic
 
         def mark(what: str, seconds: float | None) -> None:
-            if what:
-                flight.called, flight.ends = what, self._place.monotonic() + (inf if seconds is None else seconds)
+            if not what:
+                return
+            began = now()
+            flight.called, flight.ends = what, began + (inf if seconds is None else seconds)
+            self._announce(flight)
+            waited = now() - began
+            if waited > SLACK:
+                # Another slot's task was let pass, which is none of its own time.
+                flight.ends += waited
 
         def renew(what: str, seconds: float) -> None:
-            now, before = self._place.monotonic(), flight.ends
-            flight.called, flight.ends = what, now + seconds
+            before = flight.ends
+            flight.called, flight.ends = what, now() + seconds
             if flight.ends < before:
                 self._begun.append(flight)
-            shown = self._shown
-            if shown is not None and shown[0] is flight and not now + seconds / 2 <= shown[1] <= flight.ends:
+            # In this order: what is being written may be when this one had to end before.
+            writing, shown = self._pen.locked(), self._shown
+            if shown is None:
+                return
+            if writing or flight.ends < shown[1] or (shown[0] is flight and flight.ends > shown[1] + SLACK):
                 self._show(same=True)
 
         flight.steps = steps(replace(self._place, watch=mark, renew=renew, tidy=_nothing))
@@ -271,29 +290,38 @@ class Overlap(Generic[H]):
         try:
             work = flight.context.run(_next, flight.steps, flight.running)
         except BaseException as end:
+            flight.landed = True
             self._flights.pop(flight, None)
             if not isinstance(end, StopIteration):
                 raise
             self._landed.append(Landed(flight.owner, end.value))
             return
-        flight.running = None
-        self._flights[flight] = None
-        self._begun.append(flight)
         try:
-            shown = self._shown
-            if shown is None or shown[0].ended or flight.ends < shown[1]:
-                self._show()
+            if flight.running is not None or flight not in self._flights:
+                # Its steps have not said what begins.
+                self._announce(flight)
         except BaseException:
             work.close()
             raise
         flight.running = flight.context.run(home().begin, work)
         flight.running.future.add_done_callback(lambda _: self._end(flight))
 
+    def _announce(self, flight: _Flight[H]) -> None:
+        """See that the row says by when a flight has to have ended, before anything of it runs."""
+        flight.running = None
+        self._flights[flight] = None
+        self._begun.append(flight)
+        # Who writes just now may not know of it yet.
+        writing, shown = self._pen.locked(), self._shown
+        if writing or shown is None or shown[0].ended or flight.ends < shown[1]:
+            self._show()
+
     def _end(self, flight: _Flight[H]) -> None:
         """A coroutine has ended. This is the loop's OS thread."""
         self._came.put(flight)
-        shown = self._shown
-        if self._away and shown is not None and shown[0] is flight:
+        # In this order: what is being written may be that this one runs.
+        writing, shown = self._pen.locked(), self._shown
+        if self._away and (writing or (shown is not None and shown[0] is flight)):
             self._show(same=True)
 
     def _leave(self) -> None:
@@ -316,8 +344,7 @@ class Overlap(Generic[H]):
                 done.append(self._came.get_nowait())
         self.idle += max(0.0, self._place.monotonic() - began - (home().worked() - worked))
         self._leave()
-        if not done:
-            self._cancel_unwanted()
+        self._cancel_unwanted()
         return done
 
     # ----------------------------------------------------------- its row
@@ -325,7 +352,8 @@ class Overlap(Generic[H]):
     def _watch(self, what: str, seconds: float | None) -> None:
         """What ``Workplace.watch`` is for a node of this OS thread."""
         if not self._flights:
-            self._place.watch(what, seconds)
+            with self._pen:
+                self._place.watch(what, seconds)
             return
         now = self._place.monotonic()
         self._own = _Call(now, what, inf if seconds is None else now + seconds) if what else None
@@ -342,18 +370,28 @@ class Overlap(Generic[H]):
     def _show(self, *, same: bool = False) -> None:
         """Have the slot's row show one that should have ended, else that whose time is over first.
 
-        Two OS threads come here. Who finds the other one writing leaves it to that one to look again.
+        Several OS threads come here. The one of control waits for its turn: what it begins then may keep whoever writes
+        from ever ending. The others leave it to whoever writes to look again.
 
         Args:
             same: no call has begun: the row's number stays, and nobody has to be let pass.
         """
         self._stale = True
-        while self._stale and self._pen.acquire(blocking=False):
+        while self._pen.acquire(blocking=not same):
             try:
                 self._stale = False
                 self._write(same)
             finally:
                 self._pen.release()
+            if not self._stale:
+                return
+
+    def _show_nothing(self) -> None:
+        """Have it show that no node runs. Nobody can say anything else from then on until one begins."""
+        with self._pen:
+            if self._shown is not None:
+                self._shown = None
+                self._place.watch("", None)
 
     def _write(self, same: bool) -> None:
         while self._begun:
@@ -362,10 +400,10 @@ class Overlap(Generic[H]):
             self._oldest.append(flight)
         while self._oldest and self._oldest[0].ended:
             self._oldest.popleft()
-        first = self._first()
-        if first is None:
+        first, ends = self._first()
+        if first is None or (same and self._shown is None):
+            # What begins is said by whoever begins it.
             return
-        ends = inf if first.ended else first.ends
         longest, before = self._oldest[0] if self._oldest else first, self._shown
         self._shown = shown = (first, ends, beside(first.called, longest.called, longest.since))
         if shown == before:
@@ -377,15 +415,18 @@ class Overlap(Generic[H]):
         else:
             self._place.watch(shown[2], None if left == inf else left)
 
-    def _first(self) -> _Call | None:
-        """What the row is to name: of those that run, else any; None: there is none."""
+    def _first(self) -> tuple[_Call | None, float]:
+        """What the row is to name, and by when that has to end: of those that run, else any; None: there is none.
+
+        Who ends from here on has this looked at again: until then its end is said, not that there is none.
+        """
         told = next((flight for flight in self._told if not flight.ended), None)
         if told is not None:
-            return told
+            return told, told.ends
         first, own = self._ends.first(), self._own
         if own is not None and (first is None or own.ends < first.ends):
-            return own
-        return first or next(iter([*self._flights]), None)
+            return own, own.ends
+        return (first, first.ends) if first is not None else (next(iter([*self._flights]), None), inf)
 
     def _cancel_unwanted(self) -> None:
         """Cancel calls whose run or batch was cancelled: nobody tells a row that shows one of many."""
@@ -410,10 +451,13 @@ class Overlap(Generic[H]):
             if about not in known:
                 known[about] = wanted(self._place.runs, self._place.batches, called)
             if not known[about]:
-                flight.told = True
+                flight.told = self.unwanted = True
                 self._told.append(flight)
                 if flight.running is not None:
                     flight.running.cancel()
+        if self.unwanted:
+            # All are of one run, or of one batch.
+            self.begin_no_more()
 
 
 def _nothing() -> None:

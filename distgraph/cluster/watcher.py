@@ -180,7 +180,9 @@ class Watcher:
                 continue
             if said.deadline and now > said.deadline:
                 named = self.sweeper.note_late(said.what)
-                self._kill(row, said, blamed=not named, why="it is over its time limit")
+                # The note took its time: what has ended meanwhile, or shown progress, is not to be stopped.
+                if 0 < self.table.read(row).deadline < time.monotonic():
+                    self._kill(row, said, blamed=not named, why="it is over its time limit")
             elif self.max_memory and said.busy and memory_of(said.pid) > self.max_memory:
                 limit = self.max_memory >> 20
                 self._kill(row, said, blamed=True, why=f"it held more memory than the {limit} MiB a process may hold")
@@ -191,7 +193,7 @@ class Watcher:
         self._told = {row: told for row, told in self._told.items() if row in rows and rows[row].call == told[0]}
         for row, said in rows.items():
             if row in self._told:
-                if now - self._told[row][1] > self.cancel_seconds:
+                if now - self._told[row][1] > self.cancel_seconds and Called.of(self.table.read(row).what):
                     self._kill(row, said, blamed=False, why="it was cancelled and went on")
             elif self._seen.get(row) == said.call and not self.sweeper.wanted(said.what):
                 self.table.tell(row, said.call)

@@ -59,6 +59,28 @@ def test_a_node_that_was_stopped_at_its_limit_has_timed_out(placement: Placement
     assert cluster.deaths == 1
 
 
+def test_what_a_node_left_behind_cannot_say_that_it_goes_on() -> None:
+    """The slot's row is the next one's, or nobody's."""
+    beats: list[Any] = []
+
+    def node(state: State, runtime: Runtime[Any]) -> Any:
+        beats.append(runtime.heartbeat)
+        runtime.heartbeat()
+        return {}
+
+    builder = StateGraph(State).add_edge(START, "node").add_edge("node", END)
+    builder.add_node("node", node, placement="spread", timeout=TimeoutPolicy(idle_timeout=60))
+    graph = builder.compile(name="beats")
+    cluster = cluster_of(graph)
+    said: list[str] = []
+    for slot in cluster.slots:
+        slot.place.renew = lambda what, seconds: said.append(what)
+    cluster.bind(graph).invoke({"x": 1})
+    assert len(said) == 1
+    beats[0]()
+    assert len(said) == 1
+
+
 @pytest.mark.parametrize("placement", PLACEMENTS)
 def test_its_retry_policy_applies(placement: Placement) -> None:
     graph, slow = limited("slow", placement=placement, retry_policy=AGAIN)

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from distgraph.cluster import liveness as module
 from distgraph.cluster.liveness import (
     BESIDE,
     LONG,
@@ -138,6 +139,19 @@ class TestMark:
         assert table.lone() == 0, "what begins has waited"
         assert not mark.steps_aside()
         ended.join()
+
+    def test_what_is_to_run_alone_is_waited_for_with_patience_that_ends(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """By nodes that would begin beside others, too: one that takes an hour is not to hold up a slot for so long."""
+        monkeypatch.setattr(module, "ALONE_SECONDS", 0.05)
+        table = SlotTable(8)
+        mark = Mark(table, 1)
+        table.take(0, os.getpid())
+        table.set_lone(1)
+        assert mark.steps_aside()
+        wait_until(lambda: not mark.steps_aside())
+        assert table.lone() == 0
+        table.set_lone(1)
+        assert mark.steps_aside(), "the next one is waited for as long"
 
     def test_a_wish_to_be_alone_does_not_pass_to_the_next_one_in_its_row(self) -> None:
         table = SlotTable(8)

@@ -6,15 +6,18 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Generator
+from concurrent.futures import Future
 from dataclasses import replace
 from math import inf
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from distgraph.cluster import overlap as module
 from distgraph.cluster.home_loop import home
 from distgraph.cluster.liveness import BESIDE, Row, longest_call
-from distgraph.cluster.overlap import WANTED_SECONDS, Overlap, to_its_end
+from distgraph.cluster.overlap import WANTED_SECONDS, Overlap, _Flight, to_its_end
 from distgraph.cluster.workplace import Workplace
 from distgraph.errors import ServerUnreachableError
 from tests.unit.cluster.small import Counted, chain, cluster_of
@@ -115,7 +118,7 @@ def test_its_row_tells_which_waits_the_longest() -> None:
     for _ in range(3):
         overlap.begin("limited", limited)
         assert [owner for owner, _ in overlap.landed()] == ["limited"]
-        now[0] += 10
+        now[0] += 0.1
     overlap.give_up()
     seen = [longest_call(Row(1, True, 0.0, row)) for row in rows if row]
     assert {(found[0].run_id, found[1]) for found in seen if found} == {("hangs", 100.0)}
@@ -309,7 +312,174 @@ def test_who_makes_progress_has_more_time_though_its_slot_is_busy() -> None:
     overlap.give_up()
 
 
+def test_code_of_a_node_before_its_coroutine_has_its_limit() -> None:
+    """What names its cached result, say."""
+    screen, seen = Screen(), list[tuple[str, float | None]]()
+
+    def steps(place: Workplace) -> Generator[Any, Any, None]:
+        place.watch("n:named\nt\n1/\n\n1\n\nnode", 30.0)
+        seen.append(screen.last)
+        yield asyncio.sleep(0)
+
+    overlap: Overlap[str] = Overlap(screen.place())
+    overlap.begin("named", steps)
+    assert [owner for owner, _ in overlap.landed()] == ["named"]
+    [(what, left)] = seen
+    assert what.startswith(BESIDE + "n:named")
+    assert left == pytest.approx(30, abs=5)
+
+
+def test_what_is_given_up_is_not_said_any_more() -> None:
+    """A server may be away for longer than it had."""
+    screen = Screen()
+    overlap: Overlap[str] = Overlap(screen.place())
+    overlap.begin("waits", limited(asyncio.Event()))
+    overlap.landed(wait=False)
+    overlap.give_up()
+    assert screen.last == ("", None)
+
+
+def test_progress_counts_however_little_of_the_limit_is_used_up() -> None:
+    """The next one may come after more than half of it, and the slot's own OS thread be busy all the while."""
+    screen, now = Screen(), [100.0]
+    overlap: Overlap[str] = Overlap(replace(screen.place(), monotonic=lambda: now[0]))
+    what, renewals = "n:idle\nt\n1/\n\n1\nidle\nnode", list[Callable[[str, float], None]]()
+
+    def steps(place: Workplace) -> Generator[Any, Any, None]:
+        place.watch(what, 10.0)
+        renewals.append(place.renew)
+        yield asyncio.Event().wait()
+
+    overlap.begin("idle", steps)
+    overlap.landed(wait=False)
+    now[0] += 4
+    renewals[0](what, 10.0)
+    assert [seconds for _, seconds in screen.again] == [pytest.approx(10.0)]
+    overlap.give_up()
+
+
+def test_who_lets_another_slot_pass_has_all_of_its_time_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "wanted", lambda *_: True)
+    screen, now, gate = Screen(), [100.0], asyncio.Event()
+
+    def waits_first(what: str, seconds: float | None) -> None:
+        if not screen.said:
+            now[0] += 3.0
+        screen.show(what, seconds)
+
+    place = replace(screen.place(), watch=waits_first, monotonic=lambda: now[0])
+    overlap: Overlap[str] = Overlap(place)
+    overlap.begin("first", limited(gate, "first", 10.0))
+    overlap.begin("sooner", lambda place: limited_at_once(place))
+    while [owner for owner, _ in overlap.landed()] != ["sooner"]:
+        pass
+    overlap.landed(wait=False)
+    assert screen.last[0].startswith(BESIDE + "n:first")
+    assert screen.last[1] == pytest.approx(10.0)
+    overlap.give_up()
+
+
+def limited_at_once(place: Workplace) -> Generator[Any, Any, None]:
+    place.watch("n:sooner\nt\n1/\n\n1\n\nnode", 1.0)
+    yield asyncio.sleep(0)
+
+
+def test_what_came_to_its_end_without_a_coroutine_is_not_said_of_others() -> None:
+    """Its result was cached."""
+    screen, seen = Screen(), list[tuple[str, float | None]]()
+
+    def cached(place: Workplace) -> Generator[Any, Any, str]:
+        place.watch("n:cached\nt\n1/\n\n1\n\nnode", 1.0)
+        yield from ()
+        return "cached"
+
+    def later(place: Workplace) -> Generator[Any, Any, str]:
+        place.watch("n:later\nt\n1/\n\n1\n\nnode", 30.0)
+
+        async def work() -> None:
+            seen.append(screen.last)
+
+        yield work()
+        return "later"
+
+    overlap: Overlap[str] = Overlap(screen.place())
+    overlap.begin("cached", cached)
+    overlap.begin("later", later)
+    found = [owner for landed in iter(overlap.landed, []) for owner, _ in landed]
+    assert found == ["cached", "later"]
+    assert [seconds for _, seconds in seen] == [pytest.approx(30, abs=5)]
+
+
+def test_whether_it_has_ended_is_asked_while_its_slot_goes_on_with_it() -> None:
+    """From the loop's OS thread, or that of a helper of a node."""
+
+    class GoesOn(_Flight[str]):
+        reads = 0
+
+        @property
+        def running(self) -> Any:
+            self.reads += 1
+            return SimpleNamespace(future=Future[None]()) if self.reads == 1 else None
+
+        @running.setter
+        def running(self, value: Any) -> None: ...
+
+    assert GoesOn("one", 0.0).ended is False
+
+
+def test_those_that_are_not_wanted_are_told_though_others_end_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no others begin."""
+    monkeypatch.setattr(module, "wanted", lambda *_: False)
+    now, begun = [100.0], list[int]()
+
+    def ends(n: int) -> Callable[[Workplace], Generator[Any, Any, None]]:
+        def steps(place: Workplace) -> Generator[Any, Any, None]:
+            begun.append(n)
+            now[0] += WANTED_SECONDS
+            place.watch(f"n:{n}\nt\n1/\n\n1\n\nnode", None)
+            yield asyncio.sleep(0)
+
+        return steps
+
+    overlap: Overlap[int] = Overlap(place_of(overlap=1, monotonic=lambda: now[0]))
+    for n in range(5):
+        overlap.begin(n, ends(n))
+    while overlap:
+        overlap.landed()
+    assert begun == [0]
+    assert overlap.unwanted
+
+
 class TestNodesOfItsOwnThread:
+    def test_one_that_begins_is_said_though_somebody_else_is_writing(self) -> None:
+        """Whoever that is may come to no end of it: the node keeps the interpreter's lock."""
+        screen, writing = Screen(), threading.Event()
+
+        def slowly(what: str, seconds: float) -> None:
+            if not writing.is_set():
+                writing.set()
+                wait_until(lambda: overlap._stale)
+            screen.renew(what, seconds)
+
+        overlap: Overlap[str] = Overlap(replace(screen.place(), renew=slowly))
+
+        renewals: list[Callable[[str, float], None]] = []
+
+        def steps(place: Workplace) -> Generator[Any, Any, None]:
+            place.watch("n:waits\nt\n1/\n\n1\nidle\nnode", 30.0)
+            renewals.append(place.renew)
+            yield asyncio.Event().wait()
+
+        overlap.begin("waits", steps)
+        overlap.landed(wait=False)
+        helper = threading.Thread(target=renewals[0], args=("n:waits\nt\n1/\n\n1\nidle\nnode", 60.0))
+        helper.start()
+        assert writing.wait(10)
+        overlap.place.watch("n:own\nt\n1/\n\n1\n\nnode", 5.0)
+        assert screen.last[0].startswith(BESIDE + "n:own")
+        helper.join(10)
+        overlap.give_up()
+
     """Those that the slot runs itself while others wait."""
 
     def test_nobody_is_named_while_others_wait(self) -> None:

@@ -171,6 +171,26 @@ def test_of_several_nodes_that_overrun_their_time_none_is_named(
     assert watched.sweeps.blamed == [(True, "it is over its time limit")]
 
 
+@pytest.mark.parametrize("left", [0.0, 60.0])
+def test_what_ends_or_makes_progress_while_its_end_is_noted_is_not_stopped(
+    watched: Watched, child: subprocess.Popen[bytes], left: float
+) -> None:
+    """The server may take its time; the slot's row shows the next one, or none."""
+    row, sweeps = watched.table.take_free(child.pid), watched.sweeps
+
+    def note_late(what: str) -> bool:
+        sweeps.late.append(what)
+        watched.table.write(row, child.pid, True, left and time.monotonic() + left, CALLED.text)
+        return True
+
+    sweeps.note_late = note_late  # type: ignore[method-assign]
+    watched.table.write(row, child.pid, True, time.monotonic() + 0.05, CALLED.text)
+    wait_until(lambda: sweeps.late)
+    swept = sweeps.swept
+    wait_until(lambda: sweeps.swept > swept + 2)
+    assert child.poll() is None
+
+
 def test_a_process_that_holds_too_much_is_killed_and_blamed(watched: Watched, child: subprocess.Popen[bytes]) -> None:
     watched.watcher.max_memory = 1 << 20
     row = watched.table.take_free(child.pid)
