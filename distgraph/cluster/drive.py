@@ -15,7 +15,7 @@ from distgraph.cluster.attempt import attempt_task, attempting
 from distgraph.cluster.commit import close, fail, fail_unread, open_superstep, rest, store, tell_start
 from distgraph.cluster.execution import in_this_thread
 from distgraph.cluster.hints import RunHint
-from distgraph.cluster.limits import too_late
+from distgraph.cluster.limits import ends_of, hold_to, too_late
 from distgraph.cluster.offer import node_hints, offer, offer_again, put_off, travels, worth_offering
 from distgraph.cluster.outside import stored_outside
 from distgraph.cluster.overlap import Overlap
@@ -103,6 +103,7 @@ def carry_on(
         waiting: tasks of it that are to be tried again, after how many seconds; or that sleep. The others are hinted.
     """
     run: Run | None = None
+    hold_to(place, ends_of(record, place.monotonic()))
     try:
         run = open_run(place, served, address, head, record)
         run.lane.pending.update(settled or {})
@@ -137,6 +138,9 @@ def carry_on(
         # The checkpoint cannot be read or the state cannot be stored: trying again would end the same way.
         log.warning("run %s cannot go on: %s", address.run_id, exc)
         fail_unread(place, address, head, record, exc)
+    finally:
+        # What this slot does next is not the run's.
+        place.watch("", None)
     if run is not None:
         tell_times(place, run)
 
@@ -152,6 +156,7 @@ def _drive_until_rest(place: Workplace, run: Run) -> None:
             # A node that could not be stopped, say.
             fail(place, run, too_late(run, late))
             return
+        hold_to(place, run.ends)
         if not any(not task.writes for task in tasks):
             if not close(place, run, tasks):
                 return
@@ -215,7 +220,7 @@ def _begin(place: Workplace, run: Run) -> bool:
 
 
 def _run_in_place(place: Workplace, run: Run, tasks: Sequence[Task]) -> str:
-    """Run tasks here: '' if all settled, 'wide' if others should have the rest, 'gone' if one waits for a retry, or sleeps."""
+    """Run tasks here: '' if all settled, 'wide' if others should have the rest, 'gone' if nothing is left for this slot."""
     if _wait_beside_each_other(place, run, tasks):
         return "gone"
     started, ran = place.monotonic(), 0
@@ -233,7 +238,11 @@ def _run_in_place(place: Workplace, run: Run, tasks: Sequence[Task]) -> str:
 
 
 def _wait_beside_each_other(place: Workplace, run: Run, tasks: Sequence[Task]) -> bool:
-    """Run the async nodes of a superstep together, if there are several. True: one waits for a retry, or sleeps."""
+    """Run the async nodes of a superstep together, if there are several.
+
+    Returns:
+        Whether this slot has done what it can: one waits for a retry, or sleeps; or the run is not wanted any more.
+    """
     waiting = [task for task in tasks if not task.writes and not in_this_thread(task.node)]
     if len(waiting) < 2 or run.suspect:
         # A suspect's nodes run one by one: should one end the process, it is known which.
@@ -244,6 +253,8 @@ def _wait_beside_each_other(place: Workplace, run: Run, tasks: Sequence[Task]) -
     delays: dict[Task, Any] = {}
     while overlap:
         delays.update(landed for landed in overlap.landed() if landed.result is not None)
+    if overlap.unwanted:
+        return True
     if delays:
         _put_off(place, run, tasks, delays)
     return bool(delays)

@@ -1,7 +1,7 @@
 """Time limits of a run on workers, and of each of its supersteps.
 
 When they are over stands in the run's record, by the server's clock, so that no death of a worker prolongs them. Three see to
-them: the driver, between supersteps; whoever watches a slot, which ends the process of a node that runs into them; and the
+them: the driver, between supersteps; whoever watches a slot, which ends a process whose node or reducer runs into them; and the
 sweep, where nobody is at work: the run waits for a retry, sleeps, or is in a queue. The sweep queues the run anew to be
 ended, as any driver can: what its tasks have come to is kept, and what still runs for it is refused.
 """
@@ -19,12 +19,15 @@ from distgraph.types import TimeoutPolicy
 if TYPE_CHECKING:
     from distgraph.cluster.options import RunOptions
     from distgraph.cluster.run import Run
+    from distgraph.cluster.workplace import Workplace
     from distgraph.ledger.runs import RunLedger
 
 #: What a slot's row says of a call that ends with its run's time, or its superstep's: it is no failure of the node.
 OUTER = "outer"
 #: Whoever works at a run has so long to end it by itself, before a sweep does. Milliseconds.
 GRACE_MS = 1000
+#: What a driver does between nodes may go on for so long after that, before its process is ended. Seconds.
+BETWEEN = 2.0
 STEP, RUN = "step", "run"
 
 
@@ -69,6 +72,17 @@ def ends_of(record: Record, now: float) -> Ends:
     """Of a record as it comes with a claim."""
     told = (record.get("ends_in"), record.get("step_in"))
     return Ends(*(inf if left is None else now + int(left) / 1000 for left in told))
+
+
+def hold_to(place: Workplace, ends: Ends) -> None:
+    """Have what this slot does for a run between its nodes end with the run's time: reducers, ``migrate``, validators.
+
+    A node that begins takes the place of that, and its end undoes it. Whoever sees by itself that the time is over has a
+    while to say so.
+    """
+    if ends.first != inf:
+        left = ends.first - place.monotonic()
+        place.watch("", max(0.0, left) + BETWEEN)
 
 
 def late_field(now_ms: int, ends: str, step_ends: str) -> tuple[str, int]:

@@ -10,7 +10,7 @@ from distgraph.cluster.events import settled_entry
 from distgraph.cluster.failures import describe
 from distgraph.cluster.hints import NodeHint
 from distgraph.cluster.lane import with_handlers
-from distgraph.cluster.limits import ends_of, queue_to_end
+from distgraph.cluster.limits import ends_of, hold_to, queue_to_end
 from distgraph.cluster.offer import put_off
 from distgraph.cluster.reclaim import poison
 from distgraph.cluster.registry import Served
@@ -45,6 +45,7 @@ def run_tasks(place: Workplace, hint: NodeHint) -> None:
             return
         if claimed.kind != "ok":
             continue
+        hold_to(place, ends_of(claimed.record, place.monotonic()))
         if run is None:
             try:
                 run = _opened(place, served, address, hint, claimed)

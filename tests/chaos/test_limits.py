@@ -74,6 +74,24 @@ def test_a_superstep_ends_at_its_time_limit(cluster: EmbeddedCluster, tmp_path: 
     wait_at_rest(cluster)
 
 
+@pytest.mark.parametrize("how", ["lock", "sleep"])
+def test_what_hangs_between_nodes_ends_with_its_run(cluster: EmbeddedCluster, how: str) -> None:
+    """A reducer, say. And its slot works again: it has two of them, and three such runs pass."""
+    graph = cluster.bind(limits.merges)
+    for _ in range(3):
+        with pytest.raises(RunTimeoutError, match="time_limit of 1 s"):
+            graph.submit({"how": how}, time_limit=1).result(30)
+    assert graph.invoke({"how": "well"})["merged"] == "well"
+    assert cluster.dead_letters() == []
+    wait_at_rest(cluster)
+
+
+def test_what_names_the_cached_result_of_a_node_has_its_time_limit(cluster: EmbeddedCluster) -> None:
+    run = cluster.bind(limits.keyed, placement="local").submit({"width": 3, "bad": 1})
+    assert run.result(60)["done"] == [0, -1, 2]
+    wait_at_rest(cluster)
+
+
 def test_only_the_item_that_hangs_is_failed_of_those_that_wait_beside_it(cluster: EmbeddedCluster) -> None:
     """It lets no other go on, and others are over their time limits first: who it was is seen when each runs alone."""
     # However two slots share them, it is not the first of those that one of them has begun.

@@ -7,6 +7,8 @@ fans       START -> work (x width) -> END   such coroutines beside each other in
 waits      START -> first -> wait -> last   `wait` goes on until it is told to stop, or for good
 loops      START -> count -> count ...      goes on for as long as its recursion limit lets it
 leaves     START -> work -> END             `work` leaves something behind in its process
+merges     START -> work -> END             the reducer of what `work` writes does not end
+keyed      START -> work (x 2) -> END       coroutines with a limit; what names the cached result of one does not end
 """
 
 from __future__ import annotations
@@ -24,9 +26,10 @@ from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 from distgraph import END, START, StateGraph
+from distgraph.cache.memory import InMemoryCache
 from distgraph.errors import NodeError, NodeTimeoutError
 from distgraph.runtime import Runtime
-from distgraph.types import RetryPolicy, Send, TimeoutPolicy
+from distgraph.types import CachePolicy, RetryPolicy, Send, TimeoutPolicy
 from tests.graphs.hard import note
 
 #: Backtracks for longer than anybody waits, without giving the interpreter's lock away.
@@ -272,6 +275,56 @@ def build_leaves() -> StateGraph[Any, Any, Any, Any]:
     return builder.add_edge("work", END)
 
 
+# ----------------------------------------------------------------- merges
+
+
+def endless(old: str, new: str) -> str:
+    if new == "lock":
+        hold_the_lock()
+    while new == "sleep":
+        time.sleep(0.01)
+    return new
+
+
+class Merges(TypedDict, total=False):
+    how: str
+    merged: Annotated[str, endless]
+
+
+def work_merges(state: Merges) -> Merges:
+    return {"merged": state["how"]}
+
+
+def build_merges() -> StateGraph[Any, Any, Any, Any]:
+    builder = StateGraph(Merges)
+    builder.add_node("work", work_merges)
+    builder.add_edge(START, "work")
+    return builder.add_edge("work", END)
+
+
+# ------------------------------------------------------------------ keyed
+
+
+def name_for_ever(state: Beside) -> str:
+    if state["at"] == state["bad"]:
+        hold_the_lock()
+    return str(state["at"])
+
+
+def build_keyed() -> StateGraph[Any, Any, Any, Any]:
+    builder = StateGraph(Beside)
+    policy: CachePolicy[Any] = CachePolicy(key_func=name_for_ever)
+    builder.add_node("work", work_keyed, timeout=2.5, cache_policy=policy, error_handler=failed_beside)
+    builder.add_conditional_edges(
+        START, lambda state: [Send("work", {**state, "at": at}) for at in range(state["width"])], ["work"]
+    )
+    return builder.add_edge("work", END)
+
+
+async def work_keyed(state: Beside) -> Beside:
+    return {"done": [state["at"]]}
+
+
 hangs = build_hangs(timeout=1.0).compile(name="hangs")
 hangs_again = build_hangs(
     timeout=1.0, retry_policy=RetryPolicy(initial_interval=0.1, max_attempts=2, jitter=False, retry_on=Exception)
@@ -284,3 +337,5 @@ mixed = build_limited(Mixed, begin, "risky", risky, 4.0).compile(name="mixed")
 waits = build_waits().compile(name="waits")
 loops = build_loops().compile(name="loops")
 leaves = build_leaves().compile(name="leaves")
+merges = build_merges().compile(name="merges")
+keyed = build_keyed().compile(name="keyed", cache=InMemoryCache())

@@ -266,6 +266,31 @@ class TestStopping:
         assert before.calls == 1
 
 
+class Awaited(Counted):
+    """A coroutine."""
+
+    async def __call__(self, state: Any) -> Any:
+        return super().__call__(state)
+
+
+def test_nothing_more_begins_of_a_superstep_whose_run_was_cancelled() -> None:
+    """Its nodes wait beside each other, as many as there is room for."""
+
+    def cancel(state: Any) -> None:
+        run.cancel()
+        cluster.clock.advance(1_000)
+
+    others = [Awaited(name) for name in "bcd"]
+    graph = fan(Awaited("a", cancel), *others)
+    cluster = cluster_of(graph)
+    for slot in cluster.slots:
+        slot.place.overlap = 1
+    run = cluster.submit(graph, {"x": 1}, placement="local")
+    cluster.run_until_idle()
+    assert run.status() == "cancelled"
+    assert [node.calls for node in others] == [0, 0, 0]
+
+
 class TestZombies:
     def test_a_driver_that_was_taken_for_dead_is_refused(self) -> None:
         """Its node ran twice; its superstep counts once."""

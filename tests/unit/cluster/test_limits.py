@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import pytest
 
+from distgraph import END, START, StateGraph
 from distgraph.cluster.failures import rebuild
-from distgraph.cluster.limits import Ends, ends_of, late_field, seconds_of
+from distgraph.cluster.limits import BETWEEN, Ends, ends_of, late_field, seconds_of
 from distgraph.errors import ConfigError, RunTimeoutError, StepTimeoutError
 from distgraph.ledger.replies import Address
 from distgraph.runtime import get_runtime
@@ -18,6 +19,9 @@ from tests.unit.cluster.small import Counted, chain, cluster_of, fan
 
 pytestmark = pytest.mark.unit
 
+#: What a slot's row said, and what it said while a reducer ran.
+SAID: list[Any] = []
+MERGED: list[Any] = []
 HASTY = RetryPolicy(initial_interval=1.0, backoff_factor=1.0, jitter=False, max_attempts=1000)
 PLACEMENTS: list[Any] = ["auto", "spread", "local"]
 
@@ -227,3 +231,29 @@ def test_which_is_over() -> None:
         ("step", 9),
         ("run", 10),
     ]
+
+
+def _merged(old: int, new: int) -> int:
+    MERGED.append(SAID[-1:])
+    return old + new
+
+
+class Summed(TypedDict, total=False):
+    x: Annotated[int, _merged]
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_what_runs_between_nodes_ends_with_its_run(placement: Any) -> None:
+    """A reducer has no node's limit; whoever watches the slot is told that of its run."""
+    builder = StateGraph(Summed).add_node("a", lambda state: {"x": 1}).add_edge(START, "a").add_edge("a", END)
+    graph: Any = builder.compile(name="summed")
+    cluster = cluster_of(graph)
+    for slot in cluster.slots:
+        slot.place.watch = lambda what, seconds: SAID.append((what, seconds))
+    for limit, told in ((30.0, [("", pytest.approx(30.0 + BETWEEN, abs=1.0))]), (None, [("", None)])):
+        SAID.clear()
+        run = cluster.submit(graph, {"x": 1}, placement=placement, time_limit=limit)
+        MERGED.clear()
+        assert run.result(30)["x"] == 2
+        assert MERGED[-1] == told
+        assert SAID[-1] == ("", None), "what comes next is not the run's"
