@@ -191,8 +191,6 @@ class Overlap(Generic[H]):
         self._pen, self._stale = Lock(), False
         #: The same in the order in which they began; some have ended.
         self._oldest = deque[_Flight[H]]()
-        #: This OS thread is busy with something else.
-        self._away = True
         self._asked = place.monotonic()
         self.idle = 0.0
         self.unwanted = False
@@ -317,24 +315,18 @@ class Overlap(Generic[H]):
             self._show()
 
     def _end(self, flight: _Flight[H]) -> None:
-        """A coroutine has ended. This is the loop's OS thread."""
+        """A coroutine has ended. This is the loop's OS thread; the other one may be busy for long.
+
+        Who ends in time must not be stopped for what that one does meanwhile, such as to offer results to a server that is
+        away; nor the next coroutine, which may let nobody else write, by when this one had to end.
+        """
         self._came.put(flight)
         # In this order: what is being written may be that this one runs.
         writing, shown = self._pen.locked(), self._shown
-        if self._away and (writing or (shown is not None and shown[0] is flight)):
+        if writing or (shown is not None and shown[0] is flight):
             self._show(same=True)
 
-    def _leave(self) -> None:
-        """This OS thread does something else now, which may take long: offer results to a server that is away, say.
-
-        Who ends in time meanwhile must not be stopped for it: from now on the loop's thread looks after the row.
-        """
-        self._away = True
-        if self._shown is not None and self._shown[0].ended:
-            self._show()
-
     def _wait(self, seconds: float) -> Sequence[_Flight[H]]:
-        self._away = False
         self._show()
         began, worked = self._place.monotonic(), home().worked()
         done: list[_Flight[H]] = []
@@ -343,7 +335,6 @@ class Overlap(Generic[H]):
             while True:
                 done.append(self._came.get_nowait())
         self.idle += max(0.0, self._place.monotonic() - began - (home().worked() - worked))
-        self._leave()
         self._cancel_unwanted()
         return done
 
