@@ -13,17 +13,16 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator, Hashable, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Sequence
 from concurrent.futures import wait
 from contextlib import suppress
-from contextvars import copy_context
 from dataclasses import replace
-from heapq import heappop, heappush
 from math import inf
 from queue import Empty, SimpleQueue
 from threading import Lock
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from distgraph.cluster.flights import Call, Ends, Flight, Steps
 from distgraph.cluster.home_loop import Running, home
 from distgraph.cluster.liveness import Called, beside
 from distgraph.cluster.wanted import wanted
@@ -34,7 +33,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 H = TypeVar("H", bound=Hashable)
-Steps = Generator[Coroutine[Any, Any, Any], Any, T]
 
 #: How often it is looked whether a node that waits is still wanted: its slot's word for it. Seconds.
 TOLD_SECONDS = 0.1
@@ -82,83 +80,11 @@ def _next(steps: Steps[Any], ended: Running | None) -> Coroutine[Any, Any, Any]:
     return steps.send(result) if exc is None else steps.throw(exc)
 
 
-class _Call:
-    """What runs, as a row would say it.
-
-    Attributes:
-        since: when it began. Monotonic seconds.
-        ends: when its time is over. Monotonic seconds.
-    """
-
-    __slots__ = ("called", "ends", "since")
-
-    def __init__(self, since: float, called: str = "", ends: float = inf) -> None:
-        self.since, self.called, self.ends = since, called, ends
-
-    @property
-    def ended(self) -> bool:
-        """Whether only its result is left of it."""
-        return False
-
-
-class _Flight(_Call, Generic[H]):
-    """One task on its way."""
-
-    __slots__ = ("context", "entry", "landed", "owner", "running", "steps", "told")
-
-    def __init__(self, owner: H, since: float) -> None:
-        super().__init__(since)
-        self.owner = owner
-        #: The number of its place among those that end.
-        self.entry = 0
-        #: It was told that nobody wants it any more.
-        self.told = False
-        #: What its steps set stays theirs.
-        self.context = copy_context()
-        self.steps: Steps[Any]
-        #: None while no coroutine of it has begun.
-        self.running: Running | None = None
-        #: Its steps have ended.
-        self.landed = False
-
-    @property
-    def ended(self) -> bool:
-        # Read once: the OS thread of control may be about to go on with it.
-        running = self.running
-        return self.landed or (running is not None and running.future.done())
-
-
 class Landed(NamedTuple, Generic[H]):
     """One task that has ended: whose it was, and what its steps returned."""
 
     owner: H
     result: Any
-
-
-class _Ends:
-    """Calls by the time at which each has to have ended: the first is found without a look at all of them."""
-
-    def __init__(self) -> None:
-        self._heap: list[tuple[float, int, _Flight[Any]]] = []
-        self._count = 0
-
-    def add(self, flight: _Flight[Any]) -> None:
-        """A call begins, or has to end sooner than it had to."""
-        self._count += 1
-        flight.entry = self._count
-        heappush(self._heap, (flight.ends, flight.entry, flight))
-
-    def first(self) -> _Flight[Any] | None:
-        """The one whose time is over first, of those that have not ended."""
-        while self._heap:
-            ends, entry, flight = self._heap[0]
-            if entry == flight.entry and not flight.ended:
-                if ends == flight.ends:
-                    return flight
-                # It has shown progress since.
-                self.add(flight)
-            heappop(self._heap)
-        return None
 
 
 class Overlap(Generic[H]):
@@ -178,19 +104,19 @@ class Overlap(Generic[H]):
         self.place = replace(place, watch=self._watch, renew=self._renew)
         self._todo: deque[tuple[H, Callable[[Workplace], Steps[Any]]]] = deque()
         #: Those that are on their way: a set in the order in which they began.
-        self._flights: dict[_Flight[H], None] = {}
+        self._flights: dict[Flight[H], None] = {}
         #: When they have to have ended; those of which that is new; and those that were told to.
-        self._ends, self._begun, self._told = _Ends(), deque[_Flight[H]](), list[_Flight[H]]()
+        self._ends, self._begun, self._told = Ends(), deque[Flight[H]](), list[Flight[H]]()
         self._landed: deque[Landed[H]] = deque()
-        self._came: SimpleQueue[_Flight[H]] = SimpleQueue()
+        self._came: SimpleQueue[Flight[H]] = SimpleQueue()
         #: What this OS thread runs itself beside them.
-        self._own: _Call | None = None
+        self._own: Call | None = None
         #: The call that the slot's row shows, by when that must have ended (monotonic seconds), and all that it says.
-        self._shown: tuple[_Call, float, str] | None = None
+        self._shown: tuple[Call, float, str] | None = None
         #: Held by the OS thread that writes the row, and reads what it is to say; whether that is to be done again.
         self._pen, self._stale = Lock(), False
         #: The same in the order in which they began; some have ended.
-        self._oldest = deque[_Flight[H]]()
+        self._oldest = deque[Flight[H]]()
         self._asked = place.monotonic()
         self.idle = 0.0
         self.unwanted = False
@@ -256,7 +182,7 @@ class Overlap(Generic[H]):
         return not self._flights or (len(self._flights) < self._place.overlap and not self._place.steps_aside())
 
     def _take_off(self, owner: H, steps: Callable[[Workplace], Steps[Any]]) -> None:
-        flight, now = _Flight(owner, self._place.monotonic()), self._place.monotonic
+        flight, now = Flight(owner, self._place.monotonic()), self._place.monotonic
 
         def mark(what: str, seconds: float | None) -> None:
             if not what:
@@ -284,7 +210,7 @@ class Overlap(Generic[H]):
         flight.steps = steps(replace(self._place, watch=mark, renew=renew, tidy=_nothing))
         self._go_on(flight)
 
-    def _go_on(self, flight: _Flight[H]) -> None:
+    def _go_on(self, flight: Flight[H]) -> None:
         try:
             work = flight.context.run(_next, flight.steps, flight.running)
         except BaseException as end:
@@ -304,7 +230,7 @@ class Overlap(Generic[H]):
         flight.running = flight.context.run(home().begin, work)
         flight.running.future.add_done_callback(lambda _: self._end(flight))
 
-    def _announce(self, flight: _Flight[H]) -> None:
+    def _announce(self, flight: Flight[H]) -> None:
         """See that the row says by when a flight has to have ended, before anything of it runs."""
         flight.running = None
         self._flights[flight] = None
@@ -314,7 +240,7 @@ class Overlap(Generic[H]):
         if writing or shown is None or shown[0].ended or flight.ends < shown[1]:
             self._show()
 
-    def _end(self, flight: _Flight[H]) -> None:
+    def _end(self, flight: Flight[H]) -> None:
         """A coroutine has ended. This is the loop's OS thread; the other one may be busy for long.
 
         Who ends in time must not be stopped for what that one does meanwhile, such as to offer results to a server that is
@@ -326,10 +252,10 @@ class Overlap(Generic[H]):
         if writing or (shown is not None and shown[0] is flight):
             self._show(same=True)
 
-    def _wait(self, seconds: float) -> Sequence[_Flight[H]]:
+    def _wait(self, seconds: float) -> Sequence[Flight[H]]:
         self._show()
         began, worked = self._place.monotonic(), home().worked()
-        done: list[_Flight[H]] = []
+        done: list[Flight[H]] = []
         with suppress(Empty):
             done.append(self._came.get(timeout=seconds))
             while True:
@@ -347,7 +273,7 @@ class Overlap(Generic[H]):
                 self._place.watch(what, seconds)
             return
         now = self._place.monotonic()
-        self._own = _Call(now, what, inf if seconds is None else now + seconds) if what else None
+        self._own = Call(now, what, inf if seconds is None else now + seconds) if what else None
         self._show()
 
     def _renew(self, what: str, seconds: float) -> None:
@@ -406,7 +332,7 @@ class Overlap(Generic[H]):
         else:
             self._place.watch(shown[2], None if left == inf else left)
 
-    def _first(self) -> tuple[_Call | None, float]:
+    def _first(self) -> tuple[Call | None, float]:
         """What the row is to name, and by when that has to end: of those that run, else any; None: there is none.
 
         Who ends from here on has this looked at again: until then its end is said, not that there is none.

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from distgraph.cluster import overlap as module
+from distgraph.cluster.flights import Flight
 from distgraph.cluster.home_loop import home
 from distgraph.cluster.liveness import BESIDE, Row, longest_call
-from distgraph.cluster.overlap import WANTED_SECONDS, Overlap, _Flight, to_its_end
+from distgraph.cluster.overlap import WANTED_SECONDS, Overlap, to_its_end
 from distgraph.cluster.workplace import Workplace
 from distgraph.errors import ServerUnreachableError
 from tests.unit.cluster.small import Counted, chain, cluster_of
@@ -413,7 +414,7 @@ def test_what_came_to_its_end_without_a_coroutine_is_not_said_of_others() -> Non
 def test_whether_it_has_ended_is_asked_while_its_slot_goes_on_with_it() -> None:
     """From the loop's OS thread, or that of a helper of a node."""
 
-    class GoesOn(_Flight[str]):
+    class GoesOn(Flight[str]):
         reads = 0
 
         @property
