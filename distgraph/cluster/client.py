@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakKeyDictionary
 
 from distgraph.checkpoint.base import BaseCheckpointSaver
 from distgraph.checkpoint.redis import RedisSaver
@@ -75,6 +76,7 @@ class Cluster:
         self._secret = secret
         self._graphs: dict[str, Any] = {}
         self._plain = codec_for(secret=secret)
+        self._codecs: WeakKeyDictionary[Any, Codec] = WeakKeyDictionary()
 
     @classmethod
     def connect(
@@ -212,8 +214,13 @@ class Cluster:
         return bound
 
     def codec(self, graph: Any = None) -> Codec:
-        """The codec of a graph's values."""
-        return codec_for(graph, secret=self._secret) if graph is not None else self._plain
+        """The codec of a graph's values, made once: its schemas are walked for that."""
+        if graph is None:
+            return self._plain
+        known = self._codecs.get(graph)
+        if known is None:
+            known = self._codecs[graph] = codec_for(graph, secret=self._secret)
+        return known
 
     def codec_of(self, name: str) -> Codec:
         """The codec for a graph known by name: its own where it was bound here, else that of plain values."""

@@ -77,6 +77,13 @@ def test_a_bound_graph_has_the_methods_of_the_graph(cluster: InProcessCluster, g
     assert bound.batch([{"x": 1}, {"x": 2}]) == graph.batch([{"x": 1}, {"x": 2}])
 
 
+def test_the_schemas_of_a_graph_are_walked_once_and_not_for_every_run(cluster: InProcessCluster, graph: Any) -> None:
+    codec = cluster.codec(graph)
+    cluster.bind(graph).invoke({"x": 1})
+    assert cluster.codec_of("letters") is cluster.codec(graph) is codec
+    assert cluster.codec(chain(Counted("a"), name="letters")) is not codec
+
+
 def test_the_same_run_again_is_the_same_run(cluster: InProcessCluster, graph: Any) -> None:
     first, again = (cluster.submit(graph, {"x": 1}, run_id="mine") for _ in range(2))
     assert first.result() == again.result()
