@@ -137,11 +137,15 @@ class State(TypedDict, total=False):
     x: int
     seconds: float
     kill: str
+    log: str
     trail: Annotated[list[str], operator.add]
 
 
 async def wait(state: State) -> State:
+    """Its log tells of one more that waits, and then of one less."""
+    _note(state.get("log", ""), 1)
     await asyncio.sleep(state.get("seconds", 0.05))
+    _note(state.get("log", ""), -1)
     _die_once(state.get("kill", ""))
     return {"trail": [f"waited {state['x']}"]}
 

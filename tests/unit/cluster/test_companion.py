@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -29,11 +30,15 @@ def test_it_ends_with_its_worker_even_if_the_server_does_not_answer() -> None:
 def test_it_beats_what_the_table_says_and_says_goodbye(redis_url: str, namespace: str) -> None:
     ledger, table = Ledger(redis_url, namespace), SlotTable(8)
     process = companion.start(table, redis_url, namespace, "boot", ABOUT)
-    wait_until(lambda: "boot" in ledger.fleet.workers())
-    assert ledger.fleet.workers()["boot"]["idle"] == 1
+
+    def told() -> tuple[Any, Any]:
+        # On a busy machine a beat may come too late, and nothing is known until the next.
+        beat = ledger.fleet.workers().get("boot", {})
+        return beat.get("slots"), beat.get("idle")
+
+    wait_until(lambda: told() == ([], 1))
     table.write(0, 77, True, 0.0, "n:run")
-    wait_until(lambda: ledger.fleet.workers()["boot"]["slots"] == ["boot:77.0"])
-    assert ledger.fleet.workers()["boot"]["idle"] == 0
+    wait_until(lambda: told() == (["boot:77.0"], 0))
     assert process.stdin is not None
     process.stdin.close()
     assert process.wait(30) == 0

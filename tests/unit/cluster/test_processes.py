@@ -16,22 +16,20 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.unit
 
-#: A parent with two children; it drains for a moment when told to stop.
+#: A parent with two children; it drains for a moment when told to stop. It waits for that signal itself, since a handler
+#: is run too late where the signal arrives just before ``signal.pause()`` begins to wait.
 POOL = """
 import os, signal, sys, time
-drain = float(sys.argv[1])
-def stop(number, frame):
-    time.sleep(drain)
-    print("drained", flush=True)
-    os._exit(0)
 for _ in range(2):
     if os.fork() == 0:
         while True:
             signal.pause()
-signal.signal(signal.SIGTERM, stop)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 print("ready", flush=True)
-while True:
-    signal.pause()
+signal.sigwait([signal.SIGTERM])
+time.sleep(float(sys.argv[1]))
+print("drained", flush=True)
+os._exit(0)
 """
 
 Start = Callable[..., ChildProcess]

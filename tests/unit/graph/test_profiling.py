@@ -33,10 +33,13 @@ def wait(seconds: float) -> Any:
     return node
 
 
+SECONDS = {"first": 0.0, "short": 0.02, "long": 0.3}
+
+
 def wide() -> Any:
     """START -> first -> (short, long) -> END, with a conditional edge after `first`."""
     builder = StateGraph(State)
-    for name, seconds in (("first", 0.0), ("short", 0.02), ("long", 0.3)):
+    for name, seconds in SECONDS.items():
         builder.add_node(name, wait(seconds))
     builder.add_edge(START, "first")
     builder.add_conditional_edges("first", lambda _: ["short", "long"], ["short", "long"])
@@ -46,11 +49,11 @@ def wide() -> Any:
 
 
 def check(found: Profile) -> None:
+    """What holds on a busy machine too, where "first" and "short" may take as long as "long"."""
     assert found.value == {"words": ["x" * 100] * 3}
     assert {node.node: node.calls for node in found.nodes} == {"first": 1, "short": 1, "long": 1}
-    assert found.nodes[0].node == "long"
+    assert all(node.total >= SECONDS[node.node] for node in found.nodes)
     assert [(step.step, step.tasks) for step in found.steps] == [(1, 1), (2, 2)]
-    assert found.steps[1].slowest == "long"
     assert 0.3 <= found.critical <= found.wall
     assert found.steps[1].busy >= 0.32
     assert 0 < found.overhead < found.wall
@@ -113,6 +116,12 @@ def test_time_beside_each_other_counts_once() -> None:
     assert profile.overhead == pytest.approx(1.0)
     assert profile.critical == pytest.approx(2.9)
     assert profile.steps[1].busy == pytest.approx(3.0)
+
+
+def test_the_slowest_of_a_superstep_and_the_most_expensive_of_all_are_named() -> None:
+    profile = Profile("g", wall=4.0, spans=SPANS)
+    assert [step.slowest for step in profile.steps] == ["a", "c"]
+    assert [node.node for node in profile.nodes] == ["c", "b", "a"]
 
 
 def test_the_trace_has_a_lane_for_each_that_runs_at_once(tmp_path: Path) -> None:
