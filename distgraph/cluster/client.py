@@ -38,6 +38,7 @@ from distgraph.ledger.connection import check_server
 from distgraph.ledger.keys import split_item
 from distgraph.ledger.ledger import Ledger
 from distgraph.ledger.replies import Address, Record
+from distgraph.ledger.soundness import check_record
 from distgraph.store.redis import RedisStore
 from distgraph.suggestions import did_you_mean
 from distgraph.superstep.lifecycle import RunStatus
@@ -458,6 +459,7 @@ def _expired(what: str, when: datetime) -> str:
 
 def _status_of(handle: RunHandle, record: Record) -> str:
     try:
+        check_record(handle.run_id, record)
         return handle.status_of(record)
     except LedgerCorruptError:
         # Of one that is damaged nobody can say; the others are to be found all the same.

@@ -125,10 +125,13 @@ class TestListsOfRuns:
         with pytest.raises(ConfigError, match="no status 'fialed' of runs. Did you mean 'failed'"):
             cluster.runs(status="fialed")
 
-    def test_one_that_is_damaged_is_not_in_the_way(self, cluster: InProcessCluster, graph: Any) -> None:
+    @pytest.mark.parametrize("damage", [{"status": b"\xff"}, {"graph": b"\xff"}, {"wake": b"soon"}])
+    def test_one_that_is_damaged_is_not_in_the_way(
+        self, cluster: InProcessCluster, graph: Any, damage: dict[str, bytes]
+    ) -> None:
         cluster.submit(graph, {"x": 1}, run_id="fine")
         broken = cluster.submit(graph, {"x": 1}, run_id="broken")
-        cluster.memory.state.records[cluster.memory.state.key(broken._address)]["status"] = b"\xff"
+        cluster.memory.state.records[cluster.memory.state.key(broken._address)].update(damage)
         assert [run.run_id for run in cluster.runs(status="queued")] == ["fine"]
         assert len(cluster.runs()) == 2
 
