@@ -96,7 +96,6 @@ class Overlap(Generic[H]):
     Attributes:
         place: the same, for nodes that this OS thread runs itself while others wait.
         idle: seconds that this slot waited while its loop did nothing.
-        unwanted: some were found to be wanted no more, and no others begin.
     """
 
     def __init__(self, place: Workplace) -> None:
@@ -119,7 +118,11 @@ class Overlap(Generic[H]):
         self._oldest = deque[Flight[H]]()
         self._asked = place.monotonic()
         self.idle = 0.0
-        self.unwanted = False
+
+    @property
+    def unwanted(self) -> bool:
+        """Whether some were found to be wanted no more: no others begin then."""
+        return bool(self._told)
 
     def __len__(self) -> int:
         """How many are to come yet."""
@@ -368,7 +371,7 @@ class Overlap(Generic[H]):
             if about not in known:
                 known[about] = wanted(self._place.runs, self._place.batches, called)
             if not known[about]:
-                flight.told = self.unwanted = True
+                flight.told = True
                 self._told.append(flight)
                 if flight.running is not None:
                     flight.running.cancel()

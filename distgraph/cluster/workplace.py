@@ -15,7 +15,6 @@ from distgraph.ledger.batches import BatchLedger
 from distgraph.ledger.contract.fleet import Fleet
 from distgraph.ledger.contract.items import Items, Kept
 from distgraph.ledger.contract.lines import NestedLines
-from distgraph.ledger.patience import COMMIT_PATIENCE
 from distgraph.ledger.replies import Address
 from distgraph.ledger.runs import RunLedger
 from distgraph.superstep.identity import checkpoint_id, next_version, ticks_of
@@ -67,7 +66,6 @@ class Workplace:
         at_run: whether a slot lives and is at a run, as far as beats tell; None: nobody can say, and no task of a node
             is shared.
         overlap: how many async nodes of this slot may wait at the same time.
-        commit_patience: how long its ledger offers a result to a server that is away. Seconds.
         served: whether a worker that lives serves a graph (name and fingerprint), as far as this process knows.
     """
 
@@ -96,7 +94,6 @@ class Workplace:
     threads: int = 0
     at_run: Callable[[str, str], bool] | None = None
     overlap: int = 100
-    commit_patience: float = COMMIT_PATIENCE
     served: Callable[[str, str], bool] = lambda graph, fingerprint: True
     monotonic: Callable[[], float] = time.monotonic
     now: Callable[[], float] = time.time

@@ -159,7 +159,6 @@ class Site:
             threads=TASK_THREADS,
             at_run=AtRun(ledger.fleet),
             overlap=self.options.async_concurrency,
-            commit_patience=self.options.commit_patience,
             served=self.served,
             monotonic=time.monotonic,
             now=time.time,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Future
 from dataclasses import replace
 from math import inf
@@ -197,19 +197,20 @@ class Screen:
         return self.said[-1]
 
 
-def limited(gate: asyncio.Event, name: str = "limited", seconds: float = 30.0) -> Callable[[Workplace], Any]:
-    """Steps that have so many seconds."""
+def timed(name: str, seconds: float, work: Callable[[], Coroutine[Any, Any, Any]]) -> Callable[[Workplace], Any]:
+    """Steps with one coroutine, ``work``, that has so many seconds."""
 
     def steps(place: Workplace) -> Generator[Any, Any, str]:
         place.watch(f"n:{name}\nt\n1/\n\n1\n\nnode", seconds)
-
-        async def work() -> None:
-            await gate.wait()
-
         yield work()
         return name
 
     return steps
+
+
+def limited(gate: asyncio.Event, name: str = "limited", seconds: float = 30.0) -> Callable[[Workplace], Any]:
+    """Steps that wait for ``gate``, and have so many seconds."""
+    return timed(name, seconds, gate.wait)
 
 
 def open_gate(gate: asyncio.Event, overlap: Overlap[Any]) -> None:
@@ -223,21 +224,16 @@ def test_a_row_says_what_begins_before_it_begins() -> None:
     """A node that keeps the interpreter's lock from its first moment on is stopped by what its row says."""
     screen, seen, begun = Screen(), list[tuple[str, float | None]](), threading.Event()
 
-    def first(place: Workplace) -> Generator[Any, Any, None]:
-        place.watch("n:first\nt\n1/\n\n1\n\nnode", 30.0)
-
-        async def work() -> None:
-            seen.extend(screen.said)
-            begun.set()
-
-        yield work()
+    async def first() -> None:
+        seen.extend(screen.said)
+        begun.set()
 
     def second(place: Workplace) -> Generator[Any, Any, None]:
         assert begun.wait(10)
         yield asyncio.sleep(0)
 
     overlap: Overlap[int] = Overlap(screen.place())
-    overlap.begin(1, first)
+    overlap.begin(1, timed("first", 30.0, first))
     overlap.begin(2, second)
     while overlap:
         overlap.landed()
@@ -249,18 +245,13 @@ def test_a_row_says_what_begins_before_it_begins() -> None:
 def test_one_that_has_to_end_sooner_is_said_at_once() -> None:
     screen, seen, gate = Screen(), list[tuple[str, float | None]](), asyncio.Event()
 
-    def sooner(place: Workplace) -> Generator[Any, Any, None]:
-        place.watch("n:sooner\nt\n1/\n\n1\n\nnode", 5.0)
-
-        async def work() -> None:
-            seen.append(screen.last)
-
-        yield work()
+    async def sooner() -> None:
+        seen.append(screen.last)
 
     overlap: Overlap[str] = Overlap(screen.place())
     overlap.begin("later", limited(gate, "later"))
     assert overlap.landed(wait=False) == []
-    overlap.begin("sooner", sooner)
+    overlap.begin("sooner", timed("sooner", 5.0, sooner))
     assert [owner for owner, _ in overlap.landed()] == ["sooner"]
     [(what, left)] = seen
     assert what.startswith(BESIDE + "n:sooner")
